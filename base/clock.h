@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: ISC */
+/* The two clocks, in milliseconds, replaceable in tests. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdint.h>
+
+#define CLOCK_ISO_MAX 32
+
+int64_t clock_mono_ms(void); /* never goes back; for deadlines */
+int64_t clock_mono_us(void); /* for measurements */
+int64_t clock_wall_ms(void); /* since 1970 UTC; for people and records */
+/* Tests: both clocks answer what fn says; NULL restores the real ones. */
+void clock_set_source(int64_t (*mono)(void), int64_t (*wall)(void));
+/* "2026-01-31T23:59:59.123Z" into out; returns out. */
+char *clock_iso(int64_t wall_ms, char out[CLOCK_ISO_MAX]);
+
+#endif
