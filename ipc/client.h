@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: ISC */
+/* A blocking client of the daemon's socket, for the command line: one connection, no loop. */
+#ifndef IPC_CLIENT_H
+#define IPC_CLIENT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct client;
+
+/* ERR_UNREACHABLE when no daemon answers at path. */
+int client_connect(const char *path, struct client **ret, struct err *e);
+void client_close(struct client *c);
+/* Called for each notification that arrives while waiting (progress, event). */
+typedef void client_notify_fn(void *arg, const char *method, json_t *params);
+void client_on_notify(struct client *c, client_notify_fn *fn, void *arg);
+/* Sends and waits for the answer; timeout_ms -1: for ever. params stolen; *ret a new reference.
+ * Interrupted by a signal whose handler set *stop (may be NULL): ERR_CANCELLED. */
+int client_call(struct client *c, const char *method, json_t *params, int64_t timeout_ms,
+	const volatile int *stop, json_t **ret, struct err *e);
+/* Waits for notifications (events --follow) until *stop, the end of the connection (-1) or
+ * timeout_ms (0). */
+int client_pump(struct client *c, int64_t timeout_ms, const volatile int *stop, struct err *e);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A JSON-RPC connection on the loop, the same for both ends: the daemon's clients, the daemon as the
+ * shim's and the egress' controller, and programs inside a place. Pipelined requests with deadlines,
+ * notifications both ways.
+ */
+#ifndef IPC_PEER_H
+#define IPC_PEER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/loop.h"
+#include "ipc/rpc.h"
+
+#define PEER_OUT_MAX (8 * 1024 * 1024) /* queued towards a peer; past it the peer is too slow */
+
+struct peer;
+
+/* A request that was received; answer it exactly once, now or later, with peer_result/peer_error. The
+ * object stays valid until answered, even when the peer is gone (the answer is dropped then). */
+struct peer_request;
+
+struct peer_ops {
+	/* A request; params borrowed (json_incref to keep). */
+	void (*on_request)(void *arg, struct peer_request *req, const char *method, json_t *params);
+	void (*on_notification)(void *arg, const char *method, json_t *params);
+	/* Gone: pending calls of ours were failed with ERR_UNREACHABLE before. The owner destroys. */
+	void (*on_close)(void *arg, const char *reason);
+};
+
+/* Takes fd over (non-blocking). out_max 0: PEER_OUT_MAX. */
+struct peer *peer_create(struct loop *l, int fd, size_t out_max, const struct peer_ops *ops,
+	void *arg);
+void peer_destroy(struct peer *p); /* pending calls are dropped silently; NULL ok */
+
+typedef void peer_reply_fn(void *arg, json_t *result, const struct err *error); /* one is NULL */
+/* Sends a request (params stolen, may be NULL); fn is called once, with ERR_TIMEOUT after ms. */
+void peer_call(struct peer *p, const char *method, json_t *params, int64_t ms, peer_reply_fn *fn,
+	void *arg);
+/* -1 when the peer's queue is full: it is too slow. params stolen. */
+int peer_notify(struct peer *p, const char *method, json_t *params);
+size_t peer_out_pending(const struct peer *p);
+
+/* result stolen (NULL: {}). */
+void peer_result(struct peer_request *req, json_t *result);
+void peer_error(struct peer_request *req, const struct err *error);
+/* The peer of a request, or NULL when it is gone. */
+struct peer *peer_request_peer(const struct peer_request *req);
+json_t *peer_request_id(const struct peer_request *req); /* borrowed; for progress notices */
+/* Called when the connection goes while the request is unanswered (the caller gave up). */
+void peer_request_on_abandon(struct peer_request *req, void (*fn)(void *arg), void *arg);
+
+/* Takes the descriptor out for another protocol (after a hello was answered): output is flushed
+ * first, bytes already read are returned in *ret_rest (caller finishes it); p is destroyed. */
+int peer_release(struct peer *p, struct buf *ret_rest, struct err *e);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: ISC */
+/* The method and event tables as data, and the checking of arguments against them. */
+#ifndef IPC_SCHEMA_H
+#define IPC_SCHEMA_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+
+enum arg_type {
+	ARG_STRING,  /* a string */
+	ARG_PATH,    /* a string; the command line makes it absolute */
+	ARG_INT,     /* an integer >= 0 */
+	ARG_COUNT,   /* an integer >= 0, or "unlimited" (given to the handler as -1) */
+	ARG_RATE,    /* "N/minute" or "unlimited" (given to the handler as the integer N, or -1) */
+	ARG_SECONDS, /* a number >= 0, fractions allowed */
+	ARG_BOOL,
+	ARG_STRINGS, /* an array of strings; a repeated option */
+	ARG_KV,      /* an object of strings; repeated K=V */
+	ARG_ARGV,    /* an array of strings; what stands after -- */
+	ARG_JSON,    /* any value; not on the command line */
+};
+
+enum {
+	A_REQUIRED = 1,
+	A_POS = 2,
+	A_REST = 4,
+	A_API = 8,
+	A_STDIN = 16,
+	A_CLI = 32,
+};
+enum { P_OPERATOR = 1, P_INSTANCE = 2 };
+enum {
+	M_READ = 1,
+	M_DESTRUCTIVE = 2,
+	M_IDEMPOTENT = 4,
+	M_LOCAL = 8,
+	M_API = 16,
+	M_NOSTART = 32,
+};
+
+enum result_kind {
+	R_OK,         /* {} */
+	R_INSTANCE,   /* an instance, see instance_to_json */
+	R_INSTANCES,  /* an array of instances */
+	R_SENT,       /* {key, status:"delivered", instance} */
+	R_SCREEN,     /* {text|data(b64), rows, cols, cursor, title, alternate, offset, first} */
+	R_ATTACH,     /* {instance, tmux:{socket, session}|null, stream:{socket}} */
+	R_TICKET,     /* {socket, ticket} */
+	R_LOGS,       /* {events:[], shim:"...", console:"..."} */
+	R_REMOVED,    /* {removed:[ids]} */
+	R_EVENTS,     /* {events:[], last} */
+	R_SUBSCRIBED, /* {seq} */
+	R_STATUS,     /* {version, pid, uptime_ms, instances, accel, ...} */
+	R_TEMPLATE,
+	R_TEMPLATES,
+	R_CONFIG,
+	R_DOCTOR,     /* {checks:[{name, ok, level, text, hint}]} */
+};
+
+struct arg_def {
+	const char *name;
+	enum arg_type type;
+	unsigned flags;
+	char short_opt;
+	const char *metavar;
+	const char *help;
+};
+
+enum method_id {
+#define METHOD(sym, name, who, flags, result, summary, description) METHOD_##sym,
+#define ARG(...)
+#define END
+#include "ipc/methods.def"
+#undef METHOD
+#undef ARG
+#undef END
+	METHOD_COUNT
+};
+
+struct method_def {
+	enum method_id id;
+	const char *name;
+	unsigned who, flags;
+	enum result_kind result;
+	const char *summary, *description;
+	const struct arg_def *args; /* ends with a NULL name */
+};
+
+enum event_id {
+#define EVENT(sym, name, help) sym,
+#include "ipc/events.def"
+#undef EVENT
+	EV_COUNT
+};
+
+extern const struct method_def method_table[METHOD_COUNT];
+const struct method_def *method_find(const char *name); /* NULL when unknown */
+const struct arg_def *method_arg(const struct method_def *m, const char *name);
+const char *event_name(enum event_id id);
+const char *event_help(enum event_id id);
+
+/* Checks params (an object or NULL) against the row: unknown keys, missing ones, types and ranges.
+ * *ret is a new object with the values in the handler's form (ARG_COUNT and ARG_RATE as integers);
+ * the caller decrefs it. Errors are ERR_PARAMS and name the argument. A_CLI arguments are refused. */
+int schema_check(const struct method_def *m, const json_t *params, json_t **ret, struct err *e);
+
+#endif
