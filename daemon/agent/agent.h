@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * An agent program: how to start it, what its reports mean, how to interrupt it. One file per
+ * program, one const vtable at its foot, one row in agent.c. Pure: no I/O, no loop.
+ */
+#ifndef DAEMON_AGENT_H
+#define DAEMON_AGENT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "daemon/model/model.h"
+
+#define AGENT_WORD_MAX 32
+#define AGENT_TEXT_MAX 512
+
+/* What starting needs to know beyond the instance. All borrowed. */
+struct agent_place {
+	bool isolated;             /* permissions all is the default, trust is given */
+	const char *guest_program; /* path of tmux-claude-guest in the place */
+	const char *run_dir;       /* our own folder in the place; files may be put there */
+	const char *program_path;  /* the configured path of the agent program */
+	const char *user, *home;   /* of the agent in the place */
+	const char *shell;         /* login shell there */
+	char *const *base_env;     /* host: the daemon's user's environment, cleaned; VM: a minimal one */
+	const char *proxy_url;     /* "http://127.0.0.1:3128" or NULL */
+	const char *login_kind;    /* "oauth_token", "api_key", or NULL when there is no login */
+	const char *login_value;   /* a secret: goes into env only */
+	const char *prompt;        /* the first prompt, or NULL */
+	bool resume;               /* the conversation exists: go on with it */
+};
+
+/* How to run it. Release with agent_launch_finish. */
+struct agent_launch {
+	char **argv;
+	char **env;    /* whole environment */
+	json_t *files; /* [{path, mode, content}] to be put into the place before */
+};
+void agent_launch_finish(struct agent_launch *l);
+
+/* What a report or the terminal's activity means. Zeroed: nothing. */
+struct agent_fact {
+	bool has_state;
+	enum inst_state state;
+	char reason[AGENT_WORD_MAX]; /* "permission", "login", ... */
+	char detail[AGENT_TEXT_MAX];
+	bool ready;            /* it stands at its prompt (ends starting) */
+	bool prompt_delivered; /* a prompt was taken: text below when known */
+	bool turn_ended;
+	char conversation[64]; /* its id, when it changed */
+	char prompt_head[AGENT_TEXT_MAX]; /* beginning of the prompt that was reported */
+};
+
+/* What the terminal says, for programs that report nothing. */
+struct agent_activity {
+	bool busy, foreground, canonical;
+	const char *title;
+};
+
+struct agent_program {
+	const char *name, *summary;
+	bool reports;        /* has hooks: prompts are delivered when it says so */
+	bool argv_is_program; /* argv after -- is the program itself (shell) */
+	const char *const *interrupt_keys; /* ends with NULL; names for the shim's `key` */
+	int64_t start_deadline_ms;         /* 0: the configured one */
+	/* Is what was asked for possible (argv, model, permissions)? */
+	int (*check)(const struct instance *in, const struct agent_place *pl, struct err *e);
+	int (*launch)(const struct instance *in, const struct agent_place *pl,
+		struct agent_launch *ret, struct err *e);
+	/* A hook's report (untrusted): what it means in the instance's present state. -1: malformed. */
+	int (*report)(const struct instance *in, const char *event, const json_t *body,
+		struct agent_fact *ret, struct err *e);
+	void (*activity)(const struct instance *in, const struct agent_activity *a,
+		struct agent_fact *ret);
+};
+
+const struct agent_program *agent_find(const char *name);
+char *agent_names(void); /* owned */
+
+#endif

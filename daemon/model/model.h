@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the fleet is made of, as plain data: instances, places, prompts, intents. Core decides over
+ * it, the store keeps it, drivers and agents read it. No behaviour here but names and JSON.
+ */
+#ifndef DAEMON_MODEL_H
+#define DAEMON_MODEL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define ID_LEN 6
+#define ID_SIZE (ID_LEN + 1)
+#define NAME_MAX_LEN 63
+#define CAP_UNLIMITED (-1)
+
+enum inst_state {
+	ST_QUEUED,
+	ST_PROVISIONING,
+	ST_STARTING,
+	ST_IDLE,
+	ST_WORKING,
+	ST_WAITING, /* reason says for what: permission, answer, login, trust */
+	ST_LIMITED, /* until when, in detail */
+	ST_PAUSED,
+	ST_ASLEEP,
+	ST_STOPPING,
+	ST_EXITED,
+	ST_FAILED,
+	ST_LOST, /* its place is gone or unreachable; may come back */
+	ST_COUNT
+};
+
+enum permissions { PERM_ALL, PERM_ASK, PERM_PLAN };
+
+/* Limits; CAP_UNLIMITED for none. The counts that stand against them are derived in core. */
+struct cap {
+	int64_t max_children, max_descendants, max_depth, spawn_rate;
+};
+
+struct exit_info {
+	bool known;
+	int code;   /* -1 when a signal ended it or it is not known */
+	int signal; /* 0 when none */
+};
+
+/* Strings are owned unless they are arrays. Absent strings are NULL. */
+struct instance {
+	char id[ID_SIZE];
+	char *name;
+	char parent[ID_SIZE]; /* "" for none */
+	char place[ID_SIZE];  /* "" before it has one */
+	char *driver, *agent, *dir, *template_name, *model;
+	enum permissions permissions;
+	char **argv;  /* owned vector, may be NULL */
+	json_t *env;  /* object of strings given by --env: may hold secrets, so never stored, logged or
+		       * shown; NULL after a daemon restart */
+	json_t *labels; /* object of strings, never NULL */
+	char **allow;   /* extra HOST:PORT, may be NULL */
+	int64_t cpus, memory_mib;
+	int rows, cols;
+	bool rm;        /* remove when ended */
+	struct cap cap;
+	enum inst_state state;
+	char *reason; /* of the state, a word: "permission", "login", "killed", "boot_timeout"... */
+	char *detail; /* of the state, for people */
+	int64_t created_ms, state_since_ms; /* wall clock */
+	int64_t time_in_state[ST_COUNT];    /* ms, of states left */
+	char *conversation;                 /* the agent program's own id of the conversation */
+	int64_t starts;                     /* how often its program was started */
+	int64_t pid;                        /* in its place; 0 when it does not run */
+	struct exit_info exit;
+	bool has_pane;
+};
+
+enum place_state { PL_MAKING, PL_BOOTING, PL_UP, PL_STOPPING, PL_DOWN, PL_LOST, PL_STATE_COUNT };
+
+struct place {
+	char id[ID_SIZE];
+	char *driver, *template_name;
+	enum place_state state;
+	int64_t number;  /* small, for uids; unique among the places that exist */
+	char *accel;     /* "kvm", "tcg", or NULL */
+	int64_t holder_pid, shim_pid;
+	uint64_t shim_seq; /* last event of shim_pid that was applied */
+	int64_t boot_ms, boot_tries;
+	int64_t created_ms;
+	char *boot; /* the host's boot id when it was started */
+};
+
+enum prompt_status { PR_QUEUED, PR_DELIVERING, PR_DELIVERED, PR_FAILED, PR_UNKNOWN, PR_STATUS_COUNT };
+
+struct prompt {
+	char key[33]; /* hex, or the caller's */
+	char instance[ID_SIZE];
+	char *text;
+	bool raw;
+	enum prompt_status status;
+	char *reason;
+	int64_t created_ms, changed_ms;
+};
+
+/* What is about to be done to the world, kept until it is done or undone. */
+struct intent {
+	int64_t id;
+	char *kind; /* "place", "pane", "remove" */
+	char *key;  /* the mark on the thing: place or instance id */
+	int64_t created_ms;
+};
+
+struct instance *instance_new(void); /* zeroed, labels {} */
+void instance_free(struct instance *i);
+struct place *place_new(void);
+void place_free(struct place *p);
+void prompt_free(struct prompt *p);
+
+const char *state_name(enum inst_state s);
+int state_from_name(const char *s, enum inst_state *ret); /* -1 when unknown */
+bool state_final(enum inst_state s);  /* exited, failed */
+bool state_living(enum inst_state s); /* counts against caps: everything but exited, failed */
+const char *place_state_name(enum place_state s);
+const char *prompt_status_name(enum prompt_status s);
+const char *permissions_name(enum permissions p);
+int permissions_from_name(const char *s, enum permissions *ret);
+bool name_valid(const char *s); /* [a-z0-9][a-z0-9._-]{0,62} */
+
+/* Whole rows to and from JSON for the store (no env). References are new. */
+json_t *instance_to_row(const struct instance *i);
+struct instance *instance_from_row(const json_t *row, struct err *e);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: ISC */
+/* The daemon's end of one shim: starts it, connects, connects again, calls it, hears its events. */
+#ifndef DAEMON_SHIMCTL_H
+#define DAEMON_SHIMCTL_H
+
+#include <jansson.h>
+
+#include "base/loop.h"
+#include "ipc/peer.h"
+
+#define SHIM_CONNECT_MS 10000 /* from its start to its first answer */
+
+struct shimctl;
+
+struct shimctl_ops {
+	/* Connected (for the first time or again); hello is the shim's answer, borrowed. */
+	void (*on_hello)(void *arg, json_t *hello);
+	/* An event; seq 0 is not kept by the shim. Acknowledge with shimctl_ack once it is durable. */
+	void (*on_event)(void *arg, uint64_t seq, const char *type, json_t *event);
+	/* The shim could not be started or reached, or its connection ended. No further calls until
+	 * shimctl_start or shimctl_adopt is called again. */
+	void (*on_lost)(void *arg, const struct err *why);
+};
+
+struct shimctl *shimctl_create(struct loop *l, const char *place_dir, const struct shimctl_ops *ops,
+	void *arg);
+void shimctl_destroy(struct shimctl *c); /* closes the connection; the shim lives on. NULL ok */
+/* Starts tmux-claude-shim for the folder (place.json stands there) and connects as soon as its socket
+ * is there (inotify, deadline SHIM_CONNECT_MS). */
+int shimctl_start(struct shimctl *c, struct err *e);
+/* Connects to a shim that runs already; on_lost (deferred) when none listens. */
+void shimctl_adopt(struct shimctl *c);
+bool shimctl_connected(const struct shimctl *c);
+/* As peer_call: params stolen, fn called once (ERR_UNREACHABLE when not connected). */
+void shimctl_call(struct shimctl *c, const char *method, json_t *params, int64_t ms,
+	peer_reply_fn *fn, void *arg);
+void shimctl_ack(struct shimctl *c, uint64_t seq);
+/* Answers an `api` event: msg (stolen) is a whole JSON-RPC message. */
+void shimctl_api_reply(struct shimctl *c, json_int_t conn, json_t *msg);
+
+#endif

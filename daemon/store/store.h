@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The fleet on disk: SQLite, WAL, synchronous=FULL, versioned migrations. The only user of SQLite.
+ *
+ * Writes join one open transaction (begun by the first of them) and become durable with
+ * store_commit, which the daemon calls once per loop turn, before any caller is answered. A failed write
+ * leaves the transaction to be given up by store_rollback.
+ */
+#ifndef DAEMON_STORE_H
+#define DAEMON_STORE_H
+
+#include <jansson.h>
+
+#include "daemon/model/model.h"
+#include "ipc/schema.h"
+
+struct store;
+
+/* Opens or creates. ERR_VERSION for a database from a newer version; ERR_IO for one that is damaged
+ * (quick_check), each with what to do. Migrates forward after a backup beside it (fleet.db.vN). */
+int store_open(const char *path, struct store **ret, struct err *e);
+void store_close(struct store *s);
+
+int store_instance_put(struct store *s, const struct instance *i, struct err *e); /* insert or replace */
+int store_instance_delete(struct store *s, const char *id, struct err *e);
+int store_place_put(struct store *s, const struct place *p, struct err *e);
+int store_place_delete(struct store *s, const char *id, struct err *e);
+int store_prompt_put(struct store *s, const struct prompt *p, struct err *e);
+/* The prompt of that key, or NULL (no error) when there is none. Caller frees. */
+struct prompt *store_prompt_get(struct store *s, const char *key);
+int store_intent_add(struct store *s, const char *kind, const char *key, struct err *e);
+int store_intent_done(struct store *s, const char *kind, const char *key, struct err *e);
+/* Appends an event; data is borrowed. *ret_seq is its number: rising by one, never reused. */
+int store_event_add(struct store *s, enum event_id type, const char *instance, const char *place,
+	int64_t time_ms, const json_t *data, int64_t *ret_seq, struct err *e);
+/* Events with seq > since, oldest first, at most limit: array of {seq,time,type,instance,place,data}.
+ * instance may be NULL for all. since -1: the last `limit` of them. New reference. */
+json_t *store_events(struct store *s, int64_t since, int64_t limit, const char *instance,
+	struct err *e);
+int64_t store_event_last(struct store *s);  /* 0 when there is none */
+int64_t store_event_first(struct store *s); /* the oldest kept; 0 when there is none */
+/* Ids are never reused: true when this id was ever given out. Put remembers them. */
+bool store_id_used(struct store *s, const char *id);
+int store_meta_set(struct store *s, const char *key, const char *value, struct err *e);
+char *store_meta_get(struct store *s, const char *key); /* owned, or NULL */
+/* Templates that were seen: name and stamp (JSON). */
+int store_template_put(struct store *s, const char *name, const json_t *stamp, struct err *e);
+int store_template_delete(struct store *s, const char *name, struct err *e);
+
+/* Everything at start; callbacks take ownership of what they are given. */
+struct store_load_ops {
+	void (*instance)(void *arg, struct instance *i);
+	void (*place)(void *arg, struct place *p);
+	void (*prompt)(void *arg, struct prompt *p); /* those not settled: queued, delivering */
+	void (*intent)(void *arg, const struct intent *in);
+};
+int store_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
+
+bool store_dirty(const struct store *s); /* a transaction is open */
+int store_commit(struct store *s, struct err *e);
+void store_rollback(struct store *s);
+
+#endif
