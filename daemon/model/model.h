@@ -122,12 +122,16 @@ int state_from_name(const char *s, enum inst_state *ret); /* -1 when unknown */
 bool state_final(enum inst_state s);  /* exited, failed */
 bool state_living(enum inst_state s); /* counts against caps: everything but exited, failed */
 const char *place_state_name(enum place_state s);
+int place_state_from_name(const char *s, enum place_state *ret);
 const char *prompt_status_name(enum prompt_status s);
+int prompt_status_from_name(const char *s, enum prompt_status *ret);
 const char *permissions_name(enum permissions p);
 int permissions_from_name(const char *s, enum permissions *ret);
 bool name_valid(const char *s); /* [a-z0-9][a-z0-9._-]{0,62} */
+bool id_valid(const char *s);   /* [a-z0-9]{6} */
 
-/* Whole rows to and from JSON for the store (no env). References are new. */
+/* Whole rows to and from JSON for the store: a key is a column (no env). References are new. NULL with
+ * ERR_IO that names the key when a row does not hold what it should. */
 json_t *instance_to_row(const struct instance *i);
 struct instance *instance_from_row(const json_t *row, struct err *e);
 
