@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/* Reads the kernel's clocks, or the test's. */
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <time.h>
+
+static int64_t (*mono_source)(void);
+static int64_t (*wall_source)(void);
+
+static int64_t read_us(clockid_t id)
+{
+	struct timespec ts = {0};
+	clock_gettime(id, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t clock_mono_ms(void)
+{
+	return mono_source ? mono_source() : read_us(CLOCK_MONOTONIC) / 1000;
+}
+
+int64_t clock_mono_us(void)
+{
+	return mono_source ? mono_source() * 1000 : read_us(CLOCK_MONOTONIC);
+}
+
+int64_t clock_wall_ms(void)
+{
+	return wall_source ? wall_source() : read_us(CLOCK_REALTIME) / 1000;
+}
+
+void clock_set_source(int64_t (*mono)(void), int64_t (*wall)(void))
+{
+	mono_source = mono;
+	wall_source = wall;
+}
+
+char *clock_iso(int64_t wall_ms, char out[CLOCK_ISO_MAX])
+{
+	/* Floor division, so that times before 1970 have a positive remainder. */
+	int64_t sec = wall_ms / 1000, ms = wall_ms % 1000;
+	if (ms < 0) {
+		ms += 1000;
+		sec--;
+	}
+	time_t t = (time_t)sec;
+	struct tm tm;
+	char stamp[CLOCK_ISO_MAX];
+	/* Years beyond four digits do not fit the format; they mean a broken clock. */
+	if (!gmtime_r(&t, &tm) || tm.tm_year > 9999 - 1900 || tm.tm_year < -1900 ||
+		strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
+		snprintf(out, CLOCK_ISO_MAX, "0000-00-00T00:00:00.000Z");
+		return out;
+	}
+	snprintf(out, CLOCK_ISO_MAX, "%.24s.%03dZ", stamp, (int)ms);
+	return out;
+}
