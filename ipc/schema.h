@@ -41,7 +41,7 @@ enum {
 };
 
 enum result_kind {
-	R_OK,         /* {} */
+	R_EMPTY,      /* {} */
 	R_INSTANCE,   /* an instance, see instance_to_json */
 	R_INSTANCES,  /* an array of instances */
 	R_SENT,       /* {key, status:"delivered", instance} */
