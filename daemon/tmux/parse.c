@@ -160,6 +160,7 @@ static void line_outside(struct tmux_parser *p, struct span line, struct tmux_ev
 		p->last_len = 0;
 		ev->type = TMUX_EV_BEGIN;
 		ev->flags = p->flags;
+		ev->text_len = 0;
 		return;
 	}
 	if (span_is(word, "%output") || span_is(word, "%extended-output")) {
