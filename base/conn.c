@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The connection. Rules that the rest relies on:
+ * - One turn reads at most READ_BUDGET bytes, so that one busy peer does not starve the others.
+ * - on_data runs from the loop only, never from inside conn_write; likewise on_close, which is put
+ *   off with a deferred call when writing finds the peer gone.
+ * - An end or an error on the read side is told after all that was read before was offered to
+ *   on_data. While paused nothing is read, so an end is noticed only when writing fails.
+ * - A callback may destroy the connection: `busy` keeps the memory until the stack is unwound.
+ */
+#include "base/conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/util.h"
+
+#define READ_PIECE 65536
+#define READ_BUDGET (4 * READ_PIECE)
+#define REASON_MAX 128
+
+struct conn {
+	struct loop *loop;
+	int fd, wfd; /* equal for sockets */
+	bool is_socket;
+	struct loop_io *rio, *wio; /* wio is rio for sockets */
+	struct loop_defer *later;
+	struct loop_timer *linger;
+	struct buf in, out;
+	const struct conn_ops *ops;
+	void *arg;
+	char reason[REASON_MAX];
+	int busy; /* callbacks on the stack */
+	bool destroyed;
+	bool paused;
+	bool kicked;
+	bool drained;    /* on_drain is due */
+	bool read_ended; /* nothing more will be read */
+	bool write_ended;
+	bool write_failed;
+	bool shutting; /* shut the write side when out is empty */
+	bool finishing;
+	bool close_due, close_told;
+};
+
+static void set_events(struct conn *c)
+{
+	bool want_read = !c->paused && !c->read_ended && !c->finishing && buf_room(&c->in) > 0;
+	bool want_write = c->out.len > 0 && !c->write_ended;
+	unsigned r = want_read ? LOOP_READ : 0, w = want_write ? LOOP_WRITE : 0;
+	if (c->wio == c->rio) {
+		loop_io_set(c->rio, r | w);
+		return;
+	}
+	loop_io_set(c->rio, r);
+	if (c->wio)
+		loop_io_set(c->wio, w);
+}
+
+static void free_now(struct conn *c)
+{
+	buf_finish(&c->in);
+	buf_finish(&c->out);
+	free(c);
+}
+
+/* Stops everything and closes; the memory stays while a callback is on the stack. */
+static void stop(struct conn *c)
+{
+	if (c->wio != c->rio)
+		loop_io_free(c->wio);
+	loop_io_free(c->rio);
+	loop_defer_free(c->later);
+	loop_timer_free(c->linger);
+	c->rio = c->wio = NULL;
+	c->later = NULL;
+	c->linger = NULL;
+	if (c->wfd >= 0 && c->wfd != c->fd)
+		close(c->wfd);
+	close(c->fd);
+	c->fd = c->wfd = -1;
+	c->destroyed = true;
+}
+
+void conn_destroy(struct conn *c)
+{
+	if (!c)
+		return;
+	if (!c->destroyed)
+		stop(c);
+	if (c->busy == 0)
+		free_now(c);
+}
+
+/* Ends a stretch of callbacks: true when c is gone. */
+static bool leave(struct conn *c)
+{
+	c->busy--;
+	if (!c->destroyed)
+		return false;
+	if (c->busy == 0)
+		free_now(c);
+	return true;
+}
+
+static void set_reason(struct conn *c, const char *what, int errnum)
+{
+	char text[64];
+	if (!c->close_due)
+		snprintf(c->reason, sizeof(c->reason), "%s: %s", what,
+			strerror_r(errnum, text, sizeof(text)));
+	c->close_due = true;
+	loop_defer_schedule(c->later);
+}
+
+/* The peer takes no more. What it said before may still stand in the kernel: on_later fetches it. */
+static void fail_write(struct conn *c, int errnum)
+{
+	c->write_ended = c->write_failed = true;
+	buf_clear(&c->out);
+	set_reason(c, "write", errnum);
+}
+
+static void shut_write(struct conn *c)
+{
+	c->write_ended = true;
+	if (c->is_socket) {
+		shutdown(c->fd, SHUT_WR);
+		return;
+	}
+	if (c->wfd != c->fd) {
+		loop_io_free(c->wio);
+		c->wio = NULL;
+		close(c->wfd);
+		c->wfd = -1;
+	}
+}
+
+static ssize_t write_some(struct conn *c, const void *data, size_t len)
+{
+	ssize_t n;
+	do /* MSG_NOSIGNAL where it can be had; programs with pipes ignore SIGPIPE */
+		n = c->is_socket ? send(c->wfd, data, len, MSG_NOSIGNAL)
+				 : write(c->wfd, data, len);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+/* Writes what the kernel takes. Sets `drained` when that emptied the buffer. */
+static void flush(struct conn *c)
+{
+	while (c->out.len > 0 && !c->write_ended) {
+		ssize_t n = write_some(c, buf_data(&c->out), c->out.len);
+		if (n < 0) {
+			if (errno != EAGAIN && errno != EWOULDBLOCK)
+				fail_write(c, errno);
+			return;
+		}
+		buf_consume(&c->out, (size_t)n);
+		c->drained = c->out.len == 0;
+	}
+}
+
+/* Reads within the budget. An end is noted, to be told after on_data. */
+static void fill(struct conn *c)
+{
+	size_t budget = READ_BUDGET;
+	while (budget > 0 && !c->read_ended) {
+		size_t room = buf_room(&c->in);
+		if (room > READ_PIECE)
+			room = READ_PIECE;
+		if (room == 0)
+			return;
+		unsigned char *p = buf_reserve(&c->in, room);
+		ssize_t n = read(c->fd, p, room);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return;
+		if (n < 0) {
+			/* EIO is how a terminal's master says that the last of the other side left. */
+			if (errno != EIO || c->is_socket) {
+				c->write_ended = true;
+				buf_clear(&c->out);
+				set_reason(c, "read", errno);
+			}
+			c->read_ended = c->close_due = true;
+			return;
+		}
+		if (n == 0) {
+			c->read_ended = c->close_due = true;
+			return;
+		}
+		buf_added(&c->in, (size_t)n);
+		budget -= (size_t)n < budget ? (size_t)n : budget;
+		if ((size_t)n < room)
+			return; /* the kernel had no more: save the call that says so */
+	}
+}
+
+/* Offers what stands in `in`. False when c is gone. */
+static bool offer(struct conn *c)
+{
+	if (c->in.len > 0 && !c->paused && !c->finishing) {
+		c->busy++;
+		c->ops->on_data(c->arg, &c->in);
+		if (leave(c))
+			return false;
+	}
+	return true;
+}
+
+/* What follows every stretch of work: drain, shutdown, close, events. False when c is gone. */
+static bool settle(struct conn *c)
+{
+	if (c->finishing && (c->out.len == 0 || c->write_ended)) {
+		conn_destroy(c);
+		return false;
+	}
+	if (c->out.len == 0 && c->shutting && !c->write_ended)
+		shut_write(c);
+	if (c->drained && c->out.len == 0 && !c->finishing) {
+		c->drained = false;
+		if (c->ops->on_drain && !c->write_ended) {
+			c->busy++;
+			c->ops->on_drain(c->arg);
+			if (leave(c))
+				return false;
+		}
+	}
+	/* A paused owner has not seen all that was read: it hears of the end when it resumes. */
+	if (c->close_due && !c->close_told && !c->finishing &&
+		!(c->paused && c->in.len > 0 && !c->write_failed)) {
+		c->close_told = true;
+		c->busy++;
+		c->ops->on_close(c->arg, c->reason);
+		if (leave(c))
+			return false;
+	}
+	set_events(c);
+	return true;
+}
+
+static void on_io(void *arg, int fd, unsigned events)
+{
+	(void)fd;
+	struct conn *c = arg;
+	if (events & LOOP_WRITE)
+		flush(c);
+	if (events & LOOP_READ) {
+		fill(c);
+		if (!offer(c))
+			return;
+	}
+	settle(c);
+}
+
+static void on_later(void *arg)
+{
+	struct conn *c = arg;
+	bool last = c->write_failed && !c->read_ended;
+	if (last) {
+		fill(c);
+		c->read_ended = true;
+	}
+	if (c->kicked || last) {
+		c->kicked = false;
+		if (!offer(c))
+			return;
+	}
+	settle(c);
+}
+
+static void on_linger(void *arg)
+{
+	conn_destroy(arg);
+}
+
+struct conn *conn_create(struct loop *l, int fd, int wfd, size_t in_max, size_t out_max,
+	const struct conn_ops *ops, void *arg)
+{
+	struct conn *c = xcalloc(1, sizeof(*c));
+	c->loop = l;
+	c->fd = fd;
+	c->wfd = wfd >= 0 ? wfd : fd;
+	c->ops = ops;
+	c->arg = arg;
+	int type;
+	socklen_t len = sizeof(type);
+	c->is_socket = wfd < 0 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0;
+	buf_init(&c->in, in_max);
+	buf_init(&c->out, out_max);
+	fd_set_nonblock(c->fd);
+	fd_set_nonblock(c->wfd);
+	c->rio = loop_io_add(l, c->fd, LOOP_READ, on_io, c);
+	c->wio = c->wfd == c->fd ? c->rio : loop_io_add(l, c->wfd, 0, on_io, c);
+	c->later = loop_defer_create(l, on_later, c);
+	return c;
+}
+
+int conn_write(struct conn *c, const void *data, size_t len)
+{
+	if (len > buf_room(&c->out))
+		return -1;
+	/* A peer that is gone takes everything; on_close tells. */
+	if (c->write_ended || c->shutting || c->destroyed || len == 0)
+		return 0;
+	const unsigned char *p = data;
+	if (c->out.len == 0) {
+		ssize_t n = write_some(c, p, len);
+		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+			fail_write(c, errno);
+			return 0;
+		}
+		if (n > 0) {
+			p += n;
+			len -= (size_t)n;
+		}
+		if (len == 0)
+			return 0;
+	}
+	buf_append(&c->out, p, len);
+	set_events(c);
+	return 0;
+}
+
+size_t conn_out_pending(const struct conn *c)
+{
+	return c->out.len;
+}
+
+size_t conn_out_room(const struct conn *c)
+{
+	return buf_room(&c->out);
+}
+
+void conn_pause(struct conn *c, bool paused)
+{
+	if (c->destroyed || c->paused == paused)
+		return;
+	c->paused = paused;
+	set_events(c);
+	/* What was read before the pause, and an end, wait to be told. */
+	if (!paused && (c->in.len > 0 || c->close_due))
+		conn_kick(c);
+}
+
+void conn_kick(struct conn *c)
+{
+	if (c->destroyed)
+		return;
+	c->kicked = true;
+	loop_defer_schedule(c->later);
+}
+
+void conn_shutdown(struct conn *c)
+{
+	if (c->destroyed || c->shutting)
+		return;
+	c->shutting = true;
+	if (c->out.len == 0 && !c->write_ended)
+		shut_write(c);
+}
+
+void conn_finish(struct conn *c, int ms)
+{
+	if (!c || c->destroyed)
+		return;
+	c->finishing = true;
+	if (c->out.len == 0 || c->write_ended) {
+		conn_destroy(c);
+		return;
+	}
+	c->linger = loop_timer_create(c->loop, on_linger, c);
+	loop_timer_start(c->linger, ms);
+	set_events(c);
+}
+
+int conn_fd(const struct conn *c)
+{
+	return c->fd;
+}

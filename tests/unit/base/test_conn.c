@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: ISC */
+/* The connection: order, bounds, half-close, destruction from anywhere. */
+#include "base/conn.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/util.h"
+#include "tests/unit/run.h"
+
+static struct loop *l;
+static struct conn *c;
+static int peer;
+static struct buf got;
+static int closes, drains, datas;
+static char reason[128];
+static bool destroy_on_data, destroy_on_close, destroy_on_drain, keep_data, closed_before_data;
+
+static void on_data(void *arg, struct buf *in)
+{
+	(void)arg;
+	datas++;
+	closed_before_data = closes > 0;
+	if (!keep_data) {
+		buf_append(&got, buf_data(in), in->len);
+		buf_consume(in, in->len);
+	}
+	if (destroy_on_data) {
+		conn_destroy(c);
+		c = NULL;
+	}
+}
+static void on_drain(void *arg)
+{
+	(void)arg;
+	drains++;
+	if (destroy_on_drain) {
+		conn_destroy(c);
+		c = NULL;
+	}
+}
+static void on_close(void *arg, const char *why)
+{
+	(void)arg;
+	closes++;
+	snprintf(reason, sizeof(reason), "%s", why);
+	if (destroy_on_close) {
+		conn_destroy(c);
+		c = NULL;
+	}
+}
+static const struct conn_ops ops = {on_data, on_drain, on_close};
+
+static void make(size_t in_max, size_t out_max)
+{
+	int sp[2];
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sp), 0);
+	peer = sp[1];
+	c = conn_create(l, sp[0], -1, in_max, out_max, &ops, NULL);
+}
+
+static void setup(void)
+{
+	l = loop_create(NULL);
+	buf_init(&got, 16 << 20);
+}
+
+static void teardown(void)
+{
+	conn_destroy(c);
+	buf_finish(&got);
+	loop_destroy(l);
+}
+
+static void say(const char *s)
+{
+	ck_assert_int_eq(write_all(peer, s, strlen(s)), 0);
+}
+
+static void turns(int n)
+{
+	while (n-- > 0)
+		loop_turn(l, 5);
+}
+
+START_TEST(bytes_arrive_and_leave)
+{
+	make(64, 64);
+	say("hello");
+	loop_turn(l, 1000);
+	ck_assert_uint_eq(got.len, 5);
+	ck_assert_int_eq(conn_write(c, "world", 5), 0);
+	ck_assert_uint_eq(conn_out_pending(c), 0); /* at once */
+	char b[8];
+	ck_assert_int_eq((int)read(peer, b, 8), 5);
+	ck_assert_mem_eq(b, "world", 5);
+	ck_assert_int_ge(conn_fd(c), 0);
+}
+END_TEST
+
+START_TEST(a_message_larger_than_the_bound_is_seen_as_a_full_buffer)
+{
+	make(8, 8);
+	keep_data = true;
+	say("0123456789abcdef");
+	turns(3);
+	ck_assert_int_eq(datas, 1); /* no more until the owner acts */
+	keep_data = false;
+	conn_kick(c);
+	turns(4);
+	ck_assert_uint_eq(got.len, 16);
+	ck_assert_mem_eq(buf_data(&got), "0123456789abcdef", 16);
+}
+END_TEST
+
+START_TEST(the_end_comes_after_the_data)
+{
+	make(64, 64);
+	say("last words");
+	close(peer);
+	turns(3);
+	ck_assert_uint_eq(got.len, 10);
+	ck_assert_int_eq(closes, 1);
+	ck_assert(!closed_before_data);
+	ck_assert_str_eq(reason, "");
+}
+END_TEST
+
+START_TEST(a_slow_peer_meets_the_bound_and_then_drains)
+{
+	make(64, 1 << 20);
+	static char block[65536];
+	int64_t total = 0;
+	while (conn_write(c, block, sizeof(block)) == 0)
+		total += sizeof(block);
+	ck_assert_uint_lt(conn_out_room(c), sizeof(block));
+	ck_assert_uint_gt(conn_out_pending(c), 0);
+	turns(1);
+	ck_assert_int_eq(drains, 0);
+	fd_set_nonblock(peer);
+	while (drains == 0) {
+		ssize_t n = read(peer, block, sizeof(block));
+		total -= n > 0 ? n : 0;
+		loop_turn(l, 5);
+	}
+	ssize_t n;
+	while ((n = read(peer, block, sizeof(block))) > 0)
+		total -= n;
+	ck_assert_int_eq(total, 0);
+	ck_assert_int_eq(drains, 1);
+	ck_assert_uint_eq(conn_out_pending(c), 0);
+}
+END_TEST
+
+START_TEST(paused_reads_nothing_and_resumes)
+{
+	make(64, 64);
+	conn_pause(c, true);
+	say("x");
+	turns(2);
+	ck_assert_int_eq(datas, 0);
+	conn_pause(c, false);
+	turns(2);
+	ck_assert_uint_eq(got.len, 1);
+}
+END_TEST
+
+static void pause_in_data(void *arg, struct buf *in)
+{
+	(void)arg;
+	datas++;
+	buf_append(&got, buf_data(in), 1);
+	buf_consume(in, 1);
+	conn_pause(c, true);
+}
+static const struct conn_ops pause_ops = {pause_in_data, on_drain, on_close};
+
+START_TEST(what_was_read_before_a_pause_comes_before_the_end)
+{
+	int sp[2];
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, sp), 0);
+	c = conn_create(l, sp[0], -1, 64, 64, &pause_ops, NULL);
+	ck_assert_int_eq(write_all(sp[1], "ab", 2), 0);
+	close(sp[1]);
+	turns(3);
+	ck_assert_uint_eq(got.len, 1);
+	ck_assert_int_eq(closes, 0);
+	conn_shutdown(c); /* our own half-close changes nothing of that */
+	turns(2);
+	ck_assert_int_eq(closes, 0);
+	conn_pause(c, false);
+	turns(2);
+	ck_assert_uint_eq(got.len, 2);
+	conn_pause(c, false);
+	turns(2);
+	ck_assert_int_eq(closes, 1);
+}
+END_TEST
+
+START_TEST(a_peer_that_is_gone_is_told_from_the_loop_after_its_last_words)
+{
+	make(64, 64);
+	say("bye");
+	close(peer);
+	ck_assert_int_eq(conn_write(c, "x", 1), 0);
+	ck_assert_int_eq(closes, 0); /* never from inside conn_write */
+	turns(2);
+	ck_assert_int_eq(closes, 1);
+	ck_assert_uint_eq(got.len, 3);
+	ck_assert_str_eq(reason, "write: Broken pipe");
+	ck_assert_int_eq(conn_write(c, "x", 1), 0);
+	turns(2);
+	ck_assert_int_eq(closes, 1);
+}
+END_TEST
+
+START_TEST(half_close_both_ways)
+{
+	make(64, 1 << 20);
+	static char block[600000];
+	ck_assert_int_eq(conn_write(c, block, sizeof(block)), 0);
+	conn_shutdown(c); /* after the bytes */
+	ck_assert_int_eq(conn_write(c, "late", 4), 0); /* dropped */
+	fd_set_nonblock(peer);
+	size_t total = 0;
+	ssize_t n = -1;
+	for (int i = 0; i < 10000 && n != 0; i++) {
+		static char b[65536];
+		n = read(peer, b, sizeof(b));
+		total += n > 0 ? (size_t)n : 0;
+		loop_turn(l, n > 0 ? 0 : 5);
+	}
+	ck_assert_int_eq((int)n, 0);
+	ck_assert_uint_eq(total, sizeof(block));
+	say("answer");
+	turns(2);
+	ck_assert_uint_eq(got.len, 6);
+	ck_assert_int_eq(closes, 0);
+	close(peer);
+	turns(2);
+	ck_assert_int_eq(closes, 1);
+}
+END_TEST
+
+START_TEST(destroying_from_callbacks)
+{
+	make(64, 64);
+	destroy_on_data = true;
+	say("x");
+	close(peer);
+	turns(2);
+	ck_assert_ptr_null(c);
+	ck_assert_int_eq(closes, 0);
+	destroy_on_data = false;
+	destroy_on_close = true;
+	make(64, 64);
+	close(peer);
+	turns(2);
+	ck_assert_ptr_null(c);
+	destroy_on_drain = true;
+	make(64, 4 << 20);
+	static char block[2 << 20];
+	ck_assert_int_eq(conn_write(c, block, sizeof(block)), 0);
+	fd_set_nonblock(peer);
+	while (c) {
+		ssize_t n = read(peer, block, sizeof(block));
+		loop_turn(l, n > 0 ? 0 : 5);
+	}
+	ck_assert_int_eq(drains, 1);
+	conn_destroy(NULL);
+}
+END_TEST
+
+START_TEST(finish_writes_the_rest_then_closes)
+{
+	make(64, 4 << 20);
+	static char block[2 << 20];
+	ck_assert_int_eq(conn_write(c, block, sizeof(block)), 0);
+	conn_finish(c, 10000);
+	c = NULL;
+	fd_set_nonblock(peer);
+	size_t total = 0;
+	ssize_t n = -1;
+	while (n != 0) {
+		n = read(peer, block, sizeof(block));
+		total += n > 0 ? (size_t)n : 0;
+		if (n < 0)
+			loop_turn(l, 5);
+	}
+	ck_assert_uint_eq(total, sizeof(block));
+	ck_assert_int_eq(closes, 0);
+}
+END_TEST
+
+START_TEST(finish_gives_up_at_its_deadline)
+{
+	make(64, 4 << 20);
+	static char block[2 << 20];
+	ck_assert_int_eq(conn_write(c, block, sizeof(block)), 0);
+	conn_finish(c, 20);
+	c = NULL;
+	loop_turn(l, 1000); /* the deadline is the only event left */
+	fd_set_nonblock(peer);
+	size_t total = 0;
+	ssize_t n;
+	while ((n = read(peer, block, sizeof(block))) > 0)
+		total += (size_t)n;
+	ck_assert_int_eq((int)n, 0); /* closed */
+	ck_assert_uint_lt(total, sizeof(block));
+}
+END_TEST
+
+START_TEST(two_pipes)
+{
+	int a[2], b[2];
+	signal(SIGPIPE, SIG_IGN);
+	ck_assert_int_eq(pipe2(a, O_CLOEXEC), 0);
+	ck_assert_int_eq(pipe2(b, O_CLOEXEC), 0);
+	c = conn_create(l, a[0], b[1], 64, 1 << 20, &ops, NULL);
+	ck_assert_int_eq(write_all(a[1], "in", 2), 0);
+	turns(2);
+	ck_assert_uint_eq(got.len, 2);
+	static char block[300000];
+	ck_assert_int_eq(conn_write(c, block, sizeof(block)), 0);
+	conn_shutdown(c);
+	size_t total = 0;
+	fd_set_nonblock(b[0]);
+	ssize_t n = -1;
+	while (n != 0) {
+		n = read(b[0], block, sizeof(block));
+		total += n > 0 ? (size_t)n : 0;
+		if (n < 0)
+			loop_turn(l, 5);
+	}
+	ck_assert_uint_eq(total, sizeof(block));
+	ck_assert_int_eq(write_all(a[1], "!", 1), 0);
+	close(a[1]);
+	turns(3);
+	ck_assert_uint_eq(got.len, 3);
+	ck_assert_int_eq(closes, 1);
+}
+END_TEST
+
+TEST_MAIN_FIXTURE("base/conn", setup, teardown, bytes_arrive_and_leave,
+	a_message_larger_than_the_bound_is_seen_as_a_full_buffer, the_end_comes_after_the_data,
+	a_slow_peer_meets_the_bound_and_then_drains, paused_reads_nothing_and_resumes,
+	what_was_read_before_a_pause_comes_before_the_end,
+	a_peer_that_is_gone_is_told_from_the_loop_after_its_last_words, half_close_both_ways,
+	destroying_from_callbacks, finish_writes_the_rest_then_closes,
+	finish_gives_up_at_its_deadline, two_pipes)
