@@ -26,7 +26,7 @@ int64_t config_int(const struct config *c, enum option_id o);
 int config_bool(const struct config *c, enum option_id o);
 /* [{name, value, source:"default"|"file"|"environment", default, help}]; new reference. */
 json_t *config_to_json(const struct config *c);
-/* The commented file with every option at its default; owned. */
+/* The commented file with every option at its default (as comments); owned. */
 char *config_example(void);
 
 #endif

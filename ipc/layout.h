@@ -32,6 +32,8 @@ void layout_finish(struct layout *l);
 /* Makes the state and runtime folders, 0700; refuses a runtime folder that is not ours or is open to
  * others (/tmp/tmux-claude-UID is made by whoever comes first). */
 int layout_make(const struct layout *l, struct err *e);
+/* That path is a folder, ours, and closed to others; ERR_DENIED otherwise. */
+int layout_check_private(const char *path, struct err *e);
 /* Where our own programs stand: beside the running one in a build tree (TMUX_CLAUDE_LIBEXEC when set),
  * else the installed libexec folder. Owned path of "tmux-claude-shim" and so on, checked executable. */
 char *layout_program(const char *name, struct err *e);

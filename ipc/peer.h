@@ -25,7 +25,8 @@ struct peer_ops {
 	/* A request; params borrowed (json_incref to keep). */
 	void (*on_request)(void *arg, struct peer_request *req, const char *method, json_t *params);
 	void (*on_notification)(void *arg, const char *method, json_t *params);
-	/* Gone: pending calls of ours were failed with ERR_UNREACHABLE before. The owner destroys. */
+	/* Gone: pending calls of ours were failed with ERR_UNREACHABLE before. The owner destroys. Never
+	 * called from within another function of this header. */
 	void (*on_close)(void *arg, const char *reason);
 };
 
@@ -35,10 +36,12 @@ struct peer *peer_create(struct loop *l, int fd, size_t out_max, const struct pe
 void peer_destroy(struct peer *p); /* pending calls are dropped silently; NULL ok */
 
 typedef void peer_reply_fn(void *arg, json_t *result, const struct err *error); /* one is NULL */
-/* Sends a request (params stolen, may be NULL); fn is called once, with ERR_TIMEOUT after ms. */
+/* Sends a request (params stolen, may be NULL); fn is called once, never from within peer_call, with
+ * ERR_TIMEOUT after ms (-1: no deadline). Its arguments are borrowed. */
 void peer_call(struct peer *p, const char *method, json_t *params, int64_t ms, peer_reply_fn *fn,
 	void *arg);
-/* -1 when the peer's queue is full: it is too slow. params stolen. */
+/* -1 when the peer's queue is full: it is too slow, and is being disconnected (on_close comes). params
+ * stolen. */
 int peer_notify(struct peer *p, const char *method, json_t *params);
 size_t peer_out_pending(const struct peer *p);
 
@@ -48,11 +51,14 @@ void peer_error(struct peer_request *req, const struct err *error);
 /* The peer of a request, or NULL when it is gone. */
 struct peer *peer_request_peer(const struct peer_request *req);
 json_t *peer_request_id(const struct peer_request *req); /* borrowed; for progress notices */
-/* Called when the connection goes while the request is unanswered (the caller gave up). */
+/* Called once when the connection goes (or the peer is destroyed) while the request is unanswered: the
+ * caller gave up. The request must still be answered, then or later, to be released. */
 void peer_request_on_abandon(struct peer_request *req, void (*fn)(void *arg), void *arg);
 
-/* Takes the descriptor out for another protocol (after a hello was answered): output is flushed
- * first, bytes already read are returned in *ret_rest (caller finishes it); p is destroyed. */
+/* Takes the descriptor out for another protocol (after a hello was answered): returns it (non-blocking),
+ * with bytes that were read already appended to *ret_rest (initialised by the caller); p is destroyed.
+ * -1, and p is left as it is, when the connection is closed or the peer has not taken all of what was
+ * written to it: a hello's answer always fits the socket's buffer of a peer worth talking to. */
 int peer_release(struct peer *p, struct buf *ret_rest, struct err *e);
 
 #endif

@@ -103,7 +103,10 @@ const char *event_help(enum event_id id);
 
 /* Checks params (an object or NULL) against the row: unknown keys, missing ones, types and ranges.
  * *ret is a new object with the values in the handler's form (ARG_COUNT and ARG_RATE as integers);
- * the caller decrefs it. Errors are ERR_PARAMS and name the argument. A_CLI arguments are refused. */
+ * the caller decrefs it. null means not given. Errors are ERR_PARAMS and name the argument. A_CLI
+ * arguments are refused. */
 int schema_check(const struct method_def *m, const json_t *params, json_t **ret, struct err *e);
+/* The same for one value: what the command line uses to check an option as it reads it. */
+int schema_check_arg(const struct arg_def *a, const json_t *value, json_t **ret, struct err *e);
 
 #endif

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: ISC */
+/* The tables as data, and one check of arguments that the daemon and the command line share. */
+#include "ipc/schema.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/util.h"
+
+/* The largest integer that every JSON reader keeps exact. */
+#define INT_ARG_MAX (INT64_C(1) << 53)
+#define COUNT_ARG_MAX 1000000
+#define SECONDS_ARG_MAX 1e9
+#define RATE_SUFFIX "/minute"
+
+#define METHOD(sym, name, who, flags, result, summary, description)                                \
+	static const struct arg_def args_##sym[] = {
+#define ARG(name, type, flags, short_opt, metavar, help)                                           \
+	{name, type, flags, short_opt, metavar, help},
+#define END                                                                                        \
+	{                                                                                          \
+		NULL, ARG_JSON, 0, 0, NULL, NULL                                                   \
+	}                                                                                          \
+	}                                                                                          \
+	;
+#include "ipc/methods.def"
+#undef METHOD
+#undef ARG
+#undef END
+
+#define METHOD(sym, name, who, flags, result, summary, description)                                \
+	{METHOD_##sym, name, who, flags, result, summary, description, args_##sym},
+#define ARG(...)
+#define END
+const struct method_def method_table[METHOD_COUNT] = {
+#include "ipc/methods.def"
+};
+#undef METHOD
+#undef ARG
+#undef END
+
+static const struct {
+	const char *name, *help;
+} event_table[EV_COUNT] = {
+#define EVENT(sym, name, help) {name, help},
+#include "ipc/events.def"
+#undef EVENT
+};
+
+const struct method_def *method_find(const char *name)
+{
+	for (size_t i = 0; i < METHOD_COUNT; i++)
+		if (strcmp(method_table[i].name, name) == 0)
+			return &method_table[i];
+	return NULL;
+}
+
+const struct arg_def *method_arg(const struct method_def *m, const char *name)
+{
+	for (const struct arg_def *a = m->args; a->name; a++)
+		if (strcmp(a->name, name) == 0)
+			return a;
+	return NULL;
+}
+
+const char *event_name(enum event_id id)
+{
+	return event_table[id].name;
+}
+
+const char *event_help(enum event_id id)
+{
+	return event_table[id].help;
+}
+
+static const char *json_kind(const json_t *v)
+{
+	switch (json_typeof(v)) {
+	case JSON_OBJECT:
+		return "an object";
+	case JSON_ARRAY:
+		return "an array";
+	case JSON_STRING:
+		return "a string";
+	case JSON_INTEGER:
+		return "an integer";
+	case JSON_REAL:
+		return "a number with a fraction";
+	case JSON_TRUE:
+	case JSON_FALSE:
+		return "a boolean";
+	case JSON_NULL:
+		return "null";
+	}
+	return "something else";
+}
+
+static int wrong_type(const struct arg_def *a, const json_t *v, const char *wanted, struct err *e)
+{
+	return err_set(e, ERR_PARAMS, "'%s' must be %s, not %s", a->name, wanted, json_kind(v));
+}
+
+static int bad_text(const struct arg_def *a, const char *got, const char *wanted, struct err *e)
+{
+	return err_set(e, ERR_PARAMS, "'%s' must be %s, not '%.60s'", a->name, wanted, got);
+}
+
+static int check_string(const struct arg_def *a, const json_t *v, json_t **ret, struct err *e)
+{
+	if (!json_is_string(v))
+		return wrong_type(a, v, "a string", e);
+	/* An embedded NUL cannot come from our parser, but a caller may have made the value itself. */
+	if (strlen(json_string_value(v)) != json_string_length(v))
+		return err_set(e, ERR_PARAMS, "'%s' contains a NUL character", a->name);
+	*ret = json_incref((json_t *)v);
+	return 0;
+}
+
+static int check_int(const struct arg_def *a, const json_t *v, json_t **ret, struct err *e)
+{
+	if (!json_is_integer(v))
+		return wrong_type(a, v, "an integer", e);
+	json_int_t n = json_integer_value(v);
+	if (n < 0 || n > INT_ARG_MAX)
+		return err_set(e, ERR_PARAMS, "'%s' must lie between 0 and 2^53, not %lld", a->name,
+			(long long)n);
+	*ret = json_incref((json_t *)v);
+	return 0;
+}
+
+static int check_count(const struct arg_def *a, const json_t *v, json_t **ret, struct err *e)
+{
+	static const char wanted[] = "an integer from 0 to 1000000 or \"unlimited\"";
+
+	if (json_is_string(v)) {
+		if (strcmp(json_string_value(v), "unlimited") != 0)
+			return bad_text(a, json_string_value(v), wanted, e);
+		*ret = json_integer(-1);
+		return 0;
+	}
+	if (!json_is_integer(v))
+		return wrong_type(a, v, wanted, e);
+	json_int_t n = json_integer_value(v);
+	if (n < 0 || n > COUNT_ARG_MAX)
+		return err_set(e, ERR_PARAMS, "'%s' must be %s, not %lld", a->name, wanted, (long long)n);
+	*ret = json_integer(n);
+	return 0;
+}
+
+static int check_rate(const struct arg_def *a, const json_t *v, json_t **ret, struct err *e)
+{
+	static const char wanted[] = "\"N/minute\" with N from 0 to 1000000, or \"unlimited\"";
+	char digits[16];
+	int64_t n;
+
+	if (!json_is_string(v))
+		return wrong_type(a, v, wanted, e);
+	const char *s = json_string_value(v);
+	if (strcmp(s, "unlimited") == 0) {
+		*ret = json_integer(-1);
+		return 0;
+	}
+	const char *slash = strchr(s, '/');
+	if (!slash || strcmp(slash, RATE_SUFFIX) != 0 ||
+		str_fmt(digits, sizeof(digits), "%.*s", (int)(slash - s), s) < 0 ||
+		str_to_i64(digits, 0, COUNT_ARG_MAX, &n) < 0)
+		return bad_text(a, s, wanted, e);
+	*ret = json_integer(n);
+	return 0;
+}
+
+static int check_seconds(const struct arg_def *a, const json_t *v, json_t **ret, struct err *e)
+{
+	if (!json_is_number(v))
+		return wrong_type(a, v, "a number of seconds", e);
+	double d = json_number_value(v);
+	if (!isfinite(d) || d < 0 || d > SECONDS_ARG_MAX)
+		return err_set(e, ERR_PARAMS, "'%s' must be a number of seconds from 0 to 10^9", a->name);
+	*ret = json_incref((json_t *)v);
+	return 0;
+}
+
+static int check_strings(const struct arg_def *a, const json_t *v, json_t **ret, struct err *e)
+{
+	size_t i;
+	json_t *item, *same = NULL;
+
+	if (!json_is_array(v))
+		return wrong_type(a, v, "an array of strings", e);
+	json_array_foreach(v, i, item) {
+		if (!json_is_string(item))
+			return err_set(e, ERR_PARAMS, "'%s' must hold strings only, not %s", a->name,
+				json_kind(item));
+		if (check_string(a, item, &same, e) < 0)
+			return -1;
+		json_decref(same);
+	}
+	if (i == 0 && (a->flags & A_REQUIRED))
+		return err_set(e, ERR_PARAMS, "'%s' must not be empty", a->name);
+	*ret = json_incref((json_t *)v);
+	return 0;
+}
+
+static int check_kv(const struct arg_def *a, const json_t *v, json_t **ret, struct err *e)
+{
+	const char *key;
+	json_t *item, *same = NULL;
+
+	if (!json_is_object(v))
+		return wrong_type(a, v, "an object of strings", e);
+	json_object_foreach((json_t *)v, key, item) {
+		if (key[0] == '\0' || strchr(key, '='))
+			return err_set(e, ERR_PARAMS, "'%s' has a key that is empty or contains '='", a->name);
+		if (!json_is_string(item))
+			return err_set(e, ERR_PARAMS, "'%s' must give '%.60s' a string, not %s", a->name, key,
+				json_kind(item));
+		if (check_string(a, item, &same, e) < 0)
+			return -1;
+		json_decref(same);
+	}
+	*ret = json_incref((json_t *)v);
+	return 0;
+}
+
+static int check_value(const struct arg_def *a, const json_t *v, json_t **ret, struct err *e)
+{
+	switch (a->type) {
+	case ARG_STRING:
+		return check_string(a, v, ret, e);
+	case ARG_PATH:
+		if (json_is_string(v) && json_string_value(v)[0] != '/')
+			return bad_text(a, json_string_value(v), "an absolute path", e);
+		return check_string(a, v, ret, e);
+	case ARG_INT:
+		return check_int(a, v, ret, e);
+	case ARG_COUNT:
+		return check_count(a, v, ret, e);
+	case ARG_RATE:
+		return check_rate(a, v, ret, e);
+	case ARG_SECONDS:
+		return check_seconds(a, v, ret, e);
+	case ARG_BOOL:
+		if (!json_is_boolean(v))
+			return wrong_type(a, v, "true or false", e);
+		*ret = json_incref((json_t *)v);
+		return 0;
+	case ARG_STRINGS:
+	case ARG_ARGV:
+		return check_strings(a, v, ret, e);
+	case ARG_KV:
+		return check_kv(a, v, ret, e);
+	case ARG_JSON:
+		*ret = json_incref((json_t *)v);
+		return 0;
+	}
+	return err_set(e, ERR_INTERNAL, "the table gives '%s' an unknown type", a->name);
+}
+
+int schema_check_arg(const struct arg_def *a, const json_t *value, json_t **ret, struct err *e)
+{
+	return check_value(a, value, ret, e);
+}
+
+/* Checks every key that was given; null means not given. */
+static int check_given(const struct method_def *m, const json_t *params, json_t *out, struct err *e)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)params, key, value) {
+		const struct arg_def *a = method_arg(m, key);
+		json_t *checked = NULL;
+
+		if (!a) {
+			err_set(e, ERR_PARAMS, "%s takes no argument '%.60s'", m->name, key);
+			return err_hint(e, "the arguments are listed by `tmux-claude help %s`", m->name);
+		}
+		if (a->flags & A_CLI)
+			return err_set(e, ERR_PARAMS,
+				"'%s' is an option of the command line, not an argument of %s", key, m->name);
+		if (json_is_null(value) && a->type != ARG_JSON)
+			continue;
+		if (check_value(a, value, &checked, e) < 0)
+			return err_prefix(e, "%s", m->name);
+		json_object_set_new(out, key, checked);
+	}
+	return 0;
+}
+
+int schema_check(const struct method_def *m, const json_t *params, json_t **ret, struct err *e)
+{
+	if (params && !json_is_object(params))
+		return err_set(e, ERR_PARAMS, "%s: params must be an object, not %s", m->name,
+			json_kind(params));
+
+	json_t *out = json_object();
+	if (params && check_given(m, params, out, e) < 0) {
+		json_decref(out);
+		return -1;
+	}
+	for (const struct arg_def *a = m->args; a->name; a++) {
+		if ((a->flags & A_REQUIRED) && !(a->flags & A_CLI) && !json_object_get(out, a->name)) {
+			json_decref(out);
+			return err_set(e, ERR_PARAMS, "%s needs '%s': %s", m->name, a->name, a->help);
+		}
+	}
+	*ret = out;
+	return 0;
+}
