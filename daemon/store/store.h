@@ -4,7 +4,9 @@
  *
  * Writes join one open transaction (begun by the first of them) and become durable with
  * store_commit, which the daemon calls once per loop turn, before any caller is answered. A failed write
- * leaves the transaction to be given up by store_rollback.
+ * spoils the transaction: every further write and the commit are refused (ERR_STATE) until
+ * store_rollback. Reads see the open transaction's writes too. ERR_DISK: the disk is full, a later
+ * transaction may pass.
  */
 #ifndef DAEMON_STORE_H
 #define DAEMON_STORE_H
@@ -39,6 +41,8 @@ json_t *store_events(struct store *s, int64_t since, int64_t limit, const char *
 	struct err *e);
 int64_t store_event_last(struct store *s);  /* 0 when there is none */
 int64_t store_event_first(struct store *s); /* the oldest kept; 0 when there is none */
+/* Removes all but the newest `keep` numbers' events. */
+int store_events_trim(struct store *s, int64_t keep, struct err *e);
 /* Ids are never reused: true when this id was ever given out. Put remembers them. */
 bool store_id_used(struct store *s, const char *id);
 int store_meta_set(struct store *s, const char *key, const char *value, struct err *e);

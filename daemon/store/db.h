@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of the store share: the connection, cached statements, errors, one transaction. */
+#ifndef DAEMON_STORE_DB_H
+#define DAEMON_STORE_DB_H
+
+#include <sqlite3.h>
+
+#include "daemon/store/store.h"
+
+#define STORE_STATEMENTS_MAX 48
+#define STORE_SQL_MAX 4096
+#define STORE_BUSY_MS 5000
+#define STORE_WAL_LIMIT (16 * 1024 * 1024) /* the log is cut back to this after a checkpoint */
+
+struct store {
+	sqlite3 *db;
+	char *path;
+	bool open;   /* a transaction is */
+	bool failed; /* ... and a write in it failed: it can only be rolled back */
+	char instance_put[STORE_SQL_MAX], instance_all[STORE_SQL_MAX];
+	struct {
+		const char *sql;
+		sqlite3_stmt *st;
+	} cache[STORE_STATEMENTS_MAX];
+	size_t ncache;
+};
+
+/* Turns what SQLite said last into *e; -1. doing: "writing an event". */
+int store_fail(sqlite3 *db, int rc, const char *path, const char *doing, struct err *e);
+/* The prepared statement for sql, reset and without bindings; the pointer is the key, so sql must
+ * live as long as the store. NULL with *e set. */
+sqlite3_stmt *store_stmt(struct store *s, const char *sql, struct err *e);
+/* As store_stmt, with the transaction begun. */
+sqlite3_stmt *store_write(struct store *s, const char *sql, struct err *e);
+/* Steps a statement of store_write to its end. A failure spoils the transaction. */
+int store_done(struct store *s, sqlite3_stmt *st, const char *doing, struct err *e);
+int store_exec(sqlite3 *db, const char *path, const char *sql, struct err *e);
+
+/* NULL binds NULL; the text must live until the statement was stepped. */
+void bind_text(sqlite3_stmt *st, int at, const char *text);
+/* An array or object, as compact text; NULL binds NULL. */
+void bind_json(sqlite3_stmt *st, int at, const json_t *v);
+char *column_dup(sqlite3_stmt *st, int at); /* owned, NULL for NULL */
+
+/* full.c: makes every kind of "no room" SQLITE_FULL, for the whole process. */
+void store_wrap_writes(void);
+/* instance.c */
+void instance_sql_init(struct store *s);
+int instance_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
+/* place.c */
+int place_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
+/* prompt.c */
+int prompt_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
+/* misc.c */
+int intent_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: ISC */
+/* The table of migrations. Add a row for a change; never edit one that was released. */
+#include "daemon/store/migrate.h"
+
+#include "base/util.h"
+
+/*
+ * Columns of `instances` are the keys of instance_to_row(). `ids` outlives the rows: a trigger refuses
+ * an id that was ever given out. Names are unique among the living. `parent` and `place` refer to
+ * rows that may have been removed, so they are no foreign keys; a prompt goes with its instance.
+ */
+static const char version_1[] =
+	"CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE ids(id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE instances("
+	" id TEXT PRIMARY KEY, name TEXT, parent TEXT, place TEXT,"
+	" driver TEXT NOT NULL, agent TEXT NOT NULL, dir TEXT NOT NULL, template TEXT, model TEXT,"
+	" permissions TEXT NOT NULL, argv TEXT, allow TEXT, labels TEXT NOT NULL,"
+	" cpus INTEGER NOT NULL, memory_mib INTEGER NOT NULL,"
+	" rows INTEGER NOT NULL, cols INTEGER NOT NULL, rm INTEGER NOT NULL,"
+	" max_children INTEGER NOT NULL, max_descendants INTEGER NOT NULL,"
+	" max_depth INTEGER NOT NULL, spawn_rate INTEGER NOT NULL,"
+	" state TEXT NOT NULL, reason TEXT, detail TEXT,"
+	" created_ms INTEGER NOT NULL, state_since_ms INTEGER NOT NULL, time_in_state TEXT NOT NULL,"
+	" conversation TEXT, starts INTEGER NOT NULL, pid INTEGER NOT NULL,"
+	" exit_known INTEGER NOT NULL, exit_code INTEGER NOT NULL, exit_signal INTEGER NOT NULL,"
+	" has_pane INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE UNIQUE INDEX instances_living_name ON instances(name)"
+	" WHERE state NOT IN ('exited', 'failed');"
+	"CREATE TRIGGER instances_id AFTER INSERT ON instances BEGIN"
+	" INSERT INTO ids VALUES(new.id); END;"
+	"CREATE TABLE places("
+	" id TEXT PRIMARY KEY, driver TEXT NOT NULL, template TEXT, state TEXT NOT NULL,"
+	" number INTEGER NOT NULL, accel TEXT, holder_pid INTEGER NOT NULL,"
+	" shim_pid INTEGER NOT NULL, shim_seq INTEGER NOT NULL, boot_ms INTEGER NOT NULL,"
+	" boot_tries INTEGER NOT NULL, created_ms INTEGER NOT NULL, boot TEXT)"
+	" STRICT, WITHOUT ROWID;"
+	"CREATE UNIQUE INDEX places_number ON places(number) WHERE number > 0;"
+	"CREATE TRIGGER places_id AFTER INSERT ON places BEGIN"
+	" INSERT INTO ids VALUES(new.id); END;"
+	"CREATE TABLE prompts("
+	" key TEXT PRIMARY KEY, instance TEXT NOT NULL REFERENCES instances(id) ON DELETE CASCADE,"
+	" text TEXT NOT NULL, raw INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT,"
+	" created_ms INTEGER NOT NULL, changed_ms INTEGER NOT NULL) STRICT;"
+	"CREATE INDEX prompts_instance ON prompts(instance);"
+	"CREATE INDEX prompts_open ON prompts(created_ms) WHERE status IN ('queued', 'delivering');"
+	"CREATE TABLE intents("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, key TEXT NOT NULL,"
+	" created_ms INTEGER NOT NULL, UNIQUE(kind, key)) STRICT;"
+	"CREATE TABLE events("
+	" seq INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL, type TEXT NOT NULL,"
+	" instance TEXT, place TEXT, data TEXT NOT NULL) STRICT;"
+	"CREATE INDEX events_instance ON events(instance, seq) WHERE instance IS NOT NULL;"
+	"CREATE TABLE templates("
+	" name TEXT PRIMARY KEY, stamp TEXT NOT NULL, seen_ms INTEGER NOT NULL)"
+	" STRICT, WITHOUT ROWID;";
+
+const struct migration store_migrations[] = {
+	{"the first tables", version_1},
+};
+const int store_migrations_count = ARRAY_LEN(store_migrations);
