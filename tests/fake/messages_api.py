@@ -49,7 +49,8 @@ KEPT_HEADERS = ("authorization", "x-api-key", "user-agent", "anthropic-beta", "a
 
 def plain(text):
     """What a person typed, without what the program put around it."""
-    return PASTED.sub("", REMINDER.sub("", text)).strip()
+    text = PASTED.sub("", REMINDER.sub("", text)).strip()
+    return "" if text.startswith("[Request interrupted") else text
 
 
 def blocks(message):
@@ -85,11 +86,11 @@ def look_at(messages):
             continue
         found = [b for b in blocks(message) if b.get("type") == "tool_result"]
         if found:
-            result = result or found[-1]
-            # A prompt typed while the tool ran stands beside the result, after it.
+            # A prompt typed while a tool ran, or after it was interrupted, stands beside the result.
             text = user_text(message)
-            if text and SCRIPT.match(text):
-                return text, None
+            if text:
+                return text, result
+            result = result or found[-1]
             continue
         text = user_text(message)
         if text:
