@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: ISC */
+/* Which folders may be given to an agent. */
+#ifndef DAEMON_DRIVER_FOLDER_H
+#define DAEMON_DRIVER_FOLDER_H
+
+#include "base/err.h"
+#include "ipc/layout.h"
+
+/* dir must be absolute and an existing folder; *ret_real is its path without links, owned. Refused
+ * (ERR_DENIED): /, system folders, and any that holds or lies in our own state, config or templates. */
+int folder_check(const struct layout *l, const char *dir, char **ret_real, struct err *e);
+/* Something a person should be told about it (a whole HOME), or NULL. Static. */
+const char *folder_warning(const char *real);
+
+#endif
