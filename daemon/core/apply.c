@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The one function that changes an instance's state. It holds the table of legal moves, keeps the
+ * time spent in each state, and writes row and event into the same transaction.
+ */
+#include "daemon/core/fleet_int.h"
+#include "base/log.h"
+
+#define B(s) (1u << (s))
+#define RUNNING (B(ST_IDLE) | B(ST_WORKING) | B(ST_WAITING) | B(ST_LIMITED))
+#define ENDS (B(ST_STOPPING) | B(ST_EXITED) | B(ST_FAILED) | B(ST_LOST))
+
+/* From each state to which. Entering the same state again only renews reason and detail. */
+static const unsigned moves[ST_COUNT] = {
+	[ST_QUEUED] = B(ST_PROVISIONING) | B(ST_STOPPING) | B(ST_FAILED),
+	[ST_PROVISIONING] = B(ST_STARTING) | ENDS,
+	[ST_STARTING] = RUNNING | ENDS | B(ST_PROVISIONING),
+	[ST_IDLE] = RUNNING | ENDS | B(ST_PAUSED) | B(ST_ASLEEP),
+	[ST_WORKING] = RUNNING | ENDS | B(ST_PAUSED) | B(ST_ASLEEP),
+	[ST_WAITING] = RUNNING | ENDS | B(ST_PAUSED) | B(ST_ASLEEP),
+	[ST_LIMITED] = RUNNING | ENDS | B(ST_PAUSED) | B(ST_ASLEEP),
+	[ST_PAUSED] = RUNNING | ENDS,
+	[ST_ASLEEP] = RUNNING | ENDS | B(ST_PROVISIONING),
+	[ST_STOPPING] = B(ST_EXITED) | B(ST_FAILED),
+	[ST_EXITED] = B(ST_QUEUED),
+	[ST_FAILED] = B(ST_QUEUED),
+	[ST_LOST] = RUNNING | B(ST_STARTING) | B(ST_QUEUED) | B(ST_STOPPING) | B(ST_EXITED) | B(ST_FAILED),
+};
+
+bool move_legal(enum inst_state from, enum inst_state to)
+{
+	return moves[from] & B(to);
+}
+
+static void set_text(char **where, const char *text)
+{
+	char *copy = xstrdup(text);
+
+	free(*where);
+	*where = copy;
+}
+
+static bool same(const char *a, const char *b)
+{
+	return !strcmp(a ? a : "", b ? b : "");
+}
+
+void unit_save(struct unit *u)
+{
+	P(u->f)->instance_put(CTX(u->f), u->in);
+}
+
+void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const char *detail)
+{
+	struct instance *in = u->in;
+	enum inst_state from = in->state;
+	int64_t now = clock_wall_ms();
+
+	if (from == to && same(in->reason, reason) && same(in->detail, detail))
+		return;
+	if (from != to && !move_legal(from, to)) {
+		log_error("core", in->id, "illegal move from %s to %s (%s) refused: this is a bug",
+			state_name(from), state_name(to), reason ? reason : "no reason");
+		return;
+	}
+	if (from != to) {
+		/* A wall clock that was set back must not count backwards. */
+		if (now > in->state_since_ms)
+			in->time_in_state[from] += now - in->state_since_ms;
+		in->state_since_ms = now;
+	}
+	in->state = to;
+	set_text(&in->reason, reason);
+	set_text(&in->detail, detail);
+	unit_save(u);
+	P(u->f)->event_add(CTX(u->f), EV_STATE, in->id, in->place[0] ? in->place : NULL,
+		json_pack("{s:s, s:s, s:s?, s:s?}", "from", state_name(from), "to", state_name(to),
+			"reason", reason, "detail", detail));
+	waits_check(u);
+	if (to == ST_IDLE)
+		prompts_next(u);
+}
+
+void place_apply(struct site *s, enum place_state to, const char *reason)
+{
+	struct place *p = s->pl;
+
+	if (p->state == to && !reason)
+		return;
+	p->state = to;
+	P(s->f)->place_put(CTX(s->f), p);
+	P(s->f)->event_add(CTX(s->f), EV_PLACE_STATE, s->u ? s->u->in->id : NULL, p->id,
+		json_pack("{s:s, s:s?, s:s?, s:I}", "state", place_state_name(to), "reason", reason,
+			"accel", p->accel, "boot_ms", (json_int_t)p->boot_ms));
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The fleet: what exists, what may happen to it, and what is told to the world. Core's public face.
+ *
+ * Every change goes through fleet_apply (apply.c): it writes the row and the event in one transaction.
+ * Callbacks of type fleet_done_fn are called once, after what they report is on disk.
+ */
+#ifndef DAEMON_CORE_FLEET_H
+#define DAEMON_CORE_FLEET_H
+
+#include "daemon/core/port.h"
+
+struct fleet;
+
+/* Who asks: the operator (instance NULL), or an instance by the socket it holds. */
+struct caller {
+	const char *instance; /* an id, or NULL */
+};
+
+/* in: borrowed, NULL when error is set (then in may still be told for a failed spawn). */
+typedef void fleet_done_fn(void *arg, const struct instance *in, const struct err *error);
+typedef void fleet_progress_fn(void *arg, const char *id, const char *stage, const char *text);
+
+/* port, settings and boot are borrowed for the fleet's life. */
+struct fleet *fleet_create(const struct core_port *port, const struct core_settings *set);
+void fleet_destroy(struct fleet *f); /* nothing running is touched */
+
+/* Loading at start; each takes ownership. Then fleet_reconcile once. */
+void fleet_load_instance(struct fleet *f, struct instance *in);
+void fleet_load_place(struct fleet *f, struct place *p);
+void fleet_load_prompt(struct fleet *f, struct prompt *p);
+void fleet_load_intent(struct fleet *f, const struct intent *in);
+/* Adopts what lives, undoes what was half done, ends what nothing owns. Returns how many places are being
+ * adopted; fleet_settled tells when each was found or given up. */
+int fleet_reconcile(struct fleet *f);
+bool fleet_settled(const struct fleet *f);
+
+/* By id, then name among the living (then the ended), then unique prefix. ERR_NOT_FOUND,
+ * ERR_AMBIGUOUS (names the candidates). An instance as caller sees itself and its descendants. */
+struct instance *fleet_resolve(struct fleet *f, const struct caller *who, const char *ref,
+	struct err *e);
+struct instance *fleet_get(struct fleet *f, const char *id); /* NULL when unknown */
+bool fleet_is_within(struct fleet *f, const char *ancestor, const char *id); /* itself included */
+size_t fleet_count(const struct fleet *f);
+struct instance *fleet_at(const struct fleet *f, size_t n); /* in order of creation */
+size_t fleet_living(const struct fleet *f);
+/* The contract's instance object; new reference. */
+json_t *fleet_instance_json(struct fleet *f, const struct instance *in);
+
+struct spawn_args {
+	struct instance *in;  /* what was asked for, with name, driver... set; stolen */
+	const char *prompt;   /* or NULL */
+	bool wait;            /* done when it is ready, not at once */
+	fleet_progress_fn *progress; /* may be NULL */
+	fleet_done_fn *done;
+	void *arg;
+};
+/* Reserves the caps, inserts the row, starts. Refusals (also caps) come back here, as -1. On success
+ * *ret_id (ID_SIZE) names it; done is called later. */
+int fleet_spawn(struct fleet *f, const struct caller *who, struct spawn_args *a, char *ret_id,
+	struct err *e);
+/* Ends or failed instance: start again, resuming the conversation. */
+int fleet_restart(struct fleet *f, struct instance *in, bool wait, fleet_progress_fn *progress,
+	fleet_done_fn *done, void *arg, struct err *e);
+/* The caller of spawn or restart gave up: undo what is under way (nothing when it is ready). */
+void fleet_cancel(struct fleet *f, const char *id, void *arg);
+
+/* done when process, place and pane are gone. */
+int fleet_kill(struct fleet *f, struct instance *in, bool cascade, bool force, bool rm,
+	fleet_done_fn *done, void *arg, struct err *e);
+int fleet_remove(struct fleet *f, struct instance *in, struct err *e);
+int fleet_rename(struct fleet *f, struct instance *in, const char *name, struct err *e);
+int fleet_interrupt(struct fleet *f, struct instance *in, fleet_done_fn *done, void *arg,
+	struct err *e);
+
+struct send_args {
+	const char *text;
+	bool raw;
+	int64_t timeout_ms;
+	void (*done)(void *arg, const struct prompt *p, const struct err *error);
+	void *arg;
+};
+int fleet_send(struct fleet *f, struct instance *in, const struct send_args *a, struct err *e);
+
+struct wait_handle;
+/* until: a state, or "text=STRING". done is called at once when it holds already. NULL on error. */
+struct wait_handle *fleet_wait(struct fleet *f, struct instance *in, const char *until,
+	int64_t timeout_ms, fleet_done_fn *done, void *arg, struct err *e);
+void fleet_wait_cancel(struct wait_handle *w); /* its caller is gone; done is not called */
+
+/* A call to an instance's shim (screen, exec). ERR_STATE when it has no living place. */
+int fleet_shim_call(struct fleet *f, struct instance *in, const char *method, json_t *params,
+	int64_t ms, port_reply_fn *fn, void *arg, struct err *e);
+
+/* What the world tells. */
+void fleet_on_hello(struct fleet *f, const char *place, json_t *hello);
+void fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const char *type,
+	json_t *event);
+void fleet_on_shim_lost(struct fleet *f, const char *place, const struct err *why);
+void fleet_on_denied(struct fleet *f, const char *place, json_t *data /* stolen */);
+void fleet_on_pane(struct fleet *f, const char *instance, bool present, const char *what);
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: ISC */
+/* What core's own files share: the fleet's tables and the steps of one instance's life. */
+#ifndef DAEMON_CORE_FLEET_INT_H
+#define DAEMON_CORE_FLEET_INT_H
+
+#include "base/clock.h"
+#include "base/util.h"
+#include "daemon/core/fleet.h"
+
+#define BUCKETS 1024
+#define SHIM_CALL_MS 15000   /* a shim's own work */
+#define SETUP_CALL_MS 120000 /* mounts and files inside a slow guest */
+#define STOP_MS 10000        /* an orderly end of a place before it is killed */
+#define STOP_GRACE_MS 5000   /* after that, before we kill the processes ourselves */
+#define SHIM_RESTARTS_MAX 3  /* lost shims in a row before the place is given up */
+#define PROMPTS_MAX 64       /* queued for one instance */
+#define ENTER_AGAIN_MS 2000  /* no report by then: Enter once more (facts: a swallowed Enter) */
+#define RATE_WINDOW_MS 60000
+
+/* How far the start of an instance is. LIVE: its program runs and it was ready or waits. */
+enum step { STEP_NONE, STEP_MAKE, STEP_LINK, STEP_SETUP, STEP_RUN, STEP_READY, STEP_LIVE, STEP_STOP };
+
+/* Somebody who waits for an operation on an instance. */
+struct waiter_done {
+	struct waiter_done *next;
+	fleet_done_fn *fn;
+	void *arg;
+};
+
+struct pending_prompt {
+	struct pending_prompt *next;
+	struct prompt *p;
+	struct unit *u;
+	bool first_by_arg; /* given on the command line, nothing to type */
+	bool typed, again;
+	int64_t deadline; /* monotonic */
+	void (*done)(void *arg, const struct prompt *p, const struct err *error);
+	void *arg;
+};
+
+struct wait_handle {
+	struct wait_handle *next;
+	struct unit *u;
+	bool by_text, over;
+	enum inst_state until;
+	char *text;
+	struct loop_timer *timer;
+	fleet_done_fn *done;
+	void *arg;
+};
+
+/* An instance with what is only known while the daemon runs. */
+struct unit {
+	struct fleet *f;
+	struct unit *next; /* in its bucket */
+	struct instance *in;
+	enum step step;
+	unsigned run; /* counts starts and stops: a late answer of an older one is ignored */
+	bool resume;
+	bool cancelled;
+	bool remove_after; /* kill --rm, spawn --rm */
+	bool force;
+	char *first_prompt;
+	struct err failure; /* why the start failed */
+	struct loop_timer *deadline;
+	/* the caller of spawn or restart */
+	fleet_done_fn *start_done;
+	fleet_progress_fn *progress;
+	void *start_arg;
+	struct waiter_done *stop_done;
+	/* the terminal, as last told */
+	bool busy, foreground, canonical;
+	char *title;
+	struct pending_prompt *prompts;
+	struct loop_timer *prompt_timer;
+	struct wait_handle *waits;
+	int64_t *spawned; /* wall times of its spawns in the last minute */
+	size_t nspawned;
+};
+
+/* A place with what is only known while the daemon runs. */
+struct site {
+	struct fleet *f;
+	struct site *next;
+	struct place *pl;
+	struct unit *u; /* the instance in it (one today; the rows allow several) */
+	bool connected;
+	bool adopting;  /* found at the daemon's start, not yet heard of */
+	bool stopping;  /* being ended */
+	bool holder_over; /* the shim told so */
+	bool retry;     /* start it again once it is down */
+	int lost;       /* shims lost in a row */
+	int64_t lost_ms;
+	struct loop_timer *stop_timer;
+};
+
+struct fleet {
+	const struct core_port *port;
+	const struct core_settings *set;
+	struct unit *bucket[BUCKETS];
+	struct unit **order; /* by creation */
+	size_t count, room;
+	struct site *sites;
+	int adopting;
+};
+
+#define P(f) ((f)->port)
+#define CTX(f) ((f)->port->ctx)
+
+/* fleet.c */
+struct unit *unit_find(const struct fleet *f, const char *id);
+struct unit *unit_add(struct fleet *f, struct instance *in);
+void unit_drop(struct unit *u);
+struct site *site_find(const struct fleet *f, const char *id);
+struct site *site_of(const struct unit *u);
+struct site *site_add(struct fleet *f, struct place *p);
+void site_drop(struct site *s);
+int64_t place_number_free(const struct fleet *f);
+
+/* apply.c: the one function that changes state. Enters `to`, keeps the times, writes row and event,
+ * wakes who waits. reason and detail may be NULL. */
+void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const char *detail);
+bool move_legal(enum inst_state from, enum inst_state to);
+void place_apply(struct site *s, enum place_state to, const char *reason);
+void unit_save(struct unit *u);
+
+/* A late answer finds its unit again, or learns that it moved on. */
+struct tick {
+	struct fleet *f;
+	char id[ID_SIZE];
+	unsigned run;
+};
+struct tick *tick_new(const struct unit *u);
+struct unit *tick_take(void *arg); /* frees the tick; NULL when the unit is gone or in another run */
+
+/* caps.c */
+void caps_note_spawn(struct unit *parent, int64_t when);
+struct cap_counts {
+	int64_t children, descendants, depth;
+};
+void caps_count(const struct fleet *f, const char *id, struct cap_counts *ret);
+/* Would one more child of parent (NULL: of nobody) pass? Narrows child->cap to what is left. */
+int caps_reserve(struct fleet *f, const struct instance *parent, struct instance *child,
+	struct err *e);
+
+/* start.c */
+void start_begin(struct unit *u);
+void start_linked(struct site *s, struct unit *u);      /* its place's link is up */
+void start_ready(struct unit *u);                       /* it stands at its prompt, or waits for a person */
+void start_fail(struct unit *u, const struct err *why); /* undo */
+void start_answer(struct unit *u, const struct err *why); /* tells the caller of spawn, if any */
+void start_deadline(struct unit *u); /* (again) waits for the program to be ready */
+/* Its place ended before it ran: once more, or fail. */
+void start_place_lost(struct site *s, struct unit *u, const struct err *why);
+void start_stage(struct unit *u, const char *stage, const char *text);
+
+/* stop.c */
+void stop_begin(struct unit *u, bool force);
+void stop_place(struct site *s, bool force);
+void stop_holder_over(struct site *s); /* the shim told that the place ended */
+void stop_shim_lost(struct site *s);   /* its connection ended while stopping */
+void unit_remove(struct unit *u);
+
+/* prompt.c */
+void prompts_next(struct unit *u);
+void prompts_fact(struct unit *u, const struct agent_fact *fact);
+void prompts_fail(struct unit *u, const struct err *why);
+/* The prompt of spawn; by_arg: it stands on the command line, only its report is waited for. */
+void prompt_first(struct unit *u, const char *text, bool by_arg);
+
+/* wait.c */
+void waits_check(struct unit *u);
+void waits_end(struct unit *u);
+
+/* live.c */
+void live_fact(struct unit *u, const struct agent_fact *fact);
+/* Its place is gone though nobody ended it. */
+void live_place_lost(struct site *s, const char *reason, const char *detail);
+
+#endif

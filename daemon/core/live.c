@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: ISC */
+/* What shims tell of running instances, turned into facts. Everything in an event is untrusted. */
+#include "daemon/core/fleet_int.h"
+#include "base/log.h"
+
+#define LOST_CALM_MS 30000 /* a shim that lived this long was not part of a crash loop */
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	return json_string_value(json_object_get(o, key));
+}
+
+static int64_t int_of(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+/* The instance an event speaks of: it must live in that very place. */
+static struct unit *unit_named(struct site *s, const json_t *ev)
+{
+	const char *id = text_of(ev, "instance");
+	struct unit *u = id ? unit_find(s->f, id) : NULL;
+
+	return u && !strcmp(u->in->place, s->pl->id) ? u : NULL;
+}
+
+void live_fact(struct unit *u, const struct agent_fact *fact)
+{
+	if (u->step != STEP_READY && u->step != STEP_LIVE && u->step != STEP_RUN)
+		return;
+	if (fact->conversation[0] &&
+		(!u->in->conversation || strcmp(u->in->conversation, fact->conversation))) {
+		free(u->in->conversation);
+		u->in->conversation = xstrdup(fact->conversation);
+		unit_save(u);
+	}
+	prompts_fact(u, fact);
+	/* Ready before the state: entering idle hands out the next prompt. */
+	if (fact->ready && u->step == STEP_READY)
+		u->step = STEP_LIVE;
+	if (fact->has_state)
+		fleet_apply(u, fact->state, fact->reason[0] ? fact->reason : NULL,
+			fact->detail[0] ? fact->detail : NULL);
+	if (fact->ready || (fact->has_state && fact->state == ST_WAITING))
+		start_ready(u);
+}
+
+static void on_report(struct unit *u, const json_t *ev)
+{
+	const json_t *report = json_object_get(ev, "body");
+	const char *name = text_of(report, "event");
+	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
+	struct agent_fact fact = {0};
+	struct err err = {0};
+
+	if (!name || !prog->report) {
+		log_warn("core", u->in->id, "a report without an event, or from a program that has none");
+		return;
+	}
+	if (prog->report(u->in, name, json_object_get(report, "body"), &fact, &err) < 0) {
+		log_warn("core", u->in->id, "a report was ignored: %s", err.message);
+		return;
+	}
+	live_fact(u, &fact);
+}
+
+static void on_activity(struct unit *u, const json_t *ev)
+{
+	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
+	const char *title = text_of(ev, "title");
+	struct agent_activity a;
+	struct agent_fact fact = {0};
+
+	u->busy = json_is_true(json_object_get(ev, "busy"));
+	u->foreground = json_is_true(json_object_get(ev, "foreground"));
+	u->canonical = json_is_true(json_object_get(ev, "canonical"));
+	free(u->title);
+	u->title = xstrdup(title);
+	if (!prog->activity || (u->step != STEP_READY && u->step != STEP_LIVE))
+		return;
+	a = (struct agent_activity){
+		.busy = u->busy, .foreground = u->foreground, .canonical = u->canonical, .title = u->title};
+	prog->activity(u->in, &a, &fact);
+	live_fact(u, &fact);
+}
+
+static void on_exited(struct site *s, struct unit *u, const json_t *ev)
+{
+	bool early = u->step == STEP_READY || u->step == STEP_RUN;
+	char detail[128];
+	struct err err = {0};
+
+	if (state_final(u->in->state))
+		return;
+	u->in->exit.known = true;
+	u->in->exit.signal = (int)int_of(ev, "signal");
+	u->in->exit.code = u->in->exit.signal ? -1 : (int)int_of(ev, "code");
+	u->in->pid = 0;
+	if (u->step == STEP_STOP) {
+		unit_save(u);
+		return;
+	}
+	if (u->in->exit.signal)
+		snprintf(detail, sizeof(detail), "ended by signal %d", u->in->exit.signal);
+	else
+		snprintf(detail, sizeof(detail), "ended with code %d", u->in->exit.code);
+	u->run++;
+	u->step = STEP_NONE;
+	loop_timer_stop(u->deadline);
+	if (early && u->start_done) {
+		err_set(&err, ERR_FAILED, "the program of instance %s %s before it was ready", u->in->id,
+			detail);
+		err_hint(&err, "tmux-claude read %s shows what it said", u->in->id);
+		u->failure = err;
+	} else {
+		err_set(&err, ERR_STATE, "the program of instance %s %s", u->in->id, detail);
+	}
+	fleet_apply(u, ST_EXITED, "exited", detail);
+	prompts_fail(u, &err);
+	stop_place(s, false);
+}
+
+void live_place_lost(struct site *s, const char *reason, const char *detail)
+{
+	struct unit *u = s->u;
+	struct err err = {0};
+
+	if (!u)
+		return;
+	err_set(&err, ERR_STATE, "the place of instance %s is gone: %s", u->in->id, detail);
+	u->run++;
+	u->step = STEP_NONE;
+	u->in->pid = 0;
+	loop_timer_stop(u->deadline);
+	if (u->in->has_pane) {
+		u->in->has_pane = false;
+		P(u->f)->pane_close(CTX(u->f), u->in->id);
+		P(u->f)->intent_done(CTX(u->f), "pane", u->in->id);
+	}
+	start_answer(u, &err);
+	prompts_fail(u, &err);
+	fleet_apply(u, ST_LOST, reason, detail);
+}
+
+static void on_place_exit(struct site *s, const json_t *ev)
+{
+	struct unit *u = s->u;
+	const char *reason = text_of(ev, "reason");
+	struct err err = {0};
+
+	if (s->stopping || !u || u->step == STEP_STOP) {
+		stop_holder_over(s);
+		return;
+	}
+	s->holder_over = true;
+	err_set(&err, ERR_FAILED, "the place ended by itself (%s, code %d, signal %d)",
+		reason ? reason : "no reason given", (int)int_of(ev, "code"), (int)int_of(ev, "signal"));
+	err_hint(&err, "tmux-claude logs %s shows its console", u->in->id);
+	if (u->step == STEP_LINK || u->step == STEP_SETUP || u->step == STEP_RUN) {
+		start_place_lost(s, u, &err);
+		return;
+	}
+	if (!state_final(u->in->state))
+		live_place_lost(s, "place_exit", err.message);
+	stop_place(s, true);
+}
+
+static void on_link_up(struct site *s, const json_t *ev)
+{
+	struct unit *u = s->u;
+
+	if (s->stopping)
+		return;
+	s->pl->boot_ms = int_of(ev, "boot_ms");
+	place_apply(s, PL_UP, NULL);
+	if (!u)
+		return;
+	if (u->step == STEP_LINK) {
+		start_linked(s, u);
+	} else if (json_is_true(json_object_get(ev, "new_guest")) && u->step == STEP_LIVE) {
+		live_place_lost(s, "guest_restarted", "the program that held its terminal started anew");
+		stop_place(s, true);
+	}
+}
+
+static void ack_committed(void *arg, const struct err *error);
+
+struct ack_tick {
+	struct fleet *f;
+	char place[ID_SIZE];
+	uint64_t seq;
+};
+
+static void ack_committed(void *arg, const struct err *error)
+{
+	struct ack_tick *t = arg;
+
+	if (!error)
+		P(t->f)->shim_ack(CTX(t->f), t->place, t->seq);
+	free(t);
+}
+
+static void ack_later(struct site *s, uint64_t seq)
+{
+	struct ack_tick *t = xcalloc(1, sizeof(*t));
+
+	t->f = s->f;
+	t->seq = seq;
+	memcpy(t->place, s->pl->id, ID_SIZE);
+	P(s->f)->after_commit(CTX(s->f), ack_committed, t);
+}
+
+void fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const char *type,
+	json_t *ev)
+{
+	struct site *s = site_find(f, place);
+	struct unit *u;
+
+	if (!s)
+		return;
+	if (seq && seq <= s->pl->shim_seq) { /* told twice, after a reconnect */
+		ack_later(s, seq);
+		return;
+	}
+	if (seq) {
+		s->pl->shim_seq = seq;
+		P(f)->place_put(CTX(f), s->pl);
+		ack_later(s, seq);
+	}
+	u = unit_named(s, ev);
+	if (!strcmp(type, "link_up"))
+		on_link_up(s, ev);
+	else if (!strcmp(type, "place_exit"))
+		on_place_exit(s, ev);
+	else if (!strcmp(type, "link_down"))
+		log_warn("core", place, "the link is down: %s", text_of(ev, "reason") ?: "no reason");
+	else if (!u)
+		log_debug("core", place, "event %s of no instance here", type);
+	else if (!strcmp(type, "report"))
+		on_report(u, ev);
+	else if (!strcmp(type, "activity"))
+		on_activity(u, ev);
+	else if (!strcmp(type, "exited"))
+		on_exited(s, u, ev);
+	else if (!strcmp(type, "started")) {
+		u->in->pid = int_of(ev, "pid");
+		unit_save(u);
+	} else if (!strcmp(type, "stage")) {
+		start_stage(u, text_of(ev, "stage") ?: "", text_of(ev, "text") ?: "");
+	}
+}
+
+/* ---- coming back ---- */
+
+static void resume_unit(struct site *s, struct unit *u, const json_t *row)
+{
+	struct err err = {0};
+
+	if (row && json_is_object(json_object_get(row, "exit"))) {
+		if (u->step == STEP_NONE)
+			u->step = STEP_LIVE;
+		on_exited(s, u, json_object_get(row, "exit"));
+		return;
+	}
+	if (row && json_is_true(json_object_get(row, "running")) && u->in->state != ST_PROVISIONING) {
+		u->in->pid = int_of(row, "pid");
+		u->step = u->in->state == ST_STARTING ? STEP_READY : STEP_LIVE;
+		if (u->in->state == ST_LOST)
+			fleet_apply(u, ST_WORKING, "found", NULL);
+		unit_save(u);
+		if (u->step == STEP_READY)
+			start_deadline(u);
+		P(u->f)->pane_open(CTX(u->f), u->in);
+		u->in->has_pane = true;
+		prompts_next(u);
+		return;
+	}
+	err_set(&err, ERR_UNAVAILABLE, "the daemon was stopped while the instance was being started");
+	err_hint(&err, "spawn it again, or tmux-claude restart %s", u->in->id);
+	start_fail(u, &err);
+}
+
+static const json_t *row_of(const json_t *hello, const char *id)
+{
+	const json_t *rows = json_object_get(hello, "instances"), *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+		if (!strcmp(text_of(row, "id") ?: "", id))
+			return row;
+	return NULL;
+}
+
+static void adopt(struct site *s, json_t *hello)
+{
+	struct unit *u = s->u;
+	bool holder = json_is_true(json_object_get(json_object_get(hello, "holder"), "running"));
+
+	s->adopting = false;
+	s->f->adopting--;
+	if (!u || state_final(u->in->state) || u->in->state == ST_STOPPING) {
+		if (u && u->in->state == ST_STOPPING)
+			u->step = STEP_STOP;
+		s->holder_over = !holder;
+		stop_place(s, false);
+		return;
+	}
+	if (!holder) {
+		s->holder_over = true;
+		live_place_lost(s, "place_exit", "its place ended while the daemon was away");
+		stop_place(s, true);
+		return;
+	}
+	resume_unit(s, u, row_of(hello, u->in->id));
+}
+
+void fleet_on_hello(struct fleet *f, const char *place, json_t *hello)
+{
+	struct site *s = site_find(f, place);
+	int64_t pid = int_of(hello, "shim_pid");
+
+	if (!s)
+		return;
+	s->connected = true;
+	s->lost_ms = clock_mono_ms();
+	if (pid != s->pl->shim_pid) {
+		s->pl->shim_pid = pid;
+		s->pl->shim_seq = 0;
+	}
+	s->pl->holder_pid = int_of(json_object_get(hello, "holder"), "pid");
+	P(f)->place_put(CTX(f), s->pl);
+	if (s->adopting) {
+		adopt(s, hello);
+	} else if (s->stopping) {
+		stop_place(s, true);
+	} else if (s->u && s->u->step == STEP_LINK && json_is_true(json_object_get(hello, "link"))) {
+		place_apply(s, PL_UP, NULL);
+		start_linked(s, s->u);
+	}
+}
+
+void fleet_on_shim_lost(struct fleet *f, const char *place, const struct err *why)
+{
+	struct site *s = site_find(f, place);
+
+	if (!s)
+		return;
+	s->connected = false;
+	if (s->stopping) {
+		stop_shim_lost(s);
+		return;
+	}
+	if (clock_mono_ms() - s->lost_ms > LOST_CALM_MS)
+		s->lost = 0;
+	if (++s->lost <= SHIM_RESTARTS_MAX && (s->adopting || (s->u && s->u->step == STEP_LIVE))) {
+		if (!s->adopting)
+			log_warn("core", place, "its shim is gone (%s): starting another", why->message);
+		P(f)->shim_start(CTX(f), place);
+		return;
+	}
+	if (s->adopting) {
+		s->adopting = false;
+		f->adopting--;
+	}
+	if (s->u && (s->u->step == STEP_LINK || s->u->step == STEP_SETUP || s->u->step == STEP_RUN)) {
+		start_fail(s->u, why);
+		return;
+	}
+	if (s->u && !state_final(s->u->in->state))
+		live_place_lost(s, "shim", why->message);
+	stop_place(s, true);
+}
+
+void fleet_on_denied(struct fleet *f, const char *place, json_t *data)
+{
+	struct site *s = site_find(f, place);
+
+	P(f)->event_add(CTX(f), EV_DENIED, s && s->u ? s->u->in->id : NULL, place, data);
+}
+
+void fleet_on_pane(struct fleet *f, const char *instance, bool present, const char *what)
+{
+	struct unit *u = unit_find(f, instance);
+
+	if (!u)
+		return;
+	if (u->in->has_pane != present) {
+		u->in->has_pane = present;
+		unit_save(u);
+	}
+	P(f)->event_add(CTX(f), EV_PANE, instance, NULL, json_pack("{s:s}", "state", what));
+}
+
+int fleet_shim_call(struct fleet *f, struct instance *in, const char *method, json_t *params,
+	int64_t ms, port_reply_fn *fn, void *arg, struct err *e)
+{
+	struct unit *u = unit_find(f, in->id);
+	struct site *s = site_of(u);
+
+	if (!s || !s->connected || s->stopping || u->step == STEP_NONE || u->step == STEP_STOP) {
+		json_decref(params);
+		err_set(e, ERR_STATE, "instance %s is %s: its place does not run", in->id,
+			state_name(in->state));
+		return state_final(in->state) ? err_hint(e, "tmux-claude restart %s", in->id) : -1;
+	}
+	P(f)->shim_call(CTX(f), s->pl->id, method, params, ms, fn, arg);
+	return 0;
+}
+
+struct interrupt_wait {
+	struct fleet *f;
+	char id[ID_SIZE];
+	fleet_done_fn *done;
+	void *arg;
+};
+
+static void interrupted(void *arg, json_t *result, const struct err *error)
+{
+	struct interrupt_wait *w = arg;
+
+	(void)result;
+	w->done(w->arg, fleet_get(w->f, w->id), error);
+	free(w);
+}
+
+int fleet_interrupt(struct fleet *f, struct instance *in, fleet_done_fn *done, void *arg,
+	struct err *e)
+{
+	const struct agent_program *prog = P(f)->agent(CTX(f), in->agent);
+	struct interrupt_wait *w = xcalloc(1, sizeof(*w));
+	json_t *keys = json_array();
+
+	w->f = f;
+	w->done = done;
+	w->arg = arg;
+	memcpy(w->id, in->id, ID_SIZE);
+	for (const char *const *k = prog->interrupt_keys; *k; k++)
+		json_array_append_new(keys, json_string(*k));
+	if (fleet_shim_call(f, in, "key", json_pack("{s:s, s:o}", "instance", in->id, "keys", keys),
+		    SHIM_CALL_MS, interrupted, w, e) < 0) {
+		free(w);
+		return -1;
+	}
+	return 0;
+}

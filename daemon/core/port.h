@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Everything core asks of the world, so that core itself holds only decisions. The daemon wires the
+ * real rooms behind it (daemon/world.c); tests wire fakes.
+ *
+ * Writes join the transaction of this turn of the loop. Effects on the world are asked for only from
+ * after_commit: what is about to be done is on disk before it is done.
+ */
+#ifndef DAEMON_CORE_PORT_H
+#define DAEMON_CORE_PORT_H
+
+#include <jansson.h>
+
+#include "base/loop.h"
+#include "daemon/agent/agent.h"
+#include "daemon/model/model.h"
+#include "ipc/schema.h"
+
+typedef void port_done_fn(void *arg, const struct err *error); /* error NULL: done */
+typedef void port_reply_fn(void *arg, json_t *result, const struct err *error);
+
+/* The operator's limits and other settings core decides by. */
+struct core_settings {
+	int64_t max_instances;
+	struct cap default_cap;
+	int64_t boot_retries;
+	int64_t start_timeout_ms;
+	int64_t rows, cols;
+};
+
+struct core_port {
+	void *ctx;
+	struct loop *loop;
+
+	/* Store. A failure is remembered by the turn: its commit fails, every caller hears why. */
+	void (*instance_put)(void *ctx, const struct instance *i);
+	void (*instance_delete)(void *ctx, const char *id);
+	void (*place_put)(void *ctx, const struct place *p);
+	void (*place_delete)(void *ctx, const char *id);
+	void (*prompt_put)(void *ctx, const struct prompt *p);
+	struct prompt *(*prompt_get)(void *ctx, const char *key);
+	void (*intent_add)(void *ctx, const char *kind, const char *key);
+	void (*intent_done)(void *ctx, const char *kind, const char *key);
+	void (*event_add)(void *ctx, enum event_id type, const char *instance, const char *place,
+		json_t *data /* stolen */);
+	bool (*id_used)(void *ctx, const char *id);
+	/* Runs fn once this turn's writes are on disk. error is set when they could not be. */
+	void (*after_commit)(void *ctx, port_done_fn *fn, void *arg);
+
+	/* Kinds. */
+	const struct agent_program *(*agent)(void *ctx, const char *name); /* NULL: unknown */
+	/* Checks driver, template, folder, agent for a new instance; fills defaults into it. */
+	int (*check)(void *ctx, struct instance *in, struct err *e);
+	bool (*isolated)(void *ctx, const char *driver);
+
+	/* Places. */
+	void (*place_make)(void *ctx, struct place *p, const struct instance *in, port_done_fn *done,
+		void *arg);
+	void (*shim_start)(void *ctx, const char *place);
+	void (*shim_adopt)(void *ctx, const char *place);
+	void (*shim_call)(void *ctx, const char *place, const char *method, json_t *params /* stolen */,
+		int64_t ms, port_reply_fn *fn, void *arg);
+	void (*shim_ack)(void *ctx, const char *place, uint64_t seq);
+	void (*shim_forget)(void *ctx, const char *place); /* drop the connection */
+	/* The shim and holder by pid, when they do not answer: kill, checked by start time. */
+	void (*place_kill)(void *ctx, const char *place);
+	/* Removes sockets and files of an ended place; the disk too unless keep_disk. */
+	void (*place_clear)(void *ctx, const char *place, bool keep_disk);
+	/* The params of the shim's `setup`; new reference. */
+	json_t *(*setup_params)(void *ctx, const struct place *p, const struct instance *in);
+	/* The params of the shim's `run`: command line, environment with the login, files. */
+	int (*run_params)(void *ctx, const struct place *p, const struct instance *in, const char *prompt,
+		bool resume, json_t **ret, struct err *e);
+	/* Names of the place folders on disk: NULL-terminated, owned by the caller. */
+	char **(*place_folders)(void *ctx);
+	bool (*place_has_disk)(void *ctx, const char *place);
+
+	/* Panes. */
+	void (*pane_open)(void *ctx, const struct instance *in);
+	void (*pane_close)(void *ctx, const char *instance);
+	void (*pane_rename)(void *ctx, const char *instance, const char *name);
+
+	void (*recording_remove)(void *ctx, const char *instance);
+};
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Recovery at start. The database says what should be, the folders what was made, the processes what
+ * lives; every place is either adopted, finished or undone:
+ *
+ *   row, same boot     -> connect to its shim (start another when it is gone); its hello decides
+ *   row, other boot    -> the host was started anew: nothing lives, the instance is lost (or undone)
+ *   folder without row -> nothing owns it: what may live there is ended, the folder removed
+ *   intent "remove"    -> the removal is finished
+ */
+#include "daemon/core/fleet_int.h"
+#include "base/log.h"
+
+void fleet_load_intent(struct fleet *f, const struct intent *in)
+{
+	struct unit *u = unit_find(f, in->key);
+
+	/* The rows of a removal are gone with its intent's transaction; files may be left. Pane and
+	 * place intents need nothing here: their things carry the id and are compared anyway. */
+	if (!strcmp(in->kind, "remove") && !u) {
+		P(f)->recording_remove(CTX(f), in->key);
+		P(f)->intent_done(CTX(f), "remove", in->key);
+	}
+}
+
+static void bind_units(struct fleet *f)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		struct site *s = site_of(f->order[i]);
+		if (s)
+			s->u = f->order[i];
+	}
+}
+
+static void other_boot(struct site *s)
+{
+	struct unit *u = s->u;
+
+	if (u && state_living(u->in->state)) {
+		if (u->in->state == ST_STOPPING)
+			u->step = STEP_STOP;
+		else if (u->in->starts > 0)
+			live_place_lost(s, "host_reboot", "the host was started anew");
+		else {
+			struct err err = {0};
+			err_set(&err, ERR_UNAVAILABLE, "the host was started anew while it was being started");
+			u->failure = err;
+			u->step = STEP_STOP;
+			fleet_apply(u, ST_STOPPING, "host_reboot", NULL);
+		}
+	}
+	s->holder_over = true;
+	stop_place(s, true);
+}
+
+static void orphan(struct fleet *f, const char *id)
+{
+	struct place *p = place_new();
+	struct site *s;
+
+	log_warn("core", id, "a place that nothing owns: ending it");
+	snprintf(p->id, ID_SIZE, "%s", id);
+	p->driver = xstrdup("unknown");
+	p->state = PL_LOST;
+	p->number = place_number_free(f);
+	s = site_add(f, p);
+	s->adopting = true;
+	f->adopting++;
+	P(f)->shim_adopt(CTX(f), id);
+}
+
+int fleet_reconcile(struct fleet *f)
+{
+	char **folders = P(f)->place_folders(CTX(f));
+	struct site *next;
+
+	bind_units(f);
+	for (struct site *s = f->sites; s; s = next) {
+		next = s->next;
+		if (s->pl->state == PL_DOWN)
+			continue;
+		if (!s->pl->boot || strcmp(s->pl->boot, boot_id())) {
+			other_boot(s);
+			continue;
+		}
+		s->adopting = true;
+		f->adopting++;
+	}
+	for (struct site *s = f->sites; s; s = next) {
+		next = s->next;
+		if (s->adopting)
+			P(f)->shim_adopt(CTX(f), s->pl->id);
+	}
+	for (char **d = folders; d && *d; d++)
+		if (!site_find(f, *d))
+			orphan(f, *d);
+	strv_free(folders);
+	/* Rows that were accepted but had no place yet. */
+	for (size_t i = 0; i < f->count; i++) {
+		struct unit *u = f->order[i];
+		struct err err = {0};
+		if (state_final(u->in->state) || site_of(u))
+			continue;
+		err_set(&err, ERR_UNAVAILABLE, "the daemon was stopped while the instance was being started");
+		u->failure = err;
+		fleet_apply(u, ST_FAILED, "interrupted", err.message);
+	}
+	return f->adopting;
+}
+
+bool fleet_settled(const struct fleet *f)
+{
+	return f->adopting == 0;
+}

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Starting an instance, step by step, and undoing a start that fails.
+ *
+ *   queued -> MAKE (folder, disk) -> LINK (shim, holder, pane, all in parallel; the link answers)
+ *          -> SETUP (identity, folder, files) -> RUN (the program) -> READY (its prompt) -> LIVE
+ *
+ * The rows that say what is about to exist are on disk before it is made. A place that does not
+ * answer in time is ended and made again boot_retries times. Any other failure, or a caller that
+ * gives up, ends the place and removes what was made; the row stays, as failed.
+ */
+#include "daemon/core/fleet_int.h"
+#include "base/log.h"
+
+static void shim_go(void *arg, const struct err *error);
+static void setup_done(void *arg, json_t *result, const struct err *error);
+static void run_done(void *arg, json_t *result, const struct err *error);
+
+void start_stage(struct unit *u, const char *stage, const char *text)
+{
+	if (u->progress)
+		u->progress(u->start_arg, u->in->id, stage, text);
+}
+
+struct answer {
+	struct fleet *f;
+	char id[ID_SIZE];
+	fleet_done_fn *fn;
+	void *arg;
+	struct err err;
+};
+
+static void answer_now(void *arg, const struct err *error)
+{
+	struct answer *a = arg;
+
+	if (error)
+		a->fn(a->arg, NULL, error);
+	else
+		a->fn(a->arg, fleet_get(a->f, a->id), a->err.code ? &a->err : NULL);
+	free(a);
+}
+
+void start_answer(struct unit *u, const struct err *why)
+{
+	struct answer *a;
+
+	if (!u->start_done)
+		return;
+	a = xcalloc(1, sizeof(*a));
+	a->f = u->f;
+	a->fn = u->start_done;
+	a->arg = u->start_arg;
+	if (why)
+		a->err = *why;
+	memcpy(a->id, u->in->id, ID_SIZE);
+	u->start_done = NULL;
+	u->progress = NULL;
+	P(u->f)->after_commit(CTX(u->f), answer_now, a);
+}
+
+static void new_id(struct fleet *f, char out[ID_SIZE])
+{
+	do
+		random_id(out, ID_LEN);
+	while (P(f)->id_used(CTX(f), out) || unit_find(f, out) || site_find(f, out));
+}
+
+/* ---- what was asked for ---- */
+
+static int name_free(struct fleet *f, const char *name, const struct instance *self, struct err *e)
+{
+	if (!name_valid(name)) {
+		err_set(e, ERR_PARAMS, "'%.80s' is not a name", name);
+		return err_hint(e, "names are 1 to 63 of a-z 0-9 . _ - and begin with a letter or digit");
+	}
+	for (size_t i = 0; i < f->count; i++) {
+		const struct instance *in = f->order[i]->in;
+		if (in == self || !state_living(in->state) || !in->name || strcmp(in->name, name))
+			continue;
+		err_set(e, ERR_EXISTS, "the name '%s' is taken by instance %s", name, in->id);
+		return err_hint(e, "choose another, or tmux-claude rename %s NAME", in->id);
+	}
+	return 0;
+}
+
+static bool inside(const char *dir, const char *parent)
+{
+	size_t n = strlen(parent);
+
+	return !strncmp(dir, parent, n) && (dir[n] == 0 || dir[n] == '/' || (n && parent[n - 1] == '/'));
+}
+
+/* What an instance may ask for its child: never more than it has itself. */
+static int within_parent(struct fleet *f, const struct instance *parent, const struct instance *in,
+	struct err *e)
+{
+	if (P(f)->isolated(CTX(f), parent->driver) && !P(f)->isolated(CTX(f), in->driver))
+		return err_set(e, ERR_DENIED, "an instance in a %s place may not start one in a %s place",
+			parent->driver, in->driver);
+	if (!P(f)->isolated(CTX(f), parent->driver))
+		return 0; /* the host driver: one trust domain with its user */
+	if (in->dir && parent->dir && !inside(in->dir, parent->dir))
+		return err_set(e, ERR_DENIED, "a child's folder must be its parent's (%s) or below it",
+			parent->dir);
+	for (char **a = in->allow; a && *a; a++) {
+		bool has = false;
+		for (char **b = parent->allow; b && *b && !has; b++)
+			has = !strcasecmp(*a, *b);
+		if (!has)
+			return err_set(e, ERR_DENIED, "its parent may not reach %s itself", *a);
+	}
+	return 0;
+}
+
+static struct unit *parent_of(struct fleet *f, const struct caller *who, struct instance *in,
+	struct err *e)
+{
+	struct instance *p;
+
+	if (who->instance) /* the socket decides, whatever was claimed */
+		snprintf(in->parent, ID_SIZE, "%s", who->instance);
+	if (!in->parent[0])
+		return NULL;
+	p = fleet_resolve(f, who, in->parent, e);
+	if (!p)
+		return NULL;
+	memcpy(in->parent, p->id, ID_SIZE);
+	if (!state_living(p->state)) {
+		err_set(e, ERR_STATE, "instance %s has ended (%s) and can have no children", p->id,
+			state_name(p->state));
+		return NULL;
+	}
+	return unit_find(f, p->id);
+}
+
+static int accept_spawn(struct fleet *f, const struct caller *who, struct instance *in,
+	struct unit **ret_parent, struct err *e)
+{
+	struct unit *parent;
+	struct err none = {0};
+
+	parent = parent_of(f, who, in, &none);
+	if (none.code) {
+		*e = none;
+		return -1;
+	}
+	if (in->name && name_free(f, in->name, NULL, e) < 0)
+		return -1;
+	if (P(f)->check(CTX(f), in, e) < 0)
+		return -1;
+	if (who->instance && within_parent(f, parent->in, in, e) < 0)
+		return -1;
+	if (caps_reserve(f, parent ? parent->in : NULL, in, e) < 0)
+		return -1;
+	*ret_parent = parent;
+	return 0;
+}
+
+int fleet_spawn(struct fleet *f, const struct caller *who, struct spawn_args *a, char *ret_id,
+	struct err *e)
+{
+	struct instance *in = a->in;
+	struct unit *u, *parent = NULL;
+
+	if (accept_spawn(f, who, in, &parent, e) < 0) {
+		instance_free(in);
+		return -1;
+	}
+	new_id(f, in->id);
+	in->created_ms = in->state_since_ms = clock_wall_ms();
+	in->state = ST_QUEUED;
+	u = unit_add(f, in);
+	if (parent)
+		caps_note_spawn(parent, in->created_ms);
+	u->remove_after = in->rm;
+	u->first_prompt = xstrdup(a->prompt);
+	unit_save(u);
+	P(f)->event_add(CTX(f), EV_CREATED, in->id, NULL,
+		json_pack("{s:s?, s:s?, s:s, s:s, s:s?}", "name", in->name, "parent",
+			in->parent[0] ? in->parent : NULL, "driver", in->driver, "agent", in->agent, "dir",
+			in->dir));
+	memcpy(ret_id, in->id, ID_SIZE);
+	u->start_done = a->done;
+	u->start_arg = a->arg;
+	if (!a->wait)
+		start_answer(u, NULL);
+	else
+		u->progress = a->progress;
+	start_begin(u);
+	return 0;
+}
+
+int fleet_restart(struct fleet *f, struct instance *in, bool wait, fleet_progress_fn *progress,
+	fleet_done_fn *done, void *arg, struct err *e)
+{
+	struct unit *u = unit_find(f, in->id), *parent;
+	struct site *s = site_of(u);
+
+	if (!state_final(in->state) && in->state != ST_LOST) {
+		err_set(e, ERR_STATE, "instance %s is %s, so there is nothing to start again", in->id,
+			state_name(in->state));
+		return err_hint(e, "tmux-claude kill %s first, to start it afresh", in->id);
+	}
+	if (s && s->pl->state != PL_DOWN && s->pl->state != PL_LOST)
+		return err_set(e, ERR_BUSY, "the place of instance %s is still being ended", in->id);
+	parent = in->parent[0] ? unit_find(f, in->parent) : NULL;
+	if (P(f)->check(CTX(f), in, e) < 0 || (in->name && name_free(f, in->name, in, e) < 0))
+		return -1;
+	if (state_final(in->state) &&
+		caps_reserve(f, parent && state_living(parent->in->state) ? parent->in : NULL, in, e) < 0)
+		return -1;
+	u->resume = in->starts > 0;
+	u->start_done = done;
+	u->start_arg = arg;
+	u->progress = wait ? progress : NULL;
+	memset(&in->exit, 0, sizeof(in->exit));
+	fleet_apply(u, ST_QUEUED, "restart", NULL);
+	if (!wait)
+		start_answer(u, NULL);
+	start_begin(u);
+	return 0;
+}
+
+/* ---- the steps ---- */
+
+static void make_done(void *arg, const struct err *error)
+{
+	struct unit *u = tick_take(arg);
+	struct site *s = u ? site_of(u) : NULL;
+
+	if (!s || u->step != STEP_MAKE)
+		return;
+	if (error) {
+		start_fail(u, error);
+		return;
+	}
+	u->step = STEP_LINK;
+	s->holder_over = s->retry = false;
+	s->lost = 0;
+	place_apply(s, PL_BOOTING, NULL);
+	P(u->f)->intent_add(CTX(u->f), "pane", u->in->id);
+	P(u->f)->after_commit(CTX(u->f), shim_go, tick_new(u));
+}
+
+static void shim_go(void *arg, const struct err *error)
+{
+	struct unit *u = tick_take(arg);
+
+	if (!u || u->step != STEP_LINK || error)
+		return;
+	start_stage(u, "boot", "starting its place");
+	P(u->f)->pane_open(CTX(u->f), u->in);
+	u->in->has_pane = true;
+	P(u->f)->shim_start(CTX(u->f), u->in->place);
+}
+
+static void make_go(void *arg, const struct err *error)
+{
+	struct unit *u = tick_take(arg);
+	struct site *s = u ? site_of(u) : NULL;
+
+	if (!s || u->step != STEP_MAKE || error)
+		return;
+	start_stage(u, "make", "making its place");
+	P(u->f)->place_make(CTX(u->f), s->pl, u->in, make_done, tick_new(u));
+}
+
+static struct site *site_new(struct unit *u)
+{
+	struct place *p = place_new();
+	struct site *s;
+
+	new_id(u->f, p->id);
+	p->driver = xstrdup(u->in->driver);
+	p->template_name = xstrdup(u->in->template_name);
+	p->number = place_number_free(u->f);
+	p->created_ms = clock_wall_ms();
+	s = site_add(u->f, p);
+	memcpy(u->in->place, p->id, ID_SIZE);
+	return s;
+}
+
+void start_begin(struct unit *u)
+{
+	struct site *s = site_of(u);
+
+	if (!s)
+		s = site_new(u);
+	s->u = u;
+	s->stopping = false;
+	u->run++;
+	u->step = STEP_MAKE;
+	u->cancelled = u->force = false;
+	err_clear(&u->failure);
+	free(s->pl->boot);
+	s->pl->boot = xstrdup(boot_id());
+	P(u->f)->intent_add(CTX(u->f), "place", s->pl->id);
+	place_apply(s, PL_MAKING, "start");
+	fleet_apply(u, ST_PROVISIONING, NULL, NULL);
+	P(u->f)->after_commit(CTX(u->f), make_go, tick_new(u));
+}
+
+void start_linked(struct site *s, struct unit *u)
+{
+	json_t *params;
+
+	if (u->step != STEP_LINK)
+		return;
+	u->step = STEP_SETUP;
+	fleet_apply(u, ST_STARTING, NULL, NULL);
+	start_stage(u, "setup", "its place answers; making it its own");
+	params = P(u->f)->setup_params(CTX(u->f), s->pl, u->in);
+	P(u->f)->shim_call(CTX(u->f), s->pl->id, "setup", params, SETUP_CALL_MS, setup_done, tick_new(u));
+}
+
+static void setup_done(void *arg, json_t *result, const struct err *error)
+{
+	struct unit *u = tick_take(arg);
+	const struct agent_program *prog;
+	json_t *params = NULL;
+	struct err err = {0};
+	bool by_arg;
+
+	(void)result;
+	if (!u || u->step != STEP_SETUP)
+		return;
+	if (error) {
+		start_fail(u, error);
+		return;
+	}
+	prog = P(u->f)->agent(CTX(u->f), u->in->agent);
+	by_arg = prog->reports && u->first_prompt && !u->resume;
+	if (P(u->f)->run_params(CTX(u->f), site_of(u)->pl, u->in, by_arg ? u->first_prompt : NULL, u->resume,
+		    &params, &err) < 0) {
+		start_fail(u, &err);
+		return;
+	}
+	u->step = STEP_RUN;
+	unit_save(u); /* the conversation's id was preset by run_params */
+	start_stage(u, "run", "starting the program");
+	P(u->f)->shim_call(CTX(u->f), u->in->place, "run", params, SHIM_CALL_MS * 2, run_done, tick_new(u));
+}
+
+static void deadline_passed(void *arg)
+{
+	struct unit *u = arg;
+	struct err err = {0};
+
+	err_set(&err, ERR_TIMEOUT, "instance %s was not at its prompt within %lld s", u->in->id,
+		(long long)(u->f->set->start_timeout_ms / 1000));
+	err_hint(&err, "it goes on; tmux-claude attach %s shows what it does", u->in->id);
+	if (u->step == STEP_READY)
+		u->step = STEP_LIVE;
+	start_answer(u, &err);
+}
+
+void start_deadline(struct unit *u)
+{
+	if (!u->deadline)
+		u->deadline = loop_timer_create(P(u->f)->loop, deadline_passed, u);
+	loop_timer_start(u->deadline, u->f->set->start_timeout_ms);
+}
+
+static void run_done(void *arg, json_t *result, const struct err *error)
+{
+	struct unit *u = tick_take(arg);
+	const struct agent_program *prog;
+
+	if (!u || u->step != STEP_RUN)
+		return;
+	if (error) {
+		start_fail(u, error);
+		return;
+	}
+	prog = P(u->f)->agent(CTX(u->f), u->in->agent);
+	u->in->pid = json_integer_value(json_object_get(result, "pid"));
+	u->in->starts++;
+	u->step = STEP_READY;
+	unit_save(u);
+	start_stage(u, "ready", "waiting for its prompt");
+	if (u->first_prompt && !u->resume)
+		prompt_first(u, u->first_prompt, prog->reports);
+	start_deadline(u);
+	if (!prog->reports) {
+		fleet_apply(u, ST_WORKING, NULL, NULL);
+		start_ready(u);
+	}
+}
+
+void start_ready(struct unit *u)
+{
+	bool waits_for_prompt = u->prompts && u->start_done && u->in->state != ST_WAITING;
+
+	if (u->step == STEP_READY)
+		u->step = STEP_LIVE;
+	if (waits_for_prompt) {
+		prompts_next(u); /* a shell's is typed now; its delivery ends the start */
+		return;
+	}
+	loop_timer_stop(u->deadline);
+	start_answer(u, NULL);
+}
+
+/* ---- undoing ---- */
+
+void start_fail(struct unit *u, const struct err *why)
+{
+	struct site *s = site_of(u);
+
+	if (u->step == STEP_STOP)
+		return;
+	u->failure = *why;
+	u->run++;
+	u->step = STEP_STOP;
+	loop_timer_stop(u->deadline);
+	fleet_apply(u, ST_STOPPING, err_code_name(why->code), why->message);
+	prompts_fail(u, why);
+	if (s)
+		stop_place(s, true);
+}
+
+void start_place_lost(struct site *s, struct unit *u, const struct err *why)
+{
+	if (u->step == STEP_LINK && s->pl->boot_tries < u->f->set->boot_retries) {
+		s->pl->boot_tries++;
+		s->retry = true;
+		u->run++;
+		log_warn("core", u->in->id, "its place did not come up (%s): trying again", why->message);
+		start_stage(u, "retry", why->message);
+		stop_place(s, true);
+		return;
+	}
+	start_fail(u, why);
+}
+
+void fleet_cancel(struct fleet *f, const char *id, void *arg)
+{
+	struct unit *u = unit_find(f, id);
+	struct err err = {0};
+
+	if (!u || u->start_arg != arg || !u->start_done)
+		return;
+	u->start_done = NULL;
+	u->progress = NULL;
+	if (u->step == STEP_LIVE)
+		return; /* it runs; only its first prompt is still under way */
+	u->cancelled = true;
+	err_set(&err, ERR_CANCELLED, "the start was cancelled by its caller");
+	start_fail(u, &err);
+}
+
+int fleet_rename(struct fleet *f, struct instance *in, const char *name, struct err *e)
+{
+	struct unit *u = unit_find(f, in->id);
+
+	if (name_free(f, name, in, e) < 0)
+		return -1;
+	free(in->name);
+	in->name = xstrdup(name);
+	unit_save(u);
+	P(f)->event_add(CTX(f), EV_RENAMED, in->id, NULL, json_pack("{s:s}", "name", name));
+	if (in->has_pane)
+		P(f)->pane_rename(CTX(f), in->id, name);
+	return 0;
+}

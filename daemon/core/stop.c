@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Ending: an instance by request, a place because its program ended or its start failed, and the
+ * removal of what is left.
+ *
+ *   stop_place -> `stop` to the shim -> place_exit -> `quit` -> its connection ends -> place_gone
+ *
+ * A shim that does not manage in time, or is gone itself, leaves its processes to place_kill, which
+ * finds them by pid and start time. place_gone is the one way out of all of them.
+ */
+#include "daemon/core/fleet_int.h"
+#include "base/log.h"
+
+static void place_gone(struct site *s);
+
+static void stop_done_all(struct unit *u, const struct err *why);
+
+static void quit_answered(void *arg, json_t *result, const struct err *error)
+{
+	(void)arg; /* the end of the connection is what counts; the stop timer guards it */
+	(void)result;
+	(void)error;
+}
+
+static void stop_overdue(void *arg)
+{
+	struct site *s = arg;
+
+	log_warn("core", s->pl->id, "the place did not end in time: killing its processes");
+	P(s->f)->place_kill(CTX(s->f), s->pl->id);
+	place_gone(s);
+}
+
+static void stop_go(struct site *s, bool force)
+{
+	if (s->holder_over) {
+		stop_holder_over(s);
+		return;
+	}
+	P(s->f)->shim_call(CTX(s->f), s->pl->id, "stop",
+		json_pack("{s:b, s:i}", "force", force, "deadline_ms", STOP_MS), SHIM_CALL_MS, quit_answered,
+		NULL);
+}
+
+struct stop_tick {
+	struct fleet *f;
+	char place[ID_SIZE];
+	bool force;
+};
+
+static void stop_committed(void *arg, const struct err *error)
+{
+	struct stop_tick *t = arg;
+	struct site *s = site_find(t->f, t->place);
+
+	if (s && s->stopping && !error) {
+		if (s->connected) {
+			stop_go(s, t->force);
+		} else {
+			P(s->f)->place_kill(CTX(s->f), s->pl->id);
+			place_gone(s);
+		}
+	}
+	free(t);
+}
+
+void stop_place(struct site *s, bool force)
+{
+	struct stop_tick *t;
+
+	if (s->pl->state == PL_DOWN) {
+		place_gone(s);
+		return;
+	}
+	s->stopping = true;
+	s->adopting = false;
+	place_apply(s, PL_STOPPING, NULL);
+	if (!s->stop_timer)
+		s->stop_timer = loop_timer_create(P(s->f)->loop, stop_overdue, s);
+	loop_timer_start(s->stop_timer, (force ? 0 : STOP_MS) + STOP_GRACE_MS);
+	t = xcalloc(1, sizeof(*t));
+	t->f = s->f;
+	t->force = force;
+	memcpy(t->place, s->pl->id, ID_SIZE);
+	P(s->f)->after_commit(CTX(s->f), stop_committed, t);
+}
+
+void stop_holder_over(struct site *s)
+{
+	s->holder_over = true;
+	if (s->connected)
+		P(s->f)->shim_call(CTX(s->f), s->pl->id, "quit", NULL, SHIM_CALL_MS, quit_answered, NULL);
+	else
+		place_gone(s);
+}
+
+void stop_shim_lost(struct site *s)
+{
+	if (!s->holder_over)
+		P(s->f)->place_kill(CTX(s->f), s->pl->id);
+	place_gone(s);
+}
+
+/* The place holds nothing that runs any more. */
+static void unit_over(struct unit *u)
+{
+	struct err failure = u->failure;
+
+	u->step = STEP_NONE;
+	u->in->pid = 0;
+	if (u->in->has_pane) {
+		u->in->has_pane = false;
+		P(u->f)->pane_close(CTX(u->f), u->in->id);
+		P(u->f)->intent_done(CTX(u->f), "pane", u->in->id);
+	}
+	if (u->in->state == ST_STOPPING) {
+		if (failure.code)
+			fleet_apply(u, ST_FAILED, u->cancelled ? "cancelled" : err_code_name(failure.code),
+				failure.message);
+		else
+			fleet_apply(u, ST_EXITED, "killed", NULL);
+	} else {
+		unit_save(u);
+	}
+	waits_check(u);
+	start_answer(u, failure.code ? &failure : NULL);
+	stop_done_all(u, NULL);
+	if (u->remove_after && state_final(u->in->state))
+		unit_remove(u);
+}
+
+static void place_gone(struct site *s)
+{
+	struct fleet *f = s->f;
+	struct unit *u = s->u;
+	bool keep_disk = u && u->in->starts > 0;
+
+	loop_timer_stop(s->stop_timer);
+	P(f)->shim_forget(CTX(f), s->pl->id);
+	s->connected = s->stopping = s->adopting = false;
+	P(f)->place_clear(CTX(f), s->pl->id, keep_disk);
+	s->pl->holder_pid = s->pl->shim_pid = 0;
+	s->pl->shim_seq = 0;
+	if (!u) { /* nothing owned it */
+		P(f)->place_delete(CTX(f), s->pl->id);
+		P(f)->intent_done(CTX(f), "place", s->pl->id);
+		site_drop(s);
+		return;
+	}
+	if (s->retry && u->step != STEP_STOP) {
+		s->retry = false;
+		start_begin(u);
+		return;
+	}
+	place_apply(s, PL_DOWN, NULL);
+	P(f)->intent_done(CTX(f), "place", s->pl->id);
+	if (u->in->state != ST_LOST || u->step == STEP_STOP)
+		unit_over(u);
+}
+
+/* ---- by request ---- */
+
+struct stop_answer {
+	struct fleet *f;
+	char id[ID_SIZE];
+	struct waiter_done *list;
+	struct err err;
+};
+
+static void stop_tell(void *arg, const struct err *error)
+{
+	struct stop_answer *a = arg;
+
+	while (a->list) {
+		struct waiter_done *w = a->list;
+		a->list = w->next;
+		w->fn(w->arg, fleet_get(a->f, a->id), error ? error : a->err.code ? &a->err : NULL);
+		free(w);
+	}
+	free(a);
+}
+
+static void stop_done_all(struct unit *u, const struct err *why)
+{
+	struct stop_answer *a;
+
+	if (!u->stop_done)
+		return;
+	a = xcalloc(1, sizeof(*a));
+	a->f = u->f;
+	a->list = u->stop_done;
+	if (why)
+		a->err = *why;
+	memcpy(a->id, u->in->id, ID_SIZE);
+	u->stop_done = NULL;
+	P(u->f)->after_commit(CTX(u->f), stop_tell, a);
+}
+
+void stop_begin(struct unit *u, bool force)
+{
+	struct site *s = site_of(u);
+	struct err err = {0};
+
+	u->run++;
+	loop_timer_stop(u->deadline);
+	err_set(&err, ERR_CANCELLED, "instance %s was killed", u->in->id);
+	if (u->start_done) {
+		u->failure = err;
+		u->cancelled = true;
+	}
+	u->step = STEP_STOP;
+	if (!state_final(u->in->state))
+		fleet_apply(u, ST_STOPPING, "killed", NULL);
+	prompts_fail(u, &err);
+	if (s)
+		stop_place(s, force);
+	else
+		unit_over(u);
+}
+
+static bool has_living_child(struct fleet *f, const struct instance *in, const struct instance **ret)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		const struct instance *c = f->order[i]->in;
+		if (state_living(c->state) && !strcmp(c->parent, in->id)) {
+			*ret = c;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void stop_one(struct unit *u, bool force, bool rm, fleet_done_fn *done, void *arg)
+{
+	struct site *s = site_of(u);
+	bool over = state_final(u->in->state) && (!s || s->pl->state == PL_DOWN);
+	struct waiter_done *w = xcalloc(1, sizeof(*w));
+
+	if (rm)
+		u->remove_after = true;
+	w->fn = done;
+	w->arg = arg;
+	w->next = u->stop_done;
+	u->stop_done = w;
+	if (over) {
+		stop_done_all(u, NULL);
+		if (u->remove_after)
+			unit_remove(u);
+		return;
+	}
+	if (u->in->state == ST_STOPPING || (state_final(u->in->state) && s && s->stopping)) {
+		if (force && s && !u->force) {
+			u->force = true;
+			stop_place(s, true);
+		}
+		return; /* under way already */
+	}
+	u->force = force;
+	stop_begin(u, force);
+}
+
+static void child_stopped(void *arg, const struct instance *in, const struct err *error)
+{
+	(void)arg;
+	(void)in;
+	(void)error;
+}
+
+int fleet_kill(struct fleet *f, struct instance *in, bool cascade, bool force, bool rm,
+	fleet_done_fn *done, void *arg, struct err *e)
+{
+	const struct instance *child;
+	struct unit *u = unit_find(f, in->id);
+
+	if (!cascade && state_living(in->state) && has_living_child(f, in, &child)) {
+		err_set(e, ERR_STATE, "instance %s has living children (%s%s%s)", in->id, child->id,
+			child->name ? " " : "", child->name ? child->name : "");
+		return err_hint(e, "kill them first, or use --cascade");
+	}
+	if (cascade) {
+		/* The row's state changes at once, so a dying parent can spawn no more. */
+		for (size_t i = f->count; i-- > 0;) { /* backwards: one may be removed on the spot */
+			struct unit *c = f->order[i];
+			if (c != u && state_living(c->in->state) && fleet_is_within(f, in->id, c->in->id))
+				stop_one(c, force, rm, child_stopped, NULL);
+		}
+	}
+	stop_one(u, force, rm, done, arg);
+	return 0;
+}
+
+/* ---- removal ---- */
+
+struct remove_tick {
+	struct fleet *f;
+	char id[ID_SIZE], place[ID_SIZE];
+};
+
+static void remove_files(void *arg, const struct err *error)
+{
+	struct remove_tick *t = arg;
+
+	if (!error) {
+		if (t->place[0])
+			P(t->f)->place_clear(CTX(t->f), t->place, false);
+		P(t->f)->recording_remove(CTX(t->f), t->id);
+		P(t->f)->intent_done(CTX(t->f), "remove", t->id);
+	}
+	free(t);
+}
+
+void unit_remove(struct unit *u)
+{
+	struct fleet *f = u->f;
+	struct site *s = site_of(u);
+	struct remove_tick *t = xcalloc(1, sizeof(*t));
+
+	t->f = f;
+	memcpy(t->id, u->in->id, ID_SIZE);
+	P(f)->intent_add(CTX(f), "remove", u->in->id);
+	if (s) {
+		memcpy(t->place, s->pl->id, ID_SIZE);
+		P(f)->place_delete(CTX(f), s->pl->id);
+		site_drop(s);
+	}
+	P(f)->instance_delete(CTX(f), u->in->id);
+	P(f)->event_add(CTX(f), EV_REMOVED, u->in->id, NULL,
+		json_pack("{s:s?}", "name", u->in->name));
+	P(f)->after_commit(CTX(f), remove_files, t);
+	unit_drop(u);
+}
+
+int fleet_remove(struct fleet *f, struct instance *in, struct err *e)
+{
+	struct unit *u = unit_find(f, in->id);
+	struct site *s = site_of(u);
+
+	if (!state_final(in->state)) {
+		err_set(e, ERR_STATE, "instance %s is %s, and only what has ended can be removed", in->id,
+			state_name(in->state));
+		return err_hint(e, "tmux-claude kill --rm %s ends and removes it", in->id);
+	}
+	if (s && s->pl->state != PL_DOWN) { /* its place is still ending: remove it then */
+		u->remove_after = true;
+		return 0;
+	}
+	unit_remove(u);
+	return 0;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: ISC */
+/* One turn of the loop is one transaction; see turn.h. */
+#include "daemon/turn.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/util.h"
+
+struct after {
+	struct after *next;
+	port_done_fn *fn;
+	void *arg;
+};
+
+struct turn {
+	struct store *store;
+	struct bus *bus;
+	struct loop_defer *defer;
+	struct after *first, **last;
+	json_t *events;
+	struct err failed;
+	void (*broken)(void *arg, const struct err *why);
+	void *broken_arg;
+};
+
+static void turn_end(void *arg);
+
+struct turn *turn_create(struct loop *l, struct store *s, struct bus *b)
+{
+	struct turn *t = xcalloc(1, sizeof(*t));
+
+	t->store = s;
+	t->bus = b;
+	t->last = &t->first;
+	t->events = json_array();
+	t->defer = loop_defer_create(l, turn_end, t);
+	return t;
+}
+
+void turn_destroy(struct turn *t)
+{
+	if (!t)
+		return;
+	while (t->first) {
+		struct after *a = t->first;
+		t->first = a->next;
+		free(a);
+	}
+	loop_defer_free(t->defer);
+	json_decref(t->events);
+	free(t);
+}
+
+void turn_failed(struct turn *t, const struct err *e)
+{
+	if (!t->failed.code)
+		t->failed = *e;
+	turn_touch(t);
+}
+
+void turn_touch(struct turn *t)
+{
+	loop_defer_schedule(t->defer);
+}
+
+void turn_after(struct turn *t, port_done_fn *fn, void *arg)
+{
+	struct after *a = xcalloc(1, sizeof(*a));
+
+	a->fn = fn;
+	a->arg = arg;
+	*t->last = a;
+	t->last = &a->next;
+	turn_touch(t);
+}
+
+void turn_event(struct turn *t, enum event_id type, const char *instance, const char *place,
+	json_t *data)
+{
+	int64_t seq, now = clock_wall_ms();
+	char iso[CLOCK_ISO_MAX];
+	struct err err = {0};
+
+	if (store_event_add(t->store, type, instance, place, now, data, &seq, &err) < 0) {
+		turn_failed(t, &err);
+		json_decref(data);
+		return;
+	}
+	json_array_append_new(t->events,
+		json_pack("{s:I, s:s, s:s, s:s?, s:s?, s:o}", "seq", (json_int_t)seq, "time",
+			clock_iso(now, iso), "type", event_name(type), "instance", instance, "place", place,
+			"data", data ? data : json_object()));
+	turn_touch(t);
+}
+
+/* One round: what the callbacks write belongs to the next. */
+static void round_once(struct turn *t)
+{
+	struct after *list = t->first;
+	json_t *events = t->events;
+	struct err err = t->failed;
+
+	t->first = NULL;
+	t->last = &t->first;
+	t->events = json_array();
+	err_clear(&t->failed);
+	if (err.code)
+		store_rollback(t->store);
+	else if (store_dirty(t->store) && store_commit(t->store, &err) < 0)
+		store_rollback(t->store);
+	if (err.code) {
+		log_error("store", NULL, "a change could not be made durable: %s", err.message);
+		if (t->broken)
+			t->broken(t->broken_arg, &err);
+		t->broken = NULL;
+	} else {
+		bus_publish(t->bus, events);
+	}
+	json_decref(events);
+	while (list) {
+		struct after *a = list;
+		list = a->next;
+		a->fn(a->arg, err.code ? &err : NULL);
+		free(a);
+	}
+}
+
+static bool work_left(const struct turn *t)
+{
+	return t->first || t->failed.code || store_dirty(t->store);
+}
+
+static void turn_end(void *arg)
+{
+	struct turn *t = arg;
+
+	round_once(t);
+	if (work_left(t))
+		turn_touch(t);
+}
+
+void turn_flush(struct turn *t)
+{
+	while (work_left(t))
+		round_once(t);
+}
+
+void turn_on_broken(struct turn *t, void (*fn)(void *arg, const struct err *why), void *arg)
+{
+	t->broken = fn;
+	t->broken_arg = arg;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One turn of the loop is one transaction: writes are gathered, committed once at the turn's end, and
+ * only then are events published, callers answered and effects on the world begun.
+ */
+#ifndef DAEMON_TURN_H
+#define DAEMON_TURN_H
+
+#include "daemon/bus/bus.h"
+#include "daemon/core/port.h"
+
+struct turn;
+
+struct turn *turn_create(struct loop *l, struct store *s, struct bus *b);
+void turn_destroy(struct turn *t);
+/* A write failed: the commit of this turn is given up, everybody hears this error. */
+void turn_failed(struct turn *t, const struct err *e);
+/* Runs fn after this turn's commit, in order. */
+void turn_after(struct turn *t, port_done_fn *fn, void *arg);
+/* Adds an event to the transaction and publishes it after the commit. data is stolen. */
+void turn_event(struct turn *t, enum event_id type, const char *instance, const char *place,
+	json_t *data);
+/* Something was written: commit at the turn's end. */
+void turn_touch(struct turn *t);
+/* Commits now, until nothing is left to do. For the daemon's end. */
+void turn_flush(struct turn *t);
+/* A commit failed and memory is ahead of the disk: called once, the daemon must end and start anew. */
+void turn_on_broken(struct turn *t, void (*fn)(void *arg, const struct err *why), void *arg);
+
+#endif

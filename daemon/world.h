@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/* The real rooms behind core's port: store, drivers, agents, shims, tmux, egress. */
+#ifndef DAEMON_WORLD_H
+#define DAEMON_WORLD_H
+
+#include "daemon/core/fleet.h"
+#include "daemon/driver/driver.h"
+#include "daemon/egressctl/egressctl.h"
+#include "daemon/shimctl/shimctl.h"
+#include "daemon/store/store.h"
+#include "daemon/tmux/pane.h"
+#include "daemon/turn.h"
+
+struct world_site;
+
+struct world {
+	struct loop *loop;
+	struct layout *layout;
+	struct config *config;
+	struct driver_env env;
+	struct store *store;
+	struct bus *bus;
+	struct turn *turn;
+	struct tmux_pool *panes; /* NULL when tmux is missing: agents run without */
+	struct egressctl *egress;
+	struct fleet *fleet;
+	struct core_port port;
+	struct core_settings settings;
+	struct world_site *sites;
+	/* A call from inside a place, for api: {conn, instance, msg}. */
+	void (*on_api)(void *arg, const char *place, const char *instance, json_int_t conn, json_t *msg);
+	void *api_arg;
+};
+
+/* Wires port and fleet; layout, config, store and loop are there. */
+int world_init(struct world *w, struct err *e);
+/* Reads the rows and reconciles. */
+int world_load(struct world *w, struct err *e);
+void world_finish(struct world *w); /* lets go; what runs goes on */
+void world_api_reply(struct world *w, const char *place, json_int_t conn, json_t *msg);
+/* Where a place's shim listens; owned. */
+char *world_shim_socket(struct world *w, const char *place);
+
+/* launch.c: what a place and a program are told at their start. */
+json_t *launch_setup_params(void *ctx, const struct place *p, const struct instance *in);
+int launch_run_params(void *ctx, const struct place *p, const struct instance *in, const char *prompt,
+	bool resume, json_t **ret, struct err *e);
+int launch_check(void *ctx, struct instance *in, struct err *e);
+char **launch_allow(struct world *w, const struct instance *in); /* config's and its own */
+
+#endif
