@@ -160,6 +160,16 @@ static void __attribute__((noreturn)) pid1_loop(const sigset_t *set, pid_t progr
 	}
 }
 
+/* The template's name, until setup gives another: sudo wants one that resolves. */
+static void hostname_default(void)
+{
+	cleanup_free char *name = NULL;
+	size_t len;
+
+	if (file_read("/etc/hostname", GUEST_HOSTNAME_MAX + 1, &name, &len, NULL) == 0)
+		sethostname(name, strcspn(name, "\n"));
+}
+
 static int machine_up(int *ret_link, struct err *e)
 {
 	cleanup_free char *cmdline = NULL;
@@ -171,6 +181,7 @@ static int machine_up(int *ret_link, struct err *e)
 		return -1;
 	/* No udev here: what it would do for the agent's file systems. */
 	chmod("/dev/fuse", 0666);
+	hostname_default();
 	if (loopback_up(e) < 0)
 		return -1;
 	return guest_port_open(GUEST_LINK_PORT, PORT_WAIT_MS, ret_link, e);
