@@ -73,7 +73,7 @@ struct peer {
 	size_t out_max;
 	struct loop_defer *defer;
 	unsigned depth;
-	bool stalled, ended, destroyed, close_told, conn_dead;
+	bool stalled, ended, destroyed, close_told, slow;
 	char reason[128]; /* why it ended */
 };
 
@@ -116,8 +116,10 @@ static int send_line(struct peer *p)
 
 	if (p->conn && !p->ended) {
 		r = conn_write(p->conn, buf_data(&p->line), p->line.len);
-		if (r < 0)
+		if (r < 0) {
+			p->slow = true;
 			peer_end(p, "it does not read what it is sent");
+		}
 	}
 	buf_clear(&p->line);
 	return r;
@@ -468,8 +470,12 @@ static void on_conn_close(void *arg, const char *reason)
 {
 	struct peer *p = arg;
 
-	p->conn_dead = true;
-	peer_end(p, reason);
+	/* What the budget left over still counts: a peer may speak and go. */
+	enter(p);
+	while (!p->destroyed && !p->ended && p->in && take_line(p) > 0)
+		;
+	if (leave(p))
+		peer_end(p, reason);
 }
 
 static const struct conn_ops conn_ops = {
@@ -513,7 +519,7 @@ static void on_defer(void *arg)
 	tell_failed(p);
 	if (!p->destroyed && p->ended && !p->close_told) {
 		/* What was queued (the error that explains the end) still goes out, briefly. */
-		if (p->conn_dead)
+		if (p->slow)
 			conn_destroy(p->conn);
 		else
 			conn_finish(p->conn, FINISH_MS);
