@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/* Sequences that paint a screen anew: for a view that comes, for one that fell behind, for snapshots. */
+#ifndef SHIM_PAINT_H
+#define SHIM_PAINT_H
+
+#include "base/buf.h"
+#include "place/shim/screen.h"
+
+/* Everything a terminal of the same size needs to stand where the screen stands, whatever it showed
+ * before: both screens, attributes, region, saved cursor, modes, title. 0, or -1 when out is full
+ * (then a part is in it). */
+int paint_full(const struct screen *s, struct buf *out);
+/* The rows of the screen that shows, then its cursor and pen: what is kept of the primary one. */
+int paint_primary(const struct screen *s, struct buf *out);
+
+/* A window of another size onto the screen: rows that changed since the last call are painted again,
+ * cut at the view's width, following the cursor. */
+struct paint_clip {
+	int rows, cols;              /* of the view */
+	int top, left;               /* of the window on the screen */
+	bool begun;                  /* false: paint all, modes too */
+	struct modes modes;          /* as painted last */
+	uint64_t *hash;              /* one per row; owned: release with paint_clip_finish */
+};
+/* Sets the view size; the next painting paints everything. */
+void paint_clip_size(struct paint_clip *c, int rows, int cols);
+void paint_clip_finish(struct paint_clip *c);
+int paint_clipped(const struct screen *s, struct paint_clip *c, struct buf *out);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The screen of one terminal: bytes in, cells and modes out, the program's queries answered here. The
+ * only user of libvterm.
+ */
+#ifndef SHIM_SCREEN_H
+#define SHIM_SCREEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "place/shim/modes.h"
+
+#define SCREEN_ROWS_MAX 500
+#define SCREEN_COLS_MAX 1000
+#define SCREEN_CELL_CHARS 6
+
+struct screen_color {
+	enum { COLOR_DEFAULT, COLOR_INDEX, COLOR_RGB } kind;
+	uint8_t r, g, b; /* INDEX: r is the index */
+};
+
+enum {
+	ATTR_BOLD = 1,
+	ATTR_DIM = 2,
+	ATTR_ITALIC = 4,
+	ATTR_BLINK = 8,
+	ATTR_REVERSE = 16,
+	ATTR_CONCEAL = 32,
+	ATTR_STRIKE = 64,
+	ATTR_OVERLINE = 128,
+};
+
+struct screen_attr {
+	uint8_t flags;
+	uint8_t underline; /* 0 none, 1 single, 2 double, 3 curly */
+	struct screen_color fg, bg;
+};
+
+struct screen_cell {
+	uint32_t chars[SCREEN_CELL_CHARS]; /* 0 behind the last; chars[0] 0: never written or erased */
+	uint8_t width;                     /* 1 or 2; 0: the right half of a wide character */
+	struct screen_attr attr;
+};
+
+#define SCREEN_CELL_UTF8_MAX (SCREEN_CELL_CHARS * 4)
+
+struct screen_ops {
+	/* An answer to the program's query: goes to the program's terminal as input. */
+	void (*reply)(void *arg, const void *data, size_t len);
+	void (*bell)(void *arg);
+	void (*title)(void *arg);
+	/* A line left the top of the primary screen (UTF-8, trailing blanks trimmed). */
+	void (*line)(void *arg, const char *text, size_t len);
+};
+
+struct screen;
+
+/* ops and each of its members may be NULL. Sizes are clamped to 1..MAX rows, 2..MAX columns. */
+struct screen *screen_create(int rows, int cols, const struct screen_ops *ops, void *arg);
+void screen_destroy(struct screen *s);
+/* Feeds output of the program. What a view may see of it (queries, DCS, clipboard and everything
+ * unknown removed) is appended to live when that is not NULL; -1 when live was full (the screen is
+ * right all the same; the view must be repainted). */
+int screen_feed(struct screen *s, const void *data, size_t len, struct buf *live);
+/* Bytes fed last that belong to an unfinished sequence: a snapshot taken now stands that far back. */
+size_t screen_pending(const struct screen *s);
+void screen_resize(struct screen *s, int rows, int cols);
+void screen_size(const struct screen *s, int *rows, int *cols);
+void screen_cursor(const struct screen *s, int *row, int *col);
+/* The cursor stands behind the last column: the next character wraps. */
+bool screen_wrap_pending(const struct screen *s);
+const struct modes *screen_modes(const struct screen *s);
+void screen_cell(const struct screen *s, int row, int col, struct screen_cell *ret);
+/* The cell's characters as UTF-8, no NUL; returns the length (0: blank). */
+size_t screen_cell_utf8(const struct screen_cell *c, char out[SCREEN_CELL_UTF8_MAX]);
+void screen_pen(const struct screen *s, struct screen_attr *ret);
+/* What DECSC keeps: false when nothing is saved. */
+bool screen_saved(const struct screen *s, int *row, int *col, struct screen_attr *pen);
+/* While the alternate screen shows: the painting of the primary one as it was left. May be empty. */
+const struct buf *screen_primary(const struct screen *s);
+/* Appends one row's text, trailing blanks trimmed, no newline. */
+int screen_row_text(const struct screen *s, int row, struct buf *out);
+/* Appends the whole screen's text: lines ended by \n, empty lines at the foot left out. */
+int screen_text(const struct screen *s, struct buf *out);
+/* Is text on the screen, on one line or running on over full lines? */
+bool screen_contains(const struct screen *s, const char *text);
+/* Changes with whatever was painted; for noticing that nothing did. */
+uint64_t screen_generation(const struct screen *s);
+
+#endif

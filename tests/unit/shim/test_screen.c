@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The screen: recorded streams in every split against what tmux 3.3a shows of them, repainting into a
+ * second emulator, queries, filtering, wide characters.
+ */
+#include "place/shim/screen.h"
+
+#include <string.h>
+
+#include "base/util.h"
+#include "place/shim/paint.h"
+#include "tests/unit/run.h"
+
+#define OUT_MAX (1 << 20)
+#define FEED(s, text) screen_feed(s, text, sizeof(text) - 1, NULL)
+
+struct recorded {
+	const char *name;
+	int rows, cols;
+	char *data;
+	size_t len;
+};
+
+static struct recorded recorded[] = {
+	{.name = "bash", .rows = 24, .cols = 80},
+	{.name = "less", .rows = 24, .cols = 80},
+	{.name = "vim", .rows = 24, .cols = 80},
+	{.name = "tmux", .rows = 30, .cols = 100},
+	{.name = "claude", .rows = 30, .cols = 90},
+};
+
+static char *data_file(const char *name, const char *ext, size_t *len)
+{
+	const char *src = getenv("TC_SRCDIR");
+	struct err e = {0};
+	char *path = xasprintf("%s/tests/unit/shim/data/%s.%s", src ? src : ".", name, ext), *data;
+
+	ck_assert_msg(file_read(path, OUT_MAX, &data, len, &e) == 0, "%s", e.message);
+	free(path);
+	return data;
+}
+
+static void load(struct recorded *r)
+{
+	if (!r->data)
+		r->data = data_file(r->name, "rec", &r->len);
+}
+
+static char *text_of(const struct screen *s)
+{
+	struct buf b;
+	char *t;
+
+	buf_init(&b, OUT_MAX);
+	ck_assert_int_eq(screen_text(s, &b), 0);
+	t = xstrndup(b.len ? (char *)buf_data(&b) : "", b.len);
+	buf_finish(&b);
+	return t;
+}
+
+/* Erased and blank are the same to the eye; the rest must be equal. */
+static void assert_same(const struct screen *a, const struct screen *b, const char *what, size_t at)
+{
+	struct screen_cell x, y;
+	struct screen_attr pa, pb;
+	int rows, cols, r, c, ra, ca, rb, cb;
+
+	screen_size(a, &rows, &cols);
+	for (r = 0; r < rows; r++) {
+		for (c = 0; c < cols; c++) {
+			screen_cell(a, r, c, &x);
+			screen_cell(b, r, c, &y);
+			if (!x.chars[0])
+				x.chars[0] = ' ';
+			if (!y.chars[0])
+				y.chars[0] = ' ';
+			if (x.width == 0)
+				x.attr = y.attr; /* a right half is drawn as its left one says */
+			ck_assert_msg(memcmp(&x, &y, sizeof(x)) == 0,
+				"%s at %zu: cell %d,%d: U+%X/%d flags %x against U+%X/%d flags %x", what, at,
+				r, c, x.chars[0], x.width, x.attr.flags, y.chars[0], y.width, y.attr.flags);
+		}
+	}
+	screen_cursor(a, &ra, &ca);
+	screen_cursor(b, &rb, &cb);
+	ck_assert_msg(ra == rb && ca == cb, "%s at %zu: cursor %d,%d against %d,%d", what, at, ra, ca, rb,
+		cb);
+	ck_assert_int_eq(screen_wrap_pending(a), screen_wrap_pending(b));
+	screen_pen(a, &pa);
+	screen_pen(b, &pb);
+	ck_assert_mem_eq(&pa, &pb, sizeof(pa));
+}
+
+/* What must be switched alike in a view: everything but what painting itself moves about. */
+static void assert_same_modes(const struct screen *a, const struct screen *b, size_t at)
+{
+	const struct modes *x = screen_modes(a), *y = screen_modes(b);
+	uint32_t ignored = 1u << MODE_SYNC_OUTPUT | 1u << MODE_CURSOR_BLINK | 1u << MODE_ALT_SCROLL |
+		1u << MODE_KEYPAD;
+
+	ck_assert_msg((x->set & ~ignored) == (y->set & ~ignored), "modes at %zu: %x, %x", at, x->set, y->set);
+	ck_assert_int_eq(x->alternate, y->alternate);
+	ck_assert_int_eq(x->insert, y->insert);
+	ck_assert_int_eq(x->keypad_app, y->keypad_app);
+	ck_assert_int_eq(x->cursor_style, y->cursor_style);
+	ck_assert_uint_eq(modes_kitty_flags(x), modes_kitty_flags(y));
+	ck_assert_int_eq(x->modify_other_keys, y->modify_other_keys);
+	ck_assert_int_eq(x->top, y->top);
+	ck_assert_int_eq(x->bottom, y->bottom);
+	ck_assert_int_eq(x->shift, y->shift);
+	ck_assert_mem_eq(x->charset, y->charset, 2);
+	ck_assert_str_eq(x->title, y->title);
+}
+
+START_TEST(shows_what_tmux_shows)
+{
+	size_t i, len;
+
+	for (i = 0; i < ARRAY_LEN(recorded); i++) {
+		struct recorded *r = &recorded[i];
+		struct screen *s = screen_create(r->rows, r->cols, NULL, NULL);
+		char *want = data_file(r->name, "txt", &len), *got;
+
+		load(r);
+		screen_feed(s, r->data, r->len, NULL);
+		got = text_of(s);
+		ck_assert_str_eq(got, want);
+		free(got);
+		free(want);
+		screen_destroy(s);
+	}
+}
+END_TEST
+
+START_TEST(every_split_gives_the_same_screen)
+{
+	size_t i, at, step;
+
+	for (i = 0; i < ARRAY_LEN(recorded); i++) {
+		struct recorded *r = &recorded[i];
+		struct screen *whole = screen_create(r->rows, r->cols, NULL, NULL);
+
+		load(r);
+		screen_feed(whole, r->data, r->len, NULL);
+		for (step = 1; step <= 17; step += 2) {
+			struct screen *s = screen_create(r->rows, r->cols, NULL, NULL);
+
+			for (at = 0; at < r->len; at += step)
+				screen_feed(s, r->data + at, at + step > r->len ? r->len - at : step, NULL);
+			assert_same(whole, s, r->name, step);
+			screen_destroy(s);
+		}
+		screen_destroy(whole);
+	}
+}
+END_TEST
+
+/* Paints s into a terminal that showed something else, in other modes. */
+static struct screen *repainted(const struct screen *s, int rows, int cols)
+{
+	static const char before[] = "\033[3;5r\033[?6h\033[1;35;44mrubbish\033[?2004h\033[?1003h\033(0\016"
+				     "\033[?25l\033[4h\033[5 q\033[?7l\033=\033[?1049hmore\033[?1h";
+	struct screen *n = screen_create(rows, cols, NULL, NULL);
+	struct buf b;
+
+	screen_feed(n, before, sizeof(before) - 1, NULL);
+	buf_init(&b, OUT_MAX);
+	ck_assert_int_eq(paint_full(s, &b), 0);
+	screen_feed(n, buf_data(&b), b.len, NULL);
+	buf_finish(&b);
+	return n;
+}
+
+START_TEST(repaint_at_any_point_equals_and_goes_on_equal)
+{
+	size_t i, at;
+
+	for (i = 0; i < ARRAY_LEN(recorded); i++) {
+		struct recorded *r = &recorded[i];
+		size_t step;
+
+		load(r);
+		step = r->len / 23;
+		for (at = step; at < r->len; at += step) {
+			struct screen *s = screen_create(r->rows, r->cols, NULL, NULL), *n;
+			size_t cut;
+
+			screen_feed(s, r->data, at, NULL);
+			cut = at - screen_pending(s);
+			n = repainted(s, r->rows, r->cols);
+			assert_same(s, n, r->name, at);
+			assert_same_modes(s, n, at);
+			/* Both go on from there; the unfinished sequence is the view's to get. */
+			screen_feed(n, r->data + cut, r->len - cut, NULL);
+			screen_feed(s, r->data + at, r->len - at, NULL);
+			assert_same(s, n, r->name, at);
+			assert_same_modes(s, n, at);
+			screen_destroy(n);
+			screen_destroy(s);
+		}
+	}
+}
+END_TEST
+
+static void repaint_case(const char *data)
+{
+	struct screen *s = screen_create(10, 20, NULL, NULL), *n;
+
+	screen_feed(s, data, strlen(data), NULL);
+	n = repainted(s, 10, 20);
+	assert_same(s, n, data, 0);
+	assert_same_modes(s, n, 0);
+	screen_destroy(n);
+	screen_destroy(s);
+}
+
+START_TEST(repaint_keeps_what_is_hard_to_see)
+{
+	repaint_case("\033[1;2;3;4;7;9mall\033[0m \033[38;2;1;2;3;48;2;250;251;252mrgb\033[0;8;53mhid");
+	repaint_case("\033[38;5;200;48;5;17mpal\033[91;104mbright\033[4:3mcurly\033[21mdouble\033[m");
+	repaint_case("wide \346\227\245\346\234\254 e\314\201 \360\237\232\200 end");
+	repaint_case("01234567890123456789");           /* the wrap is pending */
+	repaint_case("012345678901234567\346\227\245"); /* by a wide character */
+	repaint_case("a\033[44m\033[2J\033[3;3Hb");      /* background erased with a colour */
+	repaint_case("\033[3;7r\033[?6h\033[2;2Hin region");
+	repaint_case("\033[5;5H\033[31m\0337\033[1;1H\033[mx");
+	repaint_case("\033(0lqqk\033)0\016x\033[?1h\033=\033[?2004h\033[?1006h\033[?1002h\033[3 q");
+	repaint_case("prim\033[?1049h\033[2;2Halt\033[?25l\033]2;title \342\234\263\a");
+	repaint_case("\033[>1u\033[>4;2m\033[?1004h\033[?2031h\033[4h");
+}
+END_TEST
+
+START_TEST(leaving_the_alternate_screen_of_a_repainted_view_shows_the_primary)
+{
+	static const char data[] = "one\r\ntwo\033[33m\033[?1049h\033[Hfull screen";
+	struct screen *s = screen_create(6, 20, NULL, NULL), *n;
+	char *t;
+
+	screen_feed(s, data, sizeof(data) - 1, NULL);
+	screen_resize(s, 8, 30);
+	n = repainted(s, 8, 30);
+	FEED(s, "\033[?1049l!");
+	FEED(n, "\033[?1049l!");
+	assert_same(s, n, "primary", 0);
+	t = text_of(n);
+	ck_assert_str_eq(t, "one\ntwo!\n");
+	free(t);
+	screen_destroy(n);
+	screen_destroy(s);
+}
+END_TEST
+
+START_TEST(each_screen_saves_a_cursor_of_its_own)
+{
+	static const char data[] = "\033[2;3H\033[?1049h\033[4;4H\0337\033[1;1H\0338x\033[?1049ly";
+	struct screen *s = screen_create(6, 20, NULL, NULL);
+	char *t;
+
+	screen_feed(s, data, sizeof(data) - 1, NULL);
+	t = text_of(s);
+	ck_assert_str_eq(t, "\n  y\n");
+	free(t);
+	screen_destroy(s);
+}
+END_TEST
+
+static void collect(void *arg, const void *data, size_t len)
+{
+	buf_append(arg, data, len);
+}
+
+/* Feeds data and checks the answers and what a view is given. */
+static void io_case(const char *data, const char *want_reply, const char *want_live)
+{
+	const struct screen_ops ops = {.reply = collect};
+	struct buf reply, live;
+	struct screen *s;
+	size_t i;
+
+	buf_init(&reply, OUT_MAX);
+	buf_init(&live, OUT_MAX);
+	s = screen_create(24, 80, &ops, &reply);
+	for (i = 0; i < strlen(data); i++)
+		ck_assert_int_eq(screen_feed(s, data + i, 1, &live), 0);
+	buf_append(&reply, "", 1);
+	buf_append(&live, "", 1);
+	ck_assert_str_eq((char *)buf_data(&reply), want_reply);
+	ck_assert_str_eq((char *)buf_data(&live), want_live);
+	screen_destroy(s);
+	buf_finish(&reply);
+	buf_finish(&live);
+}
+
+START_TEST(queries_are_answered_here_and_reach_no_view)
+{
+	io_case("a\033[cb", "\033[?62;22c", "ab");
+	io_case("\033[>c\033[=c\033Z", "\033[>1;10;0c\033P!|00000000\033\\\033[?62;22c", "");
+	io_case("\033[5n\033[3;4H\033[6n\033[?6n", "\033[0n\033[3;4R\033[?3;4;1R", "\033[3;4H");
+	io_case("\033[>q\033[>0q", "\033P>|tmux-claude\033\\\033P>|tmux-claude\033\\", "");
+	io_case("\033[?2004h\033[?2004$p\033[?25$p\033[?1049$p\033[?9999$p\033[4$p",
+		"\033[?2004;1$y\033[?25;1$y\033[?1049;2$y\033[?9999;0$y\033[4;2$y", "\033[?2004h");
+	io_case("\033]10;?\a\033]11;?\033\\",
+		"\033]10;rgb:e5e5/e5e5/e5e5\a\033]11;rgb:0000/0000/0000\033\\", "");
+	io_case("\033P$qm\033\\\033P+q544e\033\\", "\033P0$r\033\\\033P0+r\033\\", "");
+	io_case("\033[18t\033[21t\033[14t", "\033[8;24;80t", "");
+	io_case("\033[?996n\033[?u\033]7501;?\a\005", "\033[?997;1n", "");
+}
+END_TEST
+
+START_TEST(a_view_is_given_drawing_only)
+{
+	io_case("\033]52;c;aGVsbG8=\ax", "", "x");
+	io_case("\033Pq#0;2;0;0;0\033\\\033_Ga=T\033\\\033^pm\033\\y", "", "y");
+	io_case("\033]0;t\302\233itle\a\033]11;#ff0000\a\033]4;1;red\a", "", "\033]2;title\a");
+	io_case("\033]8;;http://x/\033\\link\033]8;;\033\\", "", "\033]8;;http://x/\033\\link\033]8;;\033\\");
+	io_case("\033[8;50;100t\033[2;1;1y\033[?3h\033[?2048h", "", "");
+	io_case("\033[?1049;3;2004h", "", "\033[?1049;2004h");
+	io_case("\302\2332J\2335n\033[31mr", "", "2J\357\277\2755n\033[31mr");
+	io_case("ab\033[3b", "", "abbbb");
+	io_case("\033[>1u\033[<u\033[>4;1m\033[2 q\a", "", "\033[>1u\033[<u\033[>4;1m\033[2 q\a");
+}
+END_TEST
+
+START_TEST(text_is_what_a_person_sees)
+{
+	static const char data[] = "\346\227\245\346\234\254 e\314\201\033[1;30H|\r\n  x   \r\n\r\n\033[8mz\r\n";
+	struct screen *s = screen_create(10, 30, NULL, NULL);
+	char *t;
+
+	screen_feed(s, data, sizeof(data) - 1, NULL);
+	t = text_of(s);
+	ck_assert_str_eq(t, "\346\227\245\346\234\254 e\314\201                       |\n  x\n\nz\n");
+	free(t);
+	ck_assert(screen_contains(s, "\346\234\254 e"));
+	ck_assert(!screen_contains(s, "y"));
+	FEED(s, "\033[5;25Hlong words");
+	ck_assert(screen_contains(s, "long words"));
+	screen_destroy(s);
+}
+END_TEST
+
+START_TEST(libvterm_is_told_what_it_lacks)
+{
+	struct screen *s = screen_create(5, 40, NULL, NULL);
+	struct screen_cell c;
+	static const char sgr[] = "\033[0;1;3;4;5;7;9;2;38;2;10;20;30;48;2;40;50;60;53ma"
+				  "\033[58;2;1;2;3;59mb\033[22;58:2::9:9:9mc\033[38:2::7:8:9md\033[me";
+
+	screen_feed(s, sgr, sizeof(sgr) - 1, NULL);
+	screen_cell(s, 0, 0, &c);
+	ck_assert_int_eq(c.attr.flags, 0xff & ~ATTR_CONCEAL);
+	ck_assert_int_eq(c.attr.bg.g, 50);
+	screen_cell(s, 0, 1, &c);
+	ck_assert_int_eq(c.attr.flags, 0xff & ~ATTR_CONCEAL);
+	screen_cell(s, 0, 2, &c);
+	ck_assert_int_eq(c.attr.flags, 0xff & ~(ATTR_CONCEAL | ATTR_DIM | ATTR_BOLD));
+	ck_assert_int_eq(c.attr.fg.r, 10);
+	screen_cell(s, 0, 3, &c);
+	ck_assert_int_eq(c.attr.fg.r, 7);
+	ck_assert_int_eq(c.attr.fg.b, 9);
+	screen_cell(s, 0, 4, &c);
+	ck_assert_int_eq(c.attr.flags, 0);
+	ck_assert_int_eq(c.attr.fg.kind, COLOR_DEFAULT);
+	FEED(s, "\033[?1049h\033[!p\033[?1049l");
+	ck_assert(!screen_modes(s)->alternate);
+	screen_cell(s, 0, 4, &c);
+	ck_assert_uint_eq(c.chars[0], 'e');
+	screen_destroy(s);
+}
+END_TEST
+
+START_TEST(sizes_change_in_any_state)
+{
+	static const int sizes[][2] = {{1, 1}, {3, 200}, {50, 2}, {24, 80}, {500, 3}, {2, 1000}, {24, 80}};
+	size_t i, k;
+
+	for (i = 0; i < ARRAY_LEN(recorded); i++) {
+		struct recorded *r = &recorded[i];
+		struct screen *s = screen_create(r->rows, r->cols, NULL, NULL);
+		size_t at = 0, step;
+
+		load(r);
+		step = r->len / 40;
+		for (k = 0; at + step < r->len; k++, at += step) {
+			const int *size = sizes[k % ARRAY_LEN(sizes)];
+			struct screen *n;
+
+			screen_feed(s, r->data + at, step, NULL);
+			screen_resize(s, size[0], size[1]);
+			n = repainted(s, size[0], size[1]);
+			screen_destroy(n);
+		}
+		screen_destroy(s);
+	}
+}
+END_TEST
+
+START_TEST(a_view_of_another_size_is_a_window)
+{
+	struct paint_clip clip = {.rows = 0};
+	struct screen *s = screen_create(10, 40, NULL, NULL), *v = screen_create(4, 12, NULL, NULL);
+	struct buf b;
+	char *t;
+
+	buf_init(&b, OUT_MAX);
+	paint_clip_size(&clip, 4, 12);
+	FEED(s, "0123456789\346\227\245\346\227\245\r\nb\r\nc\r\nd");
+	ck_assert_int_eq(paint_clipped(s, &clip, &b), 0);
+	screen_feed(v, buf_data(&b), b.len, NULL);
+	t = text_of(v);
+	ck_assert_str_eq(t, "0123456789\346\227\245\nb\nc\nd\n");
+	free(t);
+	/* Only the changed row is painted again. */
+	buf_clear(&b);
+	FEED(s, "!");
+	ck_assert_int_eq(paint_clipped(s, &clip, &b), 0);
+	ck_assert_uint_lt(b.len, 64);
+	screen_feed(v, buf_data(&b), b.len, NULL);
+	buf_clear(&b);
+	/* The window follows the cursor. */
+	FEED(s, "\r\n\r\n\r\nlast\033[7;30Hright");
+	ck_assert_int_eq(paint_clipped(s, &clip, &b), 0);
+	screen_feed(v, buf_data(&b), b.len, NULL);
+	t = text_of(v);
+	ck_assert_ptr_nonnull(strstr(t, "right"));
+	ck_assert_ptr_null(strstr(t, "last"));
+	free(t);
+	buf_finish(&b);
+	paint_clip_finish(&clip);
+	screen_destroy(v);
+	screen_destroy(s);
+}
+END_TEST
+
+TEST_MAIN("shim/screen", shows_what_tmux_shows, every_split_gives_the_same_screen,
+	repaint_at_any_point_equals_and_goes_on_equal, repaint_keeps_what_is_hard_to_see,
+	leaving_the_alternate_screen_of_a_repainted_view_shows_the_primary,
+	each_screen_saves_a_cursor_of_its_own, queries_are_answered_here_and_reach_no_view,
+	a_view_is_given_drawing_only, text_is_what_a_person_sees, libvterm_is_told_what_it_lacks,
+	sizes_change_in_any_state, a_view_of_another_size_is_a_window)
