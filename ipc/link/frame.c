@@ -62,7 +62,8 @@ static bool shape_ok(unsigned type, unsigned flags, uint32_t stream, size_t len)
 {
 	if (type < FRAME_HELLO || type > FRAME_TYPE_LAST || len > FRAME_PAYLOAD_MAX)
 		return false;
-	if (flags & ~(type == FRAME_CTL ? FRAME_MORE : 0u))
+	bool json = type == FRAME_OPEN || type == FRAME_CTL || type == FRAME_FIN;
+	if (flags & ~(json ? FRAME_MORE : 0u))
 		return false;
 	switch ((enum frame_type)type) {
 	case FRAME_HELLO:

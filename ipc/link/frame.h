@@ -37,7 +37,7 @@ enum frame_type {
 	FRAME_HELLO = 1, /* stream 0; JSON */
 	FRAME_OPEN,      /* JSON: what the stream is */
 	FRAME_DATA,      /* bytes, at least one */
-	FRAME_CTL,       /* JSON, in pieces when larger than a frame: all but the last FRAME_MORE */
+	FRAME_CTL,       /* JSON */
 	FRAME_FIN,       /* JSON or nothing: this direction ends */
 	FRAME_ACK,       /* offset: all before it was consumed; no payload */
 	FRAME_RESET,     /* the stream is gone; offset 1: confirms a reset; JSON error or nothing */
@@ -46,7 +46,9 @@ enum frame_type {
 };
 #define FRAME_TYPE_LAST FRAME_PONG
 
-#define FRAME_MORE 1u /* flags of CTL: the JSON text goes on in the stream's next CTL */
+/* Flag of OPEN, CTL, FIN (on acknowledged streams only): the JSON text goes on in the stream's next
+ * record, which has the same type. */
+#define FRAME_MORE 1u
 
 struct frame {
 	enum frame_type type;
