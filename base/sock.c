@@ -81,7 +81,8 @@ int sock_listen(const char *path, mode_t mode, int *ret_fd, struct err *e)
 	if (bind(fd, (struct sockaddr *)&sa, len) < 0)
 		return err_set_errno(e, errno == EADDRINUSE ? ERR_EXISTS : ERR_IO, errno,
 			"cannot make the socket %s", path);
-	if (chmod(path, mode) < 0 || listen(fd, SOCK_BACKLOG) < 0) {
+	/* The chmod comes last: who watches the folder for it finds somebody listening. */
+	if (listen(fd, SOCK_BACKLOG) < 0 || chmod(path, mode) < 0) {
 		int saved = errno;
 		unlink(path);
 		return err_set_errno(e, ERR_IO, saved, "cannot listen on %s", path);

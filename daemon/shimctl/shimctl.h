@@ -24,9 +24,14 @@ struct shimctl_ops {
 
 struct shimctl *shimctl_create(struct loop *l, const char *place_dir, const struct shimctl_ops *ops,
 	void *arg);
-void shimctl_destroy(struct shimctl *c); /* closes the connection; the shim lives on. NULL ok */
+/* Closes the connection; the shim lives on, pending calls are dropped silently. NULL ok. Safe in
+ * callbacks. */
+void shimctl_destroy(struct shimctl *c);
+/* At the daemon's end, before loop_destroy: stops watching the shims that it started and that go on. */
+void shimctl_finish(void);
 /* Starts tmux-claude-shim for the folder (place.json stands there) and connects as soon as its socket
- * is there (inotify, deadline SHIM_CONNECT_MS). */
+ * is there (inotify, deadline SHIM_CONNECT_MS). One that listens there already is connected to instead.
+ * -1: nothing was started, no callback comes. ERR_STATE while it is started or connected already. */
 int shimctl_start(struct shimctl *c, struct err *e);
 /* Connects to a shim that runs already; on_lost (deferred) when none listens. */
 void shimctl_adopt(struct shimctl *c);
@@ -34,6 +39,7 @@ bool shimctl_connected(const struct shimctl *c);
 /* As peer_call: params stolen, fn called once (ERR_UNREACHABLE when not connected). */
 void shimctl_call(struct shimctl *c, const char *method, json_t *params, int64_t ms,
 	peer_reply_fn *fn, void *arg);
+/* Both are dropped when not connected: the shim sends again what was not acknowledged. */
 void shimctl_ack(struct shimctl *c, uint64_t seq);
 /* Answers an `api` event: msg (stolen) is a whole JSON-RPC message. */
 void shimctl_api_reply(struct shimctl *c, json_int_t conn, json_t *msg);

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The daemon's end of one shim.
+ *
+ *   DOWN --start--> FINDING --socket there--> GREETING --answer to hello--> UP
+ *   DOWN --adopt----------------------------> GREETING
+ *   any but DOWN --closed, ended, deadline--> DOWN, on_lost
+ *
+ *   GREETING --closed, and start was asked for, and none was started yet--> FINDING
+ *
+ * FINDING waits by inotify on the place's folder: sock_listen changes the socket's mode after it
+ * listens, so the attribute event means that a connection will be taken. One deadline covers finding
+ * and greeting. A shim that listens already is connected to instead of starting a second one; one that
+ * is just dying may still take the connection, so when that one closes, a new one is started after all.
+ *
+ * The shim is our child until we end, so its exit is watched by an object that outlives the shimctl:
+ * it must be reaped whoever is still interested.
+ */
+#include "daemon/shimctl/shimctl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+
+#include "base/proc.h"
+#include "base/sock.h"
+#include "base/util.h"
+#include "ipc/layout.h"
+
+#define SHIM_SOCKET "shim.sock"
+#define SHIM_LOG "shim.log"
+#define SHIM_LOG_TAIL 200
+
+enum shim_state { DOWN, FINDING, GREETING, UP };
+
+struct shim_child {
+	struct shim_child *prev, *next;
+	struct shimctl *owner; /* NULL: nobody is interested any more */
+	struct loop_child *watch;
+	pid_t pid;
+};
+
+static struct shim_child *children; /* of this process, until they are reaped */
+
+/* A call made while there was no connection: it fails from the loop. */
+struct dead_call {
+	struct dead_call *next;
+	peer_reply_fn *fn;
+	void *arg;
+};
+
+struct shimctl {
+	struct loop *loop;
+	char *dir, *socket;
+	const struct shimctl_ops *ops;
+	void *arg;
+	enum shim_state state;
+	struct peer *peer;
+	int notify_fd;
+	struct loop_io *notify;
+	struct loop_timer *deadline;
+	struct loop_defer *defer;
+	struct dead_call *dead;
+	struct shim_child *child;
+	bool may_spawn; /* greeted one that was there, though one was to be started */
+	bool lose;      /* on_lost with `why` is due */
+	struct err why;
+};
+
+static void stop_finding(struct shimctl *c)
+{
+	loop_io_free(c->notify);
+	c->notify = NULL;
+	if (c->notify_fd >= 0)
+		close(take_fd(&c->notify_fd));
+}
+
+/* Everything of the present connection goes; the owner may destroy c in on_lost, so nothing follows. */
+static void lost(struct shimctl *c, const struct err *why)
+{
+	struct err copy = *why;
+
+	c->state = DOWN;
+	c->lose = false;
+	stop_finding(c);
+	loop_timer_stop(c->deadline);
+	if (c->child) {
+		c->child->owner = NULL;
+		c->child = NULL;
+	}
+	peer_destroy(take_ptr(c->peer));
+	c->ops->on_lost(c->arg, &copy);
+}
+
+static void lose_soon(struct shimctl *c, const struct err *why)
+{
+	c->lose = true;
+	c->why = *why;
+	loop_defer_schedule(c->defer);
+}
+
+/* The last line of what the shim wrote, to be said with its failure. */
+static void log_tail(const struct shimctl *c, char *out, size_t size)
+{
+	cleanup_free char *path = xasprintf("%s/" SHIM_LOG, c->dir);
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char tail[SHIM_LOG_TAIL + 1];
+	struct stat st;
+
+	out[0] = '\0';
+	if (fd < 0 || fstat(fd, &st))
+		return;
+	off_t from = st.st_size > SHIM_LOG_TAIL ? st.st_size - SHIM_LOG_TAIL : 0;
+	ssize_t n = pread(fd, tail, SHIM_LOG_TAIL, from);
+	while (n > 0 && tail[n - 1] == '\n')
+		n--;
+	if (n <= 0)
+		return;
+	tail[n] = '\0';
+	const char *line = memrchr(tail, '\n', (size_t)n);
+	line = line ? line + 1 : tail;
+	if (utf8_valid(line, strlen(line)))
+		snprintf(out, size, "; it said: %s", line);
+}
+
+static void on_deadline(void *arg)
+{
+	struct shimctl *c = arg;
+	struct err e = {0};
+	char said[SHIM_LOG_TAIL + 32];
+
+	log_tail(c, said, sizeof(said));
+	err_set(&e, ERR_TIMEOUT, "the shim of %s did not answer within %d s%s", c->dir,
+		SHIM_CONNECT_MS / 1000, said);
+	err_hint(&e, "see %s/" SHIM_LOG, c->dir);
+	/* Ours, not yet reaped (else child were NULL), and of no use: it would be in the next one's way. */
+	if (c->child)
+		kill(c->child->pid, SIGKILL);
+	lost(c, &e);
+}
+
+static void on_defer(void *arg)
+{
+	struct shimctl *c = arg;
+
+	if (c->dead) {
+		struct dead_call *d = c->dead;
+		peer_reply_fn *fn = d->fn;
+		void *fn_arg = d->arg;
+		struct err e = {0};
+		c->dead = d->next;
+		free(d);
+		if (c->dead || c->lose)
+			loop_defer_schedule(c->defer);
+		err_set(&e, ERR_UNREACHABLE, "the place's shim is not connected");
+		err_hint(&e, "it is looked for again when the daemon starts; `logs` tells why");
+		fn(fn_arg, NULL, &e);
+		return;
+	}
+	if (c->lose)
+		lost(c, &c->why);
+}
+
+static int spawn_and_find(struct shimctl *c, struct err *e);
+
+static void on_notification(void *arg, const char *method, json_t *params)
+{
+	struct shimctl *c = arg;
+	const json_t *seq = json_object_get(params, "seq");
+	const char *type = json_string_value(json_object_get(params, "type"));
+
+	/* Everything else is from a shim that knows more than we do. */
+	if (c->state != UP || strcmp(method, "event") != 0 || !type || !json_is_integer(seq) ||
+		json_integer_value(seq) < 0)
+		return;
+	c->ops->on_event(c->arg, (uint64_t)json_integer_value(seq), type, params);
+}
+
+static void on_close(void *arg, const char *reason)
+{
+	struct shimctl *c = arg;
+	struct err e = {0};
+	char said[SHIM_LOG_TAIL + 32];
+
+	if (c->state == GREETING && c->may_spawn) {
+		peer_destroy(take_ptr(c->peer));
+		if (spawn_and_find(c, &e))
+			lost(c, &e);
+		return;
+	}
+	log_tail(c, said, sizeof(said));
+	err_set(&e, ERR_UNREACHABLE, "the shim of %s closed its connection%s%s%s", c->dir,
+		*reason ? ": " : "", reason, said);
+	lost(c, &e);
+}
+
+static const struct peer_ops peer_ops = {
+	.on_notification = on_notification,
+	.on_close = on_close,
+};
+
+static void on_hello(void *arg, json_t *result, const struct err *error)
+{
+	struct shimctl *c = arg;
+
+	/* A connection that ended is told by on_close, right after this. */
+	if (error && error->code == ERR_UNREACHABLE)
+		return;
+	if (error) {
+		struct err e = *error;
+		err_prefix(&e, "the shim of %s refused us", c->dir);
+		lose_soon(c, &e);
+		return;
+	}
+	loop_timer_stop(c->deadline);
+	c->state = UP;
+	c->ops->on_hello(c->arg, result);
+}
+
+/* Connects and says hello. -1 when nobody listens (yet) or it is not ours to connect to. */
+static int greet(struct shimctl *c, struct err *e)
+{
+	int fd;
+
+	if (sock_connect(c->socket, &fd, e))
+		return -1;
+	stop_finding(c);
+	c->state = GREETING;
+	c->peer = peer_create(c->loop, fd, 0, &peer_ops, c);
+	if (!loop_timer_active(c->deadline))
+		loop_timer_start(c->deadline, SHIM_CONNECT_MS);
+	peer_call(c->peer, "hello", json_pack("{s:s}", "role", "control"), 2 * SHIM_CONNECT_MS,
+		on_hello, c);
+	return 0;
+}
+
+static void on_notify(void *arg, int fd, unsigned events)
+{
+	struct shimctl *c = arg;
+	char mem[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	bool there = false;
+	ssize_t n;
+
+	(void)events;
+	while ((n = read(fd, mem, sizeof(mem))) > 0) {
+		for (char *at = mem; at < mem + n;) {
+			const struct inotify_event *ev = (const struct inotify_event *)at;
+			/* An overflow has no name and may hide ours. */
+			if (!ev->len || !strcmp(ev->name, SHIM_SOCKET))
+				there = true;
+			at += sizeof(*ev) + ev->len;
+		}
+	}
+	if (there)
+		greet(c, NULL);
+}
+
+static int start_finding(struct shimctl *c, struct err *e)
+{
+	c->notify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (c->notify_fd < 0 || inotify_add_watch(c->notify_fd, c->dir,
+					IN_CREATE | IN_ATTRIB | IN_MOVED_TO | IN_ONLYDIR) < 0) {
+		bool limit = errno == EMFILE || errno == ENOSPC;
+		err_set(e, limit ? ERR_LIMIT : ERR_FAILED, "cannot watch %s: %s", c->dir,
+			strerror(errno));
+		if (limit)
+			err_hint(e, "raise fs.inotify.max_user_instances and max_user_watches");
+		stop_finding(c);
+		return -1;
+	}
+	c->notify = loop_io_add(c->loop, c->notify_fd, LOOP_READ, on_notify, c);
+	return 0;
+}
+
+static void child_free(struct shim_child *child)
+{
+	if (child->prev)
+		child->prev->next = child->next;
+	else
+		children = child->next;
+	if (child->next)
+		child->next->prev = child->prev;
+	if (child->owner)
+		child->owner->child = NULL;
+	free(child);
+}
+
+void shimctl_finish(void)
+{
+	while (children) {
+		loop_child_free(children->watch);
+		child_free(children);
+	}
+}
+
+static void on_exit_status(void *arg, pid_t pid, struct proc_status st)
+{
+	struct shim_child *child = arg;
+	struct shimctl *c = child->owner;
+	struct err e = {0};
+	char said[SHIM_LOG_TAIL + 32];
+
+	(void)pid;
+	child_free(child);
+	/* With a connection, its end tells; what was sent before is still to be read. */
+	if (!c || c->state != FINDING)
+		return;
+	log_tail(c, said, sizeof(said));
+	if (st.signal)
+		err_set(&e, ERR_FAILED, "the shim of %s was ended by signal %d%s", c->dir, st.signal,
+			said);
+	else
+		err_set(&e, ERR_FAILED, "the shim of %s ended with code %d%s", c->dir, st.code, said);
+	err_hint(&e, "see %s/" SHIM_LOG, c->dir);
+	lost(c, &e);
+}
+
+/* What a shim needs of our environment; not the rest, which may hold keys. */
+static char **shim_env(void)
+{
+	static const char *const keys[] = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR",
+		"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR",
+		"TMUX_CLAUDE_HOME", "TMUX_CLAUDE_LIBEXEC", "TMUX_CLAUDE_DATA", "TMUX_CLAUDE_LOG_LEVEL",
+		"ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS"};
+	char **env = strv_new();
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		if (getenv(keys[i]))
+			strv_env_set(&env, keys[i], getenv(keys[i]));
+	return env;
+}
+
+static int spawn(struct shimctl *c, struct err *e)
+{
+	cleanup_free char *program = layout_program("tmux-claude-shim", e);
+	cleanup_free char *log = xasprintf("%s/" SHIM_LOG, c->dir);
+	cleanup_strv char **env = shim_env();
+	char *argv[] = {(char *)"tmux-claude-shim", (char *)"--place-dir", c->dir, NULL};
+	pid_t pid;
+
+	if (!program)
+		return -1;
+	cleanup_close int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return err_set_errno(e, ERR_IO, errno, "cannot open %s", log);
+	struct proc_spec spec = {.file = program, .argv = argv, .envp = env, .cwd = "/", .setsid = true};
+	proc_spec_fd(&spec, fd, 1);
+	proc_spec_fd(&spec, fd, 2);
+	if (proc_spawn(&spec, &pid, e))
+		return err_prefix(e, "starting the shim");
+	struct shim_child *child = xcalloc(1, sizeof(*child));
+	struct loop_child *watch = loop_child_watch(c->loop, pid, on_exit_status, child, e);
+	if (!watch) {
+		free(child);
+		return -1;
+	}
+	*child = (struct shim_child){.next = children, .owner = c, .watch = watch, .pid = pid};
+	if (children)
+		children->prev = child;
+	children = child;
+	c->child = child;
+	return 0;
+}
+
+static int spawn_and_find(struct shimctl *c, struct err *e)
+{
+	c->may_spawn = false;
+	if (start_finding(c, e))
+		return -1;
+	if (spawn(c, e)) {
+		stop_finding(c);
+		return -1;
+	}
+	c->state = FINDING;
+	loop_timer_start(c->deadline, SHIM_CONNECT_MS);
+	return 0;
+}
+
+struct shimctl *shimctl_create(struct loop *l, const char *place_dir, const struct shimctl_ops *ops,
+	void *arg)
+{
+	struct shimctl *c = xcalloc(1, sizeof(*c));
+
+	c->loop = l;
+	c->dir = xstrdup(place_dir);
+	c->socket = xasprintf("%s/" SHIM_SOCKET, place_dir);
+	c->ops = ops;
+	c->arg = arg;
+	c->notify_fd = -1;
+	c->deadline = loop_timer_create(l, on_deadline, c);
+	c->defer = loop_defer_create(l, on_defer, c);
+	return c;
+}
+
+void shimctl_destroy(struct shimctl *c)
+{
+	if (!c)
+		return;
+	stop_finding(c);
+	if (c->child)
+		c->child->owner = NULL;
+	peer_destroy(c->peer);
+	loop_timer_free(c->deadline);
+	loop_defer_free(c->defer);
+	while (c->dead) {
+		struct dead_call *d = c->dead;
+		c->dead = d->next;
+		free(d);
+	}
+	free(c->dir);
+	free(c->socket);
+	free(c);
+}
+
+int shimctl_start(struct shimctl *c, struct err *e)
+{
+	if (c->state != DOWN)
+		return err_set(e, ERR_STATE, "the shim of %s is started or connected already", c->dir);
+	c->lose = false;
+	c->may_spawn = true;
+	return greet(c, NULL) == 0 ? 0 : spawn_and_find(c, e);
+}
+
+void shimctl_adopt(struct shimctl *c)
+{
+	struct err e = {0};
+
+	if (c->state != DOWN)
+		return;
+	c->lose = c->may_spawn = false;
+	if (greet(c, &e))
+		lose_soon(c, &e);
+}
+
+bool shimctl_connected(const struct shimctl *c)
+{
+	return c->state == UP;
+}
+
+void shimctl_call(struct shimctl *c, const char *method, json_t *params, int64_t ms,
+	peer_reply_fn *fn, void *arg)
+{
+	if (c->state == UP) {
+		peer_call(c->peer, method, params, ms, fn, arg);
+		return;
+	}
+	struct dead_call *d = xcalloc(1, sizeof(*d)), **end = &c->dead;
+	*d = (struct dead_call){.fn = fn, .arg = arg};
+	while (*end)
+		end = &(*end)->next;
+	*end = d;
+	json_decref(params);
+	loop_defer_schedule(c->defer);
+}
+
+void shimctl_ack(struct shimctl *c, uint64_t seq)
+{
+	if (c->state == UP && seq)
+		peer_notify(c->peer, "ack", json_pack("{s:I}", "seq", (json_int_t)seq));
+}
+
+void shimctl_api_reply(struct shimctl *c, json_int_t conn, json_t *msg)
+{
+	if (c->state == UP)
+		peer_notify(c->peer, "api_reply", json_pack("{s:I, s:o}", "conn", conn, "msg", msg));
+	else
+		json_decref(msg);
+}
