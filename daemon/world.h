@@ -46,6 +46,9 @@ json_t *launch_setup_params(void *ctx, const struct place *p, const struct insta
 int launch_run_params(void *ctx, const struct place *p, const struct instance *in, const char *prompt,
 	bool resume, json_t **ret, struct err *e);
 int launch_check(void *ctx, struct instance *in, struct err *e);
+/* The params of the shim's `exec` beside an instance; argv, env borrowed, tty stolen. */
+json_t *launch_exec_params(struct world *w, const struct instance *in, const json_t *argv,
+	const json_t *env, json_t *tty);
 char **launch_allow(struct world *w, const struct instance *in); /* config's and its own */
 
 #endif

@@ -62,8 +62,9 @@ int fleet_spawn(struct fleet *f, const struct caller *who, struct spawn_args *a,
 /* Ends or failed instance: start again, resuming the conversation. */
 int fleet_restart(struct fleet *f, struct instance *in, bool wait, fleet_progress_fn *progress,
 	fleet_done_fn *done, void *arg, struct err *e);
-/* The caller of spawn or restart gave up: undo what is under way (nothing when it is ready). */
-void fleet_cancel(struct fleet *f, const char *id, void *arg);
+/* The caller of spawn or restart (its arg) gave up: undo what is under way (nothing when it is ready).
+ * True when done will not be called any more. */
+bool fleet_cancel(struct fleet *f, const char *id, void *arg);
 
 /* done when process, place and pane are gone. */
 int fleet_kill(struct fleet *f, struct instance *in, bool cascade, bool force, bool rm,

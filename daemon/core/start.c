@@ -434,20 +434,21 @@ void start_place_lost(struct site *s, struct unit *u, const struct err *why)
 	start_fail(u, why);
 }
 
-void fleet_cancel(struct fleet *f, const char *id, void *arg)
+bool fleet_cancel(struct fleet *f, const char *id, void *arg)
 {
 	struct unit *u = unit_find(f, id);
 	struct err err = {0};
 
 	if (!u || u->start_arg != arg || !u->start_done)
-		return;
+		return false;
 	u->start_done = NULL;
 	u->progress = NULL;
 	if (u->step == STEP_LIVE)
-		return; /* it runs; only its first prompt is still under way */
+		return true; /* it runs; only its first prompt is still under way */
 	u->cancelled = true;
 	err_set(&err, ERR_CANCELLED, "the start was cancelled by its caller");
 	start_fail(u, &err);
+	return true;
 }
 
 int fleet_rename(struct fleet *f, struct instance *in, const char *name, struct err *e)

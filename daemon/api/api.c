@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: ISC */
+/* The daemon's socket, and calls that come from inside places: who calls, what is said, who answers. */
+#include "daemon/api/api_int.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/sock.h"
+
+static handler_fn *const handlers[METHOD_COUNT] = {
+#define METHOD(sym, name, who, flags, result, summary, description) [METHOD_##sym] = api_##sym,
+#define ARG(...)
+#define END
+#include "ipc/methods.def"
+#undef METHOD
+#undef ARG
+#undef END
+};
+
+/* ---- answering ---- */
+
+static void call_free(struct call *c)
+{
+	json_decref(c->params);
+	json_decref(c->id);
+	json_decref(c->collected);
+	free(c);
+}
+
+static void reply_inside(struct call *c, json_t *result, const struct err *e)
+{
+	json_t *msg = json_pack("{s:s, s:O}", "jsonrpc", "2.0", "id", c->id ? c->id : json_null());
+
+	if (e) {
+		json_t *err = json_object();
+		json_object_set_new(err, "code", json_integer(err_code_number(e->code)));
+		json_object_set_new(err, "message", json_string(e->message));
+		json_object_set_new(err, "data", err_to_json(e));
+		json_object_set_new(msg, "error", err);
+	} else {
+		json_object_set_new(msg, "result", result ? result : json_object());
+	}
+	world_api_reply(c->w, c->place, c->conn, msg);
+}
+
+void call_result(struct call *c, json_t *result)
+{
+	if (c->req)
+		peer_result(c->req, result);
+	else
+		reply_inside(c, result, NULL);
+	call_free(c);
+}
+
+void call_error(struct call *c, const struct err *e)
+{
+	if (c->req)
+		peer_error(c->req, e);
+	else
+		reply_inside(c, NULL, e);
+	call_free(c);
+}
+
+void call_instance(struct call *c, const struct instance *in)
+{
+	call_result(c, in ? fleet_instance_json(c->w->fleet, in) : json_object());
+}
+
+struct late {
+	struct call *c;
+	json_t *result;
+	struct err err;
+};
+
+static void late_answer(void *arg, const struct err *error)
+{
+	struct late *l = arg;
+
+	if (error)
+		call_error(l->c, error);
+	else if (l->err.code)
+		call_error(l->c, &l->err);
+	else
+		call_result(l->c, json_incref(l->result));
+	json_decref(l->result);
+	free(l);
+}
+
+void turn_answer(struct call *c, json_t *result)
+{
+	struct late *l = xcalloc(1, sizeof(*l));
+
+	l->c = c;
+	l->result = result;
+	turn_after(c->w->turn, late_answer, l);
+}
+
+void turn_answer_error(struct call *c, const struct err *e)
+{
+	struct late *l = xcalloc(1, sizeof(*l));
+
+	l->c = c;
+	l->err = *e;
+	turn_after(c->w->turn, late_answer, l);
+}
+
+struct instance *call_target(struct call *c, const char *param)
+{
+	struct err err = {0};
+	struct instance *in = fleet_resolve(c->w->fleet, &c->who, call_str(c, param), &err);
+
+	if (!in)
+		call_error(c, &err);
+	return in;
+}
+
+const char *call_str(const struct call *c, const char *name)
+{
+	return json_string_value(json_object_get(c->params, name));
+}
+
+bool call_bool(const struct call *c, const char *name)
+{
+	return json_is_true(json_object_get(c->params, name));
+}
+
+int64_t call_int(const struct call *c, const char *name, int64_t otherwise)
+{
+	const json_t *v = json_object_get(c->params, name);
+
+	return json_is_integer(v) ? json_integer_value(v) : otherwise;
+}
+
+double call_num(const struct call *c, const char *name, double otherwise)
+{
+	const json_t *v = json_object_get(c->params, name);
+
+	return json_is_number(v) ? json_number_value(v) : otherwise;
+}
+
+char **call_strv(const struct call *c, const char *name)
+{
+	const json_t *a = json_object_get(c->params, name), *v;
+	char **out;
+	size_t i;
+
+	if (!json_is_array(a))
+		return NULL;
+	out = strv_new();
+	json_array_foreach(a, i, v)
+		strv_push(&out, json_string_value(v));
+	return out;
+}
+
+/* ---- dispatch ---- */
+
+static void abandoned(void *arg)
+{
+	struct call *c = arg;
+	struct err err = {0};
+
+	c->client = NULL;
+	err_set(&err, ERR_CANCELLED, "the caller is gone");
+	if (c->wait) {
+		fleet_wait_cancel(c->wait);
+		call_error(c, &err);
+	} else if (c->started[0]) {
+		if (fleet_cancel(c->w->fleet, c->started, c))
+			call_error(c, &err);
+	}
+}
+
+/* Parses and runs; c has its caller and its way to answer. params borrowed. */
+static void run(struct call *c, const char *name, const json_t *params)
+{
+	unsigned who = c->who.instance ? P_INSTANCE : P_OPERATOR;
+	struct err err = {0};
+
+	c->method = method_find(name);
+	if (!c->method) {
+		err_set(&err, ERR_METHOD, "there is no method '%.64s'", name);
+		call_error(c, &err);
+		return;
+	}
+	if (!(c->method->who & who)) {
+		err_set(&err, ERR_DENIED, "%s is not for %s", name,
+			c->who.instance ? "instances: only the operator may call it" : "the operator");
+		call_error(c, &err);
+		return;
+	}
+	if (schema_check(c->method, params, &c->params, &err) < 0) {
+		call_error(c, &err);
+		return;
+	}
+	if (c->req)
+		peer_request_on_abandon(c->req, abandoned, c);
+	handlers[c->method->id](c);
+}
+
+static struct call *call_new(struct api *a)
+{
+	struct call *c = xcalloc(1, sizeof(*c));
+
+	c->api = a;
+	c->w = a->w;
+	return c;
+}
+
+static void on_request(void *arg, struct peer_request *req, const char *method, json_t *params)
+{
+	struct client_conn *client = arg;
+	struct call *c = call_new(client->api);
+
+	c->req = req;
+	c->client = client;
+	run(c, method, params);
+}
+
+static void on_notification(void *arg, const char *method, json_t *params)
+{
+	(void)arg; /* nothing is asked of the daemon without an answer */
+	(void)method;
+	(void)params;
+}
+
+/* From inside a place: the socket the message came over says who it is, whatever it claims. */
+static void on_inside(void *arg, const char *place, const char *instance, json_int_t conn, json_t *msg)
+{
+	struct api *a = arg;
+	struct instance *in = fleet_get(a->w->fleet, instance);
+	struct call *c;
+	const json_t *id = json_object_get(msg, "id"), *params = json_object_get(msg, "params");
+	const char *method = json_string_value(json_object_get(msg, "method"));
+	struct err err = {0};
+
+	if (!in || strcmp(in->place, place) || !id)
+		return; /* not of this place, or a notification */
+	c = call_new(a);
+	memcpy(c->who_id, in->id, ID_SIZE);
+	memcpy(c->place, place, ID_SIZE);
+	c->who.instance = c->who_id;
+	c->conn = conn;
+	c->id = json_incref((json_t *)id);
+	if (!method || (params && !json_is_object(params))) {
+		err_set(&err, ERR_REQUEST, "the message is no JSON-RPC 2.0 request with named parameters");
+		call_error(c, &err);
+		return;
+	}
+	if (!state_living(in->state)) {
+		err_set(&err, ERR_STATE, "the instance has ended");
+		call_error(c, &err);
+		return;
+	}
+	run(c, method, params);
+}
+
+/* ---- the socket ---- */
+
+static void client_free(struct client_conn *cc)
+{
+	struct client_conn **pp = &cc->api->clients;
+
+	while (*pp != cc)
+		pp = &(*pp)->next;
+	*pp = cc->next;
+	cc->api->nclients--;
+	bus_unsubscribe(cc->sub);
+	cc->sub = NULL;
+	peer_destroy(cc->peer);
+	free(cc);
+}
+
+static void on_close(void *arg, const char *reason)
+{
+	(void)reason;
+	client_free(arg);
+}
+
+static void on_drain(void *arg)
+{
+	struct client_conn *cc = arg;
+
+	if (cc->sub)
+		bus_drained(cc->sub);
+}
+
+static const struct peer_ops peer_ops = {.on_request = on_request,
+	.on_notification = on_notification,
+	.on_drain = on_drain,
+	.on_close = on_close};
+
+static void on_accept(void *arg, int fd, unsigned events)
+{
+	struct api *a = arg;
+	int c;
+
+	(void)events;
+	while ((c = sock_accept(fd)) >= 0) {
+		struct ucred cred;
+		struct client_conn *cc;
+		if (sock_peer(c, &cred, NULL) < 0 || (cred.uid != getuid() && cred.uid != 0) ||
+			a->nclients >= CONNECTIONS_MAX) {
+			log_warn("api", NULL, "a connection was refused (uid %u, %d connections)", cred.uid,
+				a->nclients);
+			close(c);
+			continue;
+		}
+		cc = xcalloc(1, sizeof(*cc));
+		cc->api = a;
+		cc->next = a->clients;
+		a->clients = cc;
+		a->nclients++;
+		cc->peer = peer_create(a->w->loop, c, 0, &peer_ops, cc);
+	}
+}
+
+struct api *api_create(struct world *w, int listen_fd)
+{
+	struct api *a = xcalloc(1, sizeof(*a));
+
+	a->w = w;
+	a->listen_fd = listen_fd;
+	a->started_ms = clock_mono_ms();
+	a->listen_io = loop_io_add(w->loop, listen_fd, LOOP_READ, on_accept, a);
+	w->on_api = on_inside;
+	w->api_arg = a;
+	return a;
+}
+
+void api_destroy(struct api *a)
+{
+	if (!a)
+		return;
+	a->w->on_api = NULL;
+	loop_io_free(a->listen_io);
+	close(a->listen_fd);
+	while (a->clients)
+		client_free(a->clients);
+	free(a);
+}
+
+void api_on_down(struct api *a, void (*fn)(void *arg), void *arg)
+{
+	a->down = fn;
+	a->down_arg = arg;
+}

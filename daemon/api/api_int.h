@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: ISC */
+/* What the handlers share: one call, its caller, its answer. */
+#ifndef DAEMON_API_INT_H
+#define DAEMON_API_INT_H
+
+#include "base/util.h"
+#include "daemon/api/api.h"
+#include "ipc/peer.h"
+
+#define CONNECTIONS_MAX 1024
+#define SEND_TIMEOUT_MS 60000
+#define EVENTS_DEFAULT 50
+#define EVENTS_MAX 1000
+#define LOG_LINES_DEFAULT 50
+#define LOG_TAIL_MAX (64 * 1024)
+#define SHIM_MS 15000
+
+struct api {
+	struct world *w;
+	int listen_fd;
+	struct loop_io *listen_io;
+	struct client_conn *clients;
+	int nclients;
+	int64_t started_ms;
+	void (*down)(void *arg);
+	void *down_arg;
+};
+
+/* A connection of the operator's. */
+struct client_conn {
+	struct client_conn *next;
+	struct api *api;
+	struct peer *peer;
+	struct bus_subscriber *sub;
+};
+
+/* One call, from the socket (req) or from inside a place (place, conn, id). */
+struct call {
+	struct api *api;
+	struct world *w;
+	const struct method_def *method;
+	json_t *params; /* checked by the row, owned */
+	struct caller who;
+	char who_id[ID_SIZE];
+	struct peer_request *req;
+	struct client_conn *client; /* NULL when it is gone, and for instances */
+	char place[ID_SIZE];
+	json_int_t conn;
+	json_t *id;
+	/* What is under way for it, for when the caller goes away. */
+	char started[ID_SIZE];
+	struct wait_handle *wait;
+	/* kill collects */
+	int pending;
+	json_t *collected;
+	struct err first_error;
+	bool rm;
+};
+
+typedef void handler_fn(struct call *c);
+
+/* Answer once; both free the call. */
+void call_result(struct call *c, json_t *result); /* stolen */
+void call_error(struct call *c, const struct err *e);
+void call_instance(struct call *c, const struct instance *in);
+/* As call_result and call_error, once this turn's writes are on disk. */
+void turn_answer(struct call *c, json_t *result);
+void turn_answer_error(struct call *c, const struct err *e);
+/* The instance a parameter names, or NULL after answering with the error. */
+struct instance *call_target(struct call *c, const char *param);
+const char *call_str(const struct call *c, const char *name); /* NULL when not given */
+bool call_bool(const struct call *c, const char *name);
+int64_t call_int(const struct call *c, const char *name, int64_t otherwise);
+double call_num(const struct call *c, const char *name, double otherwise);
+char **call_strv(const struct call *c, const char *name); /* owned; NULL when not given */
+
+/* One for every row of the table: a row without a handler does not link. */
+#define METHOD(sym, name, who, flags, result, summary, description) void api_##sym(struct call *c);
+#define ARG(...)
+#define END
+#include "ipc/methods.def"
+#undef METHOD
+#undef ARG
+#undef END
+
+#endif

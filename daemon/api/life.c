@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: ISC */
+/* Calls that start, end, rename and remove instances. */
+#include "daemon/api/api_int.h"
+
+static void on_progress(void *arg, const char *id, const char *stage, const char *text)
+{
+	struct call *c = arg;
+
+	if (c->req && c->client && call_bool(c, "progress"))
+		peer_notify(c->client->peer, "progress",
+			json_pack("{s:O, s:s, s:s, s:s}", "id", peer_request_id(c->req), "instance", id,
+				"stage", stage, "text", text));
+}
+
+static void started(void *arg, const struct instance *in, const struct err *error)
+{
+	struct call *c = arg;
+
+	c->started[0] = 0;
+	if (error)
+		call_error(c, error);
+	else
+		call_instance(c, in);
+}
+
+/* The parameters as an instance; NULL after answering. */
+static struct instance *instance_asked(struct call *c)
+{
+	struct instance *in = instance_new();
+	const struct cap *def = &c->w->settings.default_cap;
+	const char *perm = call_str(c, "permissions"), *driver = call_str(c, "driver");
+	struct err err = {0};
+
+	in->name = xstrdup(call_str(c, "name"));
+	in->driver = xstrdup(driver);
+	in->agent = xstrdup(call_str(c, "agent"));
+	in->dir = xstrdup(call_str(c, "dir"));
+	in->template_name = xstrdup(call_str(c, "template"));
+	in->model = xstrdup(call_str(c, "model"));
+	in->argv = call_strv(c, "argv");
+	in->allow = call_strv(c, "allow");
+	in->env = json_deep_copy(json_object_get(c->params, "env"));
+	if (json_is_object(json_object_get(c->params, "label"))) {
+		json_decref(in->labels);
+		in->labels = json_deep_copy(json_object_get(c->params, "label"));
+	}
+	in->cpus = call_int(c, "cpus", 0);
+	in->memory_mib = call_int(c, "memory", 0);
+	in->rows = (int)call_int(c, "rows", 0);
+	in->cols = (int)call_int(c, "cols", 0);
+	in->rm = call_bool(c, "rm");
+	in->cap.max_children = call_int(c, "max_children", def->max_children);
+	in->cap.max_descendants = call_int(c, "max_descendants", def->max_descendants);
+	in->cap.max_depth = call_int(c, "max_depth", def->max_depth);
+	in->cap.spawn_rate = call_int(c, "spawn_rate", def->spawn_rate);
+	if (!in->driver)
+		in->driver = xstrdup(config_string(c->w->config, OPT_DRIVER));
+	/* A place that holds an agent may let it act; on the host it has to ask. */
+	in->permissions = driver_find(in->driver) && !(driver_find(in->driver)->flags & DRIVER_ISOLATED)
+				  ? PERM_ASK : PERM_ALL;
+	if (perm && permissions_from_name(perm, &in->permissions) < 0) {
+		err_set(&err, ERR_PARAMS, "'%.32s' is no permissions word", perm);
+		err_hint(&err, "choose all, ask or plan");
+		instance_free(in);
+		call_error(c, &err);
+		return NULL;
+	}
+	return in;
+}
+
+/* A child of an instance gets what its parent has where nothing else was said. */
+static void inherit(struct call *c, struct instance *in)
+{
+	const struct instance *parent = fleet_get(c->w->fleet, c->who_id);
+
+	if (!call_str(c, "driver")) {
+		free(in->driver);
+		in->driver = xstrdup(parent->driver);
+	}
+	if (!in->dir)
+		in->dir = xstrdup(parent->dir);
+	if (!in->agent)
+		in->agent = xstrdup(parent->agent);
+	if (!in->template_name)
+		in->template_name = xstrdup(parent->template_name);
+	if (!in->allow && parent->allow)
+		in->allow = strv_copy(parent->allow);
+	if (!in->env && parent->env) /* its login and base URL, when they were given that way */
+		in->env = json_deep_copy(parent->env);
+	if (!call_str(c, "permissions"))
+		in->permissions = parent->permissions;
+}
+
+void api_SPAWN(struct call *c)
+{
+	struct instance *in = instance_asked(c);
+	struct spawn_args a = {.in = in,
+		.prompt = call_str(c, "prompt"),
+		.wait = !call_bool(c, "no_wait"),
+		.progress = on_progress,
+		.done = started,
+		.arg = c};
+	const char *parent = call_str(c, "parent");
+	struct err err = {0};
+
+	if (!in)
+		return;
+	if (c->who.instance)
+		inherit(c, in);
+	if (parent && !c->who.instance) {
+		struct instance *p = fleet_resolve(c->w->fleet, &c->who, parent, &err);
+		if (!p) {
+			instance_free(in);
+			call_error(c, &err);
+			return;
+		}
+		memcpy(in->parent, p->id, ID_SIZE);
+	}
+	if (!in->dir) {
+		err_set(&err, ERR_PARAMS, "spawn needs dir, the folder the agent works in");
+		instance_free(in);
+		call_error(c, &err);
+		return;
+	}
+	if (fleet_spawn(c->w->fleet, &c->who, &a, c->started, &err) < 0) {
+		c->started[0] = 0;
+		turn_answer_error(c, &err);
+	}
+}
+
+void api_RESTART(struct call *c)
+{
+	struct instance *in = call_target(c, "id");
+	struct err err = {0};
+
+	if (!in)
+		return;
+	memcpy(c->started, in->id, ID_SIZE);
+	if (fleet_restart(c->w->fleet, in, !call_bool(c, "no_wait"), on_progress, started, c, &err) < 0) {
+		c->started[0] = 0;
+		call_error(c, &err);
+	}
+}
+
+/* ---- kill ---- */
+
+static void killed(void *arg, const struct instance *in, const struct err *error)
+{
+	struct call *c = arg;
+
+	if (error && !c->first_error.code)
+		c->first_error = *error;
+	if (in)
+		json_array_append_new(c->collected, fleet_instance_json(c->w->fleet, in));
+	if (--c->pending)
+		return;
+	if (c->first_error.code)
+		call_error(c, &c->first_error);
+	else
+		call_result(c, json_incref(c->collected));
+}
+
+static bool among(struct instance **set, size_t n, const char *id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(set[i]->id, id))
+			return true;
+	return false;
+}
+
+/* Every living child must be among those that die, unless --cascade. */
+static int children_covered(struct call *c, struct instance **set, size_t n, struct err *e)
+{
+	struct fleet *f = c->w->fleet;
+
+	for (size_t i = 0; i < fleet_count(f); i++) {
+		struct instance *in = fleet_at(f, i);
+		if (!state_living(in->state) || !in->parent[0] || among(set, n, in->id) ||
+			!among(set, n, in->parent))
+			continue;
+		err_set(e, ERR_STATE, "instance %s has a living child, %s%s%s", in->parent, in->id,
+			in->name ? " " : "", in->name ? in->name : "");
+		return err_hint(e, "kill it too, or use --cascade");
+	}
+	return 0;
+}
+
+/* The instances that `ids` names, each once; NULL after answering. */
+static struct instance **targets(struct call *c, size_t *ret_n)
+{
+	cleanup_strv char **ids = call_strv(c, "ids");
+	size_t n = strv_len(ids), k = 0;
+	struct instance **set = xcalloc(n + 1, sizeof(*set));
+	struct err err = {0};
+
+	for (size_t i = 0; i < n; i++) {
+		struct instance *in = fleet_resolve(c->w->fleet, &c->who, ids[i], &err);
+		if (!in) {
+			free(set);
+			call_error(c, &err);
+			return NULL;
+		}
+		if (!among(set, k, in->id))
+			set[k++] = in;
+	}
+	if (!k) {
+		err_set(&err, ERR_PARAMS, "no instance was named");
+		free(set);
+		call_error(c, &err);
+		return NULL;
+	}
+	*ret_n = k;
+	return set;
+}
+
+void api_KILL(struct call *c)
+{
+	size_t n = 0;
+	cleanup_free struct instance **set = targets(c, &n);
+	bool force = call_bool(c, "force"), rm = call_bool(c, "rm");
+	struct err err = {0};
+
+	if (!set)
+		return;
+	if (!call_bool(c, "cascade") && children_covered(c, set, n, &err) < 0) {
+		call_error(c, &err);
+		return;
+	}
+	c->collected = json_array();
+	c->pending = (int)n;
+	for (size_t i = 0; i < n; i++) /* done comes after the commit at the earliest: c lives on */
+		fleet_kill(c->w->fleet, set[i], true, force, rm, killed, c, &err);
+}
+
+void api_RM(struct call *c)
+{
+	size_t n = 0;
+	cleanup_free struct instance **set = targets(c, &n);
+	json_t *ids = json_array();
+	struct err err = {0};
+
+	if (!set) {
+		json_decref(ids);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (state_final(set[i]->state))
+			continue;
+		err_set(&err, ERR_STATE, "instance %s is %s, and only what has ended can be removed",
+			set[i]->id, state_name(set[i]->state));
+		err_hint(&err, "tmux-claude kill --rm %s ends and removes it", set[i]->id);
+		json_decref(ids);
+		call_error(c, &err);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		json_array_append_new(ids, json_string(set[i]->id));
+		fleet_remove(c->w->fleet, set[i], &err);
+	}
+	turn_answer(c, json_pack("{s:o}", "removed", ids));
+}
+
+void api_RENAME(struct call *c)
+{
+	struct instance *in = call_target(c, "id");
+	struct err err = {0};
+
+	if (!in)
+		return;
+	if (fleet_rename(c->w->fleet, in, call_str(c, "name"), &err) < 0)
+		call_error(c, &err);
+	else
+		turn_answer(c, fleet_instance_json(c->w->fleet, in));
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: ISC */
+/* Calls that only look: list, show, read, attach, logs, events, subscribe, status. */
+#include <fcntl.h>
+#include <signal.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "daemon/api/api_int.h"
+
+#define READ_LINES_MAX 100000
+#define RENDER_MS 20000
+
+static bool has_labels(const struct instance *in, const json_t *want)
+{
+	const char *k;
+	json_t *v;
+
+	json_object_foreach((json_t *)want, k, v)
+		if (!json_equal(json_object_get(in->labels, k), v))
+			return false;
+	return true;
+}
+
+void api_LIST(struct call *c)
+{
+	struct fleet *f = c->w->fleet;
+	const char *state = call_str(c, "state"), *parent = call_str(c, "parent");
+	const json_t *labels = json_object_get(c->params, "label");
+	struct instance *p = NULL;
+	enum inst_state want = ST_COUNT;
+	struct err err = {0};
+	json_t *out;
+
+	if (state && state_from_name(state, &want) < 0) {
+		err_set(&err, ERR_PARAMS, "there is no state '%.32s'", state);
+		err_hint(&err, "idle, working, waiting, limited, starting, exited, failed, lost, ...");
+		call_error(c, &err);
+		return;
+	}
+	if (parent && !(p = call_target(c, "parent")))
+		return;
+	out = json_array();
+	for (size_t i = 0; i < fleet_count(f); i++) {
+		struct instance *in = fleet_at(f, i);
+		if (c->who.instance && !fleet_is_within(f, c->who.instance, in->id))
+			continue;
+		if (state ? in->state != want : !call_bool(c, "all") && !state_living(in->state))
+			continue;
+		if ((p && strcmp(in->parent, p->id)) || !has_labels(in, labels))
+			continue;
+		json_array_append_new(out, fleet_instance_json(f, in));
+	}
+	call_result(c, out);
+}
+
+void api_SHOW(struct call *c)
+{
+	struct instance *in = call_target(c, "id");
+
+	if (in)
+		call_instance(c, in);
+}
+
+/* ---- read ---- */
+
+static void screen_read(void *arg, json_t *result, const struct err *error)
+{
+	struct call *c = arg;
+
+	if (error)
+		call_error(c, error);
+	else
+		call_result(c, json_incref(result));
+}
+
+/* Of an ended instance: its shim is gone, so the shim's program renders the recording. */
+struct render {
+	struct call *c;
+	int fd;
+	struct loop_io *io;
+	struct loop_timer *timer;
+	struct loop_child *child;
+	pid_t pid;
+	struct buf out;
+};
+
+static void render_end(struct render *r, const struct err *e)
+{
+	json_t *o = NULL;
+	struct err err = {0};
+
+	if (!e) {
+		o = json_loadb((char *)buf_data(&r->out), r->out.len, 0, NULL);
+		if (!o)
+			e = (err_set(&err, ERR_FAILED, "the recording could not be rendered"), &err);
+	}
+	if (e)
+		call_error(r->c, e);
+	else
+		call_result(r->c, o);
+	loop_io_free(r->io);
+	loop_timer_free(r->timer);
+	close(r->fd);
+	buf_finish(&r->out);
+	free(r);
+}
+
+static void render_data(void *arg, int fd, unsigned events)
+{
+	struct render *r = arg;
+
+	(void)events;
+	for (;;) {
+		unsigned char *to = buf_reserve(&r->out, 65536);
+		ssize_t n = to ? read(fd, to, 65536) : 0;
+		if (n > 0)
+			buf_added(&r->out, (size_t)n);
+		if (n < 0)
+			return; /* more comes */
+		if (n == 0) {
+			render_end(r, NULL);
+			return;
+		}
+	}
+}
+
+static void render_late(void *arg)
+{
+	struct render *r = arg;
+	struct err err = {0};
+
+	kill(r->pid, SIGKILL);
+	err_set(&err, ERR_TIMEOUT, "the recording took too long to render");
+	render_end(r, &err);
+}
+
+static void render_reaped(void *arg, pid_t pid, struct proc_status st)
+{
+	(void)arg;
+	(void)pid;
+	(void)st;
+}
+
+static void read_ended(struct call *c, const struct instance *in, int64_t lines)
+{
+	struct err err = {0};
+	cleanup_free char *prog = layout_program("tmux-claude-shim", &err);
+	cleanup_free char *dir = xasprintf("%s/%s", c->w->layout->recordings_dir, in->id);
+	char n[24], rows[24], cols[24];
+	char *argv[] = {prog, "--render", dir, "--lines", n, "--rows", rows, "--cols", cols, NULL};
+	struct proc_spec spec = {.argv = argv, .cwd = "/"};
+	struct render *r;
+	int p[2];
+
+	snprintf(n, sizeof(n), "%lld", (long long)lines);
+	snprintf(rows, sizeof(rows), "%d", in->rows);
+	snprintf(cols, sizeof(cols), "%d", in->cols);
+	if (!prog || pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0) {
+		if (prog)
+			err_set(&err, ERR_UNAVAILABLE, "no pipe could be made");
+		call_error(c, &err);
+		return;
+	}
+	proc_spec_fd(&spec, p[1], 1);
+	r = xcalloc(1, sizeof(*r));
+	if (proc_spawn(&spec, &r->pid, &err) < 0) {
+		close(p[0]);
+		close(p[1]);
+		free(r);
+		call_error(c, &err);
+		return;
+	}
+	close(p[1]);
+	loop_child_watch(c->w->loop, r->pid, render_reaped, NULL, NULL);
+	r->c = c;
+	r->fd = p[0];
+	buf_init(&r->out, RPC_LINE_MAX);
+	r->io = loop_io_add(c->w->loop, p[0], LOOP_READ, render_data, r);
+	r->timer = loop_timer_create(c->w->loop, render_late, r);
+	loop_timer_start(r->timer, RENDER_MS);
+}
+
+/* For bytes: where they stream from. They never pass through JSON. */
+static void read_stream(struct call *c, const struct instance *in)
+{
+	cleanup_free char *sock = world_shim_socket(c->w, in->place);
+	cleanup_free char *dir = xasprintf("%s/%s", c->w->layout->recordings_dir, in->id);
+
+	call_result(c, json_pack("{s:s, s:{s:s?}, s:s}", "instance", in->id, "stream", "socket",
+			       state_living(in->state) ? sock : NULL, "recording", dir));
+}
+
+void api_READ(struct call *c)
+{
+	struct instance *in = call_target(c, "id");
+	int64_t lines = call_int(c, "lines", 0);
+	json_t *params;
+	struct err err = {0};
+
+	if (!in)
+		return;
+	if (call_bool(c, "raw") || json_object_get(c->params, "since")) {
+		read_stream(c, in);
+		return;
+	}
+	if (lines > READ_LINES_MAX)
+		lines = READ_LINES_MAX;
+	params = json_pack("{s:s}", "instance", in->id);
+	if (lines)
+		json_object_set_new(params, "lines", json_integer(lines));
+	if (!fleet_shim_call(c->w->fleet, in, "screen", params, SHIM_MS, screen_read, c, &err))
+		return;
+	if (in->starts > 0)
+		read_ended(c, in, lines);
+	else
+		call_error(c, &err);
+}
+
+void api_ATTACH(struct call *c)
+{
+	struct instance *in = call_target(c, "id");
+	struct tmux_location loc = {0};
+	cleanup_free char *sock = NULL;
+	struct err err = {0};
+	json_t *tmux = NULL;
+
+	if (!in)
+		return;
+	if (!state_living(in->state) || !in->place[0]) {
+		err_set(&err, ERR_STATE, "instance %s has ended (%s)", in->id, state_name(in->state));
+		err_hint(&err, "tmux-claude read %s shows its last screen", in->id);
+		call_error(c, &err);
+		return;
+	}
+	sock = world_shim_socket(c->w, in->place);
+	if (c->w->panes && tmux_pane_locate(c->w->panes, in->id, &loc, NULL) == 0 &&
+		loc.state == TMUX_PANE_OPEN)
+		tmux = json_pack("{s:s, s:s}", "socket", loc.socket, "session", in->id);
+	call_result(c, json_pack("{s:s, s:o, s:{s:s}}", "instance", in->id, "tmux",
+			       tmux ? tmux : json_null(), "stream", "socket", sock));
+}
+
+/* ---- logs, events ---- */
+
+/* The last n lines of a file, at most LOG_TAIL_MAX of it. */
+static json_t *tail(const char *dir, const char *name, int64_t n)
+{
+	cleanup_free char *path = xasprintf("%s/%s", dir, name);
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	cleanup_free char *text = xcalloc(1, LOG_TAIL_MAX + 1);
+	off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+	ssize_t got;
+	char *at;
+
+	if (fd < 0)
+		return json_string("");
+	got = pread(fd, text, LOG_TAIL_MAX, size > LOG_TAIL_MAX ? size - LOG_TAIL_MAX : 0);
+	if (got < 0)
+		got = 0;
+	at = text + got;
+	if (at > text && at[-1] == '\n')
+		at--;
+	while (at > text && (at[-1] != '\n' || --n > 0))
+		at--;
+	return json_text(at, (size_t)(text + got - at));
+}
+
+void api_LOGS(struct call *c)
+{
+	struct instance *in = call_target(c, "id");
+	int64_t n = call_int(c, "lines", LOG_LINES_DEFAULT);
+	cleanup_free char *dir = NULL;
+	struct err err = {0};
+	json_t *events;
+
+	if (!in)
+		return;
+	events = store_events(c->w->store, -1, n > EVENTS_MAX ? EVENTS_MAX : n, in->id, &err);
+	if (!events) {
+		call_error(c, &err);
+		return;
+	}
+	dir = place_dir(c->w->layout, in->place);
+	call_result(c, json_pack("{s:o, s:o, s:o}", "events", events, "shim", tail(dir, "shim.log", n),
+			       "console", tail(dir, "console.log", n)));
+}
+
+void api_EVENTS(struct call *c)
+{
+	int64_t since = call_int(c, "since", -1);
+	int64_t limit = call_int(c, "limit", since < 0 ? EVENTS_DEFAULT : EVENTS_MAX);
+	struct err err = {0};
+	json_t *events;
+
+	events = store_events(c->w->store, since, limit > EVENTS_MAX ? EVENTS_MAX : limit, NULL, &err);
+	if (!events)
+		call_error(c, &err);
+	else
+		call_result(c, json_pack("{s:o, s:I}", "events", events, "last",
+				       (json_int_t)store_event_last(c->w->store)));
+}
+
+static int sub_send(void *arg, json_t *event)
+{
+	struct client_conn *cc = arg;
+
+	return peer_notify(cc->peer, "event", json_incref(event));
+}
+
+static size_t sub_room(void *arg)
+{
+	struct client_conn *cc = arg;
+	size_t pending = peer_out_pending(cc->peer);
+
+	return pending >= PEER_OUT_MAX / 2 ? 0 : PEER_OUT_MAX / 2 - pending;
+}
+
+static void sub_too_slow(void *arg)
+{
+	struct client_conn *cc = arg;
+
+	cc->sub = NULL; /* its queue was full: the peer is being disconnected */
+	log_warn("bus", NULL, "a subscriber fell behind and was disconnected");
+}
+
+static const struct bus_ops sub_ops = {
+	.send = sub_send, .room = sub_room, .too_slow = sub_too_slow};
+
+void api_SUBSCRIBE(struct call *c)
+{
+	struct client_conn *cc = c->client;
+	int64_t last = store_event_last(c->w->store), since = call_int(c, "since", last);
+	struct err err = {0};
+
+	if (since > last) {
+		err_set(&err, ERR_PARAMS, "the last event is %lld, before %lld", (long long)last,
+			(long long)since);
+		err_hint(&err, "is this another fleet's number? start again without since");
+		call_error(c, &err);
+		return;
+	}
+	if (!cc || cc->sub) {
+		err_set(&err, ERR_STATE, "this connection has its subscription already");
+		call_error(c, &err);
+		return;
+	}
+	call_result(c, json_pack("{s:I}", "seq", (json_int_t)since));
+	cc->sub = bus_subscribe(cc->api->w->bus, since, &sub_ops, cc);
+}
+
+void api_STATUS(struct call *c)
+{
+	struct tmux_pool_stats st = {0};
+
+	if (c->w->panes)
+		tmux_pool_stats(c->w->panes, &st);
+	call_result(c, json_pack("{s:s, s:i, s:I, s:I, s:I, s:b, s:{s:s, s:i, s:i}, s:s, s:s, s:I}", "version",
+			       PACKAGE_VERSION, "pid", (int)getpid(), "uptime_ms",
+			       (json_int_t)(clock_mono_ms() - c->api->started_ms), "instances",
+			       (json_int_t)fleet_count(c->w->fleet), "living",
+			       (json_int_t)fleet_living(c->w->fleet), "settled", fleet_settled(c->w->fleet), "tmux",
+			       "version", st.version, "servers", (int)st.servers, "panes", (int)st.open, "socket",
+			       c->w->layout->daemon_socket, "state_dir", c->w->layout->state_dir, "last_event",
+			       (json_int_t)store_event_last(c->w->store)));
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: ISC */
+/* tmux-clauded: wires the rooms, holds the lock of its home, runs the loop. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/sock.h"
+#include "base/util.h"
+#include "daemon/api/api.h"
+
+#define READY_FD_MAX 1023
+
+struct daemon {
+	struct world world;
+	struct layout layout;
+	struct api *api;
+	struct loop_timer *end;
+	int lock_fd;
+	bool broken;
+};
+
+static const char usage[] =
+	"usage: tmux-clauded [--foreground] [--ready-fd N]\n"
+	"\n"
+	"The daemon of tmux-claude. `tmux-claude up` starts it in the background; run it by hand (or\n"
+	"under a service manager) to keep it in the foreground. It stops on SIGTERM; agents go on.\n"
+	"\n"
+	"  --ready-fd N   write one line to descriptor N and close it once calls are taken\n"
+	"  --version      say the version\n";
+
+static void on_stop(void *arg, int signo)
+{
+	struct daemon *d = arg;
+
+	log_info("main", NULL, "signal %d: stopping; the agents go on", signo);
+	loop_stop(d->world.loop);
+}
+
+static void end_now(void *arg)
+{
+	struct daemon *d = arg;
+
+	loop_stop(d->world.loop);
+}
+
+/* A moment for the answer to `down` to leave. */
+static void on_down(void *arg)
+{
+	struct daemon *d = arg;
+
+	loop_timer_start(d->end, 20);
+}
+
+static void on_broken(void *arg, const struct err *why)
+{
+	struct daemon *d = arg;
+
+	log_error("main", NULL, "stopping, since what happens can no longer be recorded (%s); the agents go on",
+		why->message);
+	d->broken = true;
+	loop_timer_start(d->end, 20);
+}
+
+/* One daemon per home: the lock dies with the process, however it dies. */
+static int lock(struct daemon *d, struct err *e)
+{
+	char pid[24];
+	int n;
+
+	d->lock_fd = open(d->layout.lock_file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (d->lock_fd < 0)
+		return err_set_errno(e, ERR_IO, errno, "%s could not be opened", d->layout.lock_file);
+	if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		err_set(e, ERR_EXISTS, "another daemon runs on this home (%s)", d->layout.state_dir);
+		return err_hint(e, "use it as it is, stop it with tmux-claude down, or set TMUX_CLAUDE_HOME");
+	}
+	n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	if (ftruncate(d->lock_fd, 0) < 0 || pwrite(d->lock_fd, pid, (size_t)n, 0) != n)
+		return err_set_errno(e, ERR_IO, errno, "%s could not be written", d->layout.lock_file);
+	return 0;
+}
+
+static void raise_limits(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+static enum log_level level_of(const struct config *c)
+{
+	const char *s = config_string(c, OPT_LOG_LEVEL);
+
+	return !strcmp(s, "error") ? LOG_LEVEL_ERROR
+	       : !strcmp(s, "warn") ? LOG_LEVEL_WARN
+	       : !strcmp(s, "debug") ? LOG_LEVEL_DEBUG
+				     : LOG_LEVEL_INFO;
+}
+
+static int wire(struct daemon *d, struct err *e)
+{
+	struct world *w = &d->world;
+	int fd;
+
+	if (layout_init(&d->layout, e) < 0 || config_load(d->layout.config_file, &w->config, e) < 0)
+		return -1;
+	log_open("tmux-clauded", level_of(w->config));
+	if (layout_make(&d->layout, e) < 0 || lock(d, e) < 0)
+		return -1;
+	w->layout = &d->layout;
+	w->loop = loop_create(e);
+	if (!w->loop || store_open(d->layout.db_file, &w->store, e) < 0)
+		return -1;
+	if (sock_listen(d->layout.daemon_socket, 0600, &fd, e) < 0)
+		return -1;
+	d->end = loop_timer_create(w->loop, end_now, d);
+	if (world_init(w, e) < 0)
+		return -1;
+	turn_on_broken(w->turn, on_broken, d);
+	loop_signal_add(w->loop, SIGTERM, on_stop, d);
+	loop_signal_add(w->loop, SIGINT, on_stop, d);
+	if (world_load(w, e) < 0)
+		return -1;
+	d->api = api_create(w, fd);
+	api_on_down(d->api, on_down, d);
+	turn_event(w->turn, EV_DAEMON_STARTED, NULL, NULL,
+		json_pack("{s:i, s:s, s:I}", "pid", (int)getpid(), "version", PACKAGE_VERSION, "living",
+			(json_int_t)fleet_living(w->fleet)));
+	return 0;
+}
+
+static void say_ready(int fd)
+{
+	if (fd < 0)
+		return;
+	if (write(fd, "ready\n", 6) < 0)
+		log_warn("main", NULL, "whoever started the daemon is gone");
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option opts[] = {{"foreground", no_argument, NULL, 'f'},
+		{"ready-fd", required_argument, NULL, 'r'}, {"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'}, {0}};
+	struct daemon d = {.lock_fd = -1};
+	struct err err = {0};
+	int64_t ready = -1;
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", opts, NULL)) != -1) {
+		if (o == 'h' || o == 'V') {
+			fputs(o == 'h' ? usage : "tmux-clauded " PACKAGE_VERSION "\n", stdout);
+			return 0;
+		}
+		if (o == '?' || (o == 'r' && str_to_i64(optarg, 3, READY_FD_MAX, &ready) < 0)) {
+			fputs(usage, stderr);
+			return 2;
+		}
+	}
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	umask(077);
+	log_open("tmux-clauded", LOG_LEVEL_INFO);
+	raise_limits();
+	if (wire(&d, &err) < 0) {
+		log_error("main", NULL, "%s%s%s", err.message, err.hint[0] ? "; " : "", err.hint);
+		return 1;
+	}
+	log_info("main", NULL, "up, %zu instances, %zu living", fleet_count(d.world.fleet),
+		fleet_living(d.world.fleet));
+	say_ready((int)ready);
+	loop_run(d.world.loop);
+	if (!d.broken)
+		turn_event(d.world.turn, EV_DAEMON_STOPPED, NULL, NULL, NULL);
+	api_destroy(d.api);
+	unlink(d.layout.daemon_socket);
+	world_finish(&d.world);
+	store_close(d.world.store);
+	loop_timer_free(d.end);
+	loop_destroy(d.world.loop);
+	config_free(d.world.config);
+	layout_finish(&d.layout);
+	return d.broken ? 1 : 0;
+}
