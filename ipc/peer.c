@@ -463,7 +463,13 @@ static void on_data(void *arg, struct buf *in)
 
 static void on_drain(void *arg)
 {
-	unstall(arg);
+	struct peer *p = arg;
+
+	enter(p);
+	if (p->ops->on_drain && !p->ended)
+		p->ops->on_drain(p->arg);
+	if (leave(p))
+		unstall(p);
 }
 
 static void on_conn_close(void *arg, const char *reason)

@@ -28,6 +28,8 @@ struct peer_ops {
 	/* Gone: pending calls of ours were failed with ERR_UNREACHABLE before. The owner destroys. Never
 	 * called from within another function of this header. */
 	void (*on_close)(void *arg, const char *reason);
+	/* What was written to it has all been taken. May be NULL. */
+	void (*on_drain)(void *arg);
 };
 
 /* Takes fd over (non-blocking). out_max 0: PEER_OUT_MAX. */

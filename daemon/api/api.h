@@ -6,7 +6,7 @@
 #ifndef DAEMON_API_H
 #define DAEMON_API_H
 
-#include "daemon/world.h"
+#include "daemon/world/world.h"
 
 struct api;
 

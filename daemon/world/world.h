@@ -9,7 +9,7 @@
 #include "daemon/shimctl/shimctl.h"
 #include "daemon/store/store.h"
 #include "daemon/tmux/pane.h"
-#include "daemon/turn.h"
+#include "daemon/world/turn.h"
 
 struct world_site;
 

@@ -8,7 +8,7 @@
 #include "base/util.h"
 #include "daemon/driver/folder.h"
 #include "daemon/login.h"
-#include "daemon/world.h"
+#include "daemon/world/world.h"
 #include "ipc/hostport.h"
 
 #define VM_USER "agent"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The real rooms behind core's port. Each function here only translates; decisions are core's. */
-#include "daemon/world.h"
+#include "daemon/world/world.h"
 
 #include <dirent.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* One turn of the loop is one transaction; see turn.h. */
-#include "daemon/turn.h"
+#include "daemon/world/turn.h"
 
 #include "base/clock.h"
 #include "base/log.h"
