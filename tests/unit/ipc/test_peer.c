@@ -83,7 +83,8 @@ static void on_close(void *arg, const char *reason)
 	str_fmt(end->reason, sizeof(end->reason), "%s", reason);
 }
 
-static const struct peer_ops ops = {on_request, on_notification, on_close};
+static const struct peer_ops ops = {
+	.on_request = on_request, .on_notification = on_notification, .on_close = on_close};
 
 static void setup(void)
 {
