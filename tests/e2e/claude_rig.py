@@ -226,7 +226,9 @@ class Rig:
         def dead():
             out = self.tmux("display-message", "-p", "-t", session,
                             "#{pane_dead} #{pane_dead_status} #{pane_dead_signal}")
-            return out.split(" ") if out.startswith("1") else None
+            # tmux sees the terminal's end before it has the status.
+            words = out.rstrip("\n").split(" ")
+            return words if words[0] == "1" and (words[1] or words[2]) else None
         got = self.wait(dead, timeout, "the program did not end")
         return got[1].strip(), got[2].strip()
 
