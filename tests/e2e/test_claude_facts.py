@@ -61,7 +61,7 @@ def test_trust_dialog_before_session_start(t):
 def test_fresh_home_offline_ends(t):
     r = t.rig(claude_json={})
     r.start(env=r.env(ANTHROPIC_AUTH_TOKEN=None, ANTHROPIC_BASE_URL="https://127.0.0.1:1"))
-    equal(r.exit_status()[0], "1", "exit status without onboarding and without a way out")
+    equal(r.exit_status(), 1, "exit status without onboarding and without a way out")
 
 
 def test_no_login_prompt_fails(t):
@@ -334,14 +334,14 @@ def test_sigterm_and_sigkill(t):
     r.start(prompt="say: x")
     r.next("Stop")
     os.kill(r.pid, signal.SIGTERM)
-    equal(r.exit_status()[0], "143")
+    equal(r.exit_status(), 143)
     equal(r.next("SessionEnd")["body"]["reason"], "other")
     r.tmux("rename-session", "-t", "a", "old")
     r.start(prompt="say: x")
     r.next("Stop")
     r.wait_status("idle")
     os.kill(r.pid, signal.SIGKILL)
-    equal(r.exit_status()[1], "9")
+    equal(r.exit_status(), -9)
     r.quiet(1.0)
     check(r.session_file(), "the session file of a killed one stays")
 
@@ -353,7 +353,7 @@ def test_resume(t):
     first = r.session_id
     r.paste("/exit")
     equal(r.next("SessionEnd")["body"]["reason"], "prompt_input_exit")
-    equal(r.exit_status()[0], "0")
+    equal(r.exit_status(), 0)
     r.tmux("rename-session", "-t", "a", "old")
     r.start_argv([r.program, "--settings", r.settings, "--resume", first, "--dangerously-skip-permissions",
                   "--", "say: two"])
@@ -363,7 +363,7 @@ def test_resume(t):
     check(r.stub.requests()[-1]["messages"] > r.stub.requests()[0]["messages"], "the first turn is not there")
     r.tmux("rename-session", "-t", "a", "old2")
     r.start(session_id=first)
-    equal(r.exit_status()[0], "1", "exit status of a used --session-id")
+    equal(r.exit_status(), 1, "exit status of a used --session-id")
 
 
 def test_resume_without_a_turn(t):
@@ -375,7 +375,7 @@ def test_resume_without_a_turn(t):
     r.exit_status()
     r.tmux("rename-session", "-t", "a", "old")
     r.start_argv([r.program, "--settings", r.settings, "--resume", first, "--dangerously-skip-permissions"])
-    equal(r.exit_status()[0], "1")
+    equal(r.exit_status(), 1)
     contains(r.screen(), "No conversation found")
     r.tmux("rename-session", "-t", "a", "old2")
     r.start(session_id=first, prompt="say: again")
