@@ -276,6 +276,8 @@ void loop_timer_start(struct loop_timer *t, int64_t ms)
 
 void loop_timer_stop(struct loop_timer *t)
 {
+	if (!t)
+		return;
 	event_del(t->ev);
 }
 

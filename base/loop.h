@@ -43,7 +43,7 @@ void loop_io_free(struct loop_io *io);
 typedef void loop_timer_fn(void *arg);
 struct loop_timer *loop_timer_create(struct loop *l, loop_timer_fn *fn, void *arg);
 void loop_timer_start(struct loop_timer *t, int64_t ms); /* restarts when it runs */
-void loop_timer_stop(struct loop_timer *t);
+void loop_timer_stop(struct loop_timer *t); /* NULL ok */
 int loop_timer_active(const struct loop_timer *t);
 void loop_timer_free(struct loop_timer *t);
 

@@ -34,13 +34,13 @@ void live_fact(struct unit *u, const struct agent_fact *fact)
 		u->in->conversation = xstrdup(fact->conversation);
 		unit_save(u);
 	}
-	prompts_fact(u, fact);
 	/* Ready before the state: entering idle hands out the next prompt. */
 	if (fact->ready && u->step == STEP_READY)
 		u->step = STEP_LIVE;
 	if (fact->has_state)
 		fleet_apply(u, fact->state, fact->reason[0] ? fact->reason : NULL,
 			fact->detail[0] ? fact->detail : NULL);
+	prompts_fact(u, fact); /* after the state: the next prompt waits until this one is done with */
 	if (fact->ready || (fact->has_state && fact->state == ST_WAITING))
 		start_ready(u);
 }
@@ -172,6 +172,7 @@ static void on_link_up(struct site *s, const json_t *ev)
 	if (s->stopping)
 		return;
 	s->pl->boot_ms = int_of(ev, "boot_ms");
+	s->pl->boot_tries = 0;
 	place_apply(s, PL_UP, NULL);
 	if (!u)
 		return;

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: ISC */
+/* A world for core that does nothing but remember what it was asked. */
+#include "tests/unit/core/fake_world.h"
+
+static void instance_put(void *ctx, const struct instance *i)
+{
+	(void)ctx;
+	(void)i;
+}
+static void instance_delete(void *ctx, const char *id)
+{
+	(void)id;
+	((struct fake_world *)ctx)->deleted++;
+}
+static void place_put(void *ctx, const struct place *p)
+{
+	(void)ctx;
+	(void)p;
+}
+static void place_delete(void *ctx, const char *id)
+{
+	(void)id;
+	((struct fake_world *)ctx)->place_deleted++;
+}
+static void prompt_put(void *ctx, const struct prompt *p)
+{
+	(void)ctx;
+	(void)p;
+}
+static struct prompt *prompt_get(void *ctx, const char *key)
+{
+	(void)ctx;
+	(void)key;
+	return NULL;
+}
+static void intent(void *ctx, const char *kind, const char *key)
+{
+	(void)ctx;
+	(void)kind;
+	(void)key;
+}
+static void event_add(void *ctx, enum event_id type, const char *instance, const char *place, json_t *data)
+{
+	struct fake_world *w = ctx;
+	json_array_append_new(w->events, json_pack("{s:s, s:s?, s:s?, s:o}", "type", event_name(type),
+						 "instance", instance, "place", place, "data",
+						 data ? data : json_object()));
+}
+static bool id_used(void *ctx, const char *id)
+{
+	(void)ctx;
+	(void)id;
+	return false;
+}
+static void after_commit(void *ctx, port_done_fn *fn, void *arg)
+{
+	struct fake_world *w = ctx;
+	w->after[w->nafter++ % ARRAY_LEN(w->after)] = (struct after){fn, arg};
+}
+
+/* "teller" reports what happens to it, "mute" does not. */
+static int report(const struct instance *in, const char *event, const json_t *body,
+	struct agent_fact *ret, struct err *e)
+{
+	(void)in;
+	(void)body;
+	if (!strcmp(event, "ready")) {
+		ret->ready = ret->has_state = true;
+		ret->state = ST_IDLE;
+	} else if (!strcmp(event, "prompt")) {
+		ret->prompt_delivered = ret->has_state = true;
+		ret->state = ST_WORKING;
+	} else if (!strcmp(event, "stop")) {
+		ret->has_state = true;
+		ret->state = ST_IDLE;
+	} else if (!strcmp(event, "ask")) {
+		ret->has_state = true;
+		ret->state = ST_WAITING;
+		strcpy(ret->reason, "permission");
+	} else {
+		return err_set(e, ERR_PARAMS, "unknown");
+	}
+	return 0;
+}
+static const char *const keys[] = {"Escape", NULL};
+static const struct agent_program teller = {
+	.name = "teller", .reports = true, .interrupt_keys = keys, .report = report};
+static const struct agent_program mute = {.name = "mute", .interrupt_keys = keys};
+
+static const struct agent_program *agent(void *ctx, const char *name)
+{
+	(void)ctx;
+	return !strcmp(name, "mute") ? &mute : &teller;
+}
+static int check(void *ctx, struct instance *in, struct err *e)
+{
+	(void)ctx;
+	(void)e;
+	if (!in->driver)
+		in->driver = xstrdup("vm");
+	if (!in->agent)
+		in->agent = xstrdup("teller");
+	if (!in->template_name)
+		in->template_name = xstrdup("t");
+	return 0;
+}
+static bool isolated(void *ctx, const char *driver)
+{
+	(void)ctx;
+	return !strcmp(driver, "vm");
+}
+static void place_make(void *ctx, struct place *p, const struct instance *in, port_done_fn *done, void *arg)
+{
+	struct fake_world *w = ctx;
+	struct err err = {0};
+	(void)p;
+	(void)in;
+	w->makes++;
+	if (w->fail_make)
+		err_set(&err, ERR_DISK, "the disk is full");
+	done(arg, err.code ? &err : NULL);
+}
+static void shim_start(void *ctx, const char *place)
+{
+	(void)place;
+	((struct fake_world *)ctx)->starts++;
+}
+static void shim_adopt(void *ctx, const char *place)
+{
+	(void)place;
+	((struct fake_world *)ctx)->adopts++;
+}
+static void shim_call(void *ctx, const char *place, const char *method, json_t *params, int64_t ms,
+	port_reply_fn *fn, void *arg)
+{
+	struct fake_world *w = ctx;
+	struct fake_call *c = &w->call[w->ncalls++ % CALLS_MAX];
+	(void)ms;
+	snprintf(c->place, sizeof(c->place), "%s", place);
+	snprintf(c->method, sizeof(c->method), "%s", method);
+	c->params = params;
+	c->fn = fn;
+	c->arg = arg;
+	c->answered = false;
+}
+static void shim_ack(void *ctx, const char *place, uint64_t seq)
+{
+	(void)place;
+	((struct fake_world *)ctx)->acked = seq;
+}
+static void name_only(void *ctx, const char *place)
+{
+	(void)ctx;
+	(void)place;
+}
+static void place_kill(void *ctx, const char *place)
+{
+	(void)place;
+	((struct fake_world *)ctx)->kills++;
+}
+static void place_clear(void *ctx, const char *place, bool keep)
+{
+	struct fake_world *w = ctx;
+	(void)place;
+	w->clears++;
+	w->disks_kept += keep;
+}
+static json_t *setup_params(void *ctx, const struct place *p, const struct instance *in)
+{
+	(void)ctx;
+	(void)p;
+	(void)in;
+	return json_object();
+}
+static int run_params(void *ctx, const struct place *p, const struct instance *in, const char *prompt,
+	bool resume, json_t **ret, struct err *e)
+{
+	struct fake_world *w = ctx;
+	(void)p;
+	(void)e;
+	snprintf(w->last_prompt, sizeof(w->last_prompt), "%s", prompt ? prompt : "");
+	*ret = json_pack("{s:s, s:b}", "instance", in->id, "resume", resume);
+	return 0;
+}
+static char **place_folders(void *ctx)
+{
+	struct fake_world *w = ctx;
+	return w->folders ? strv_copy(w->folders) : NULL;
+}
+static bool has_disk(void *ctx, const char *place)
+{
+	(void)ctx;
+	(void)place;
+	return true;
+}
+static void pane_open(void *ctx, const struct instance *in)
+{
+	(void)in;
+	((struct fake_world *)ctx)->pane_open++;
+}
+static void pane_close(void *ctx, const char *id)
+{
+	(void)id;
+	((struct fake_world *)ctx)->pane_close++;
+}
+static void pane_rename(void *ctx, const char *id, const char *name)
+{
+	(void)ctx;
+	(void)id;
+	(void)name;
+}
+
+void fake_init(struct fake_world *w)
+{
+	memset(w, 0, sizeof(*w));
+	w->events = json_array();
+	w->set = (struct core_settings){.max_instances = 100,
+		.default_cap = {8, 32, 3, 10}, .boot_retries = 2, .start_timeout_ms = 60000, .rows = 24,
+		.cols = 80};
+	w->port = (struct core_port){.ctx = w, .loop = loop_create(NULL),
+		.instance_put = instance_put, .instance_delete = instance_delete, .place_put = place_put,
+		.place_delete = place_delete, .prompt_put = prompt_put, .prompt_get = prompt_get,
+		.intent_add = intent, .intent_done = intent, .event_add = event_add, .id_used = id_used,
+		.after_commit = after_commit, .agent = agent, .check = check, .isolated = isolated,
+		.place_make = place_make, .shim_start = shim_start, .shim_adopt = shim_adopt,
+		.shim_call = shim_call, .shim_ack = shim_ack, .shim_forget = name_only,
+		.place_kill = place_kill, .place_clear = place_clear, .setup_params = setup_params,
+		.run_params = run_params, .place_folders = place_folders, .place_has_disk = has_disk,
+		.pane_open = pane_open, .pane_close = pane_close, .pane_rename = pane_rename,
+		.recording_remove = name_only};
+	w->f = fleet_create(&w->port, &w->set);
+}
+
+void fake_turn(struct fake_world *w)
+{
+	while (w->done < w->nafter) {
+		struct after a = w->after[w->done++ % ARRAY_LEN(w->after)];
+		a.fn(a.arg, NULL);
+	}
+}
+
+struct fake_call *fake_find(struct fake_world *w, const char *method)
+{
+	for (size_t i = w->ncalls; i-- > 0;)
+		if (!w->call[i].answered && !strcmp(w->call[i].method, method))
+			return &w->call[i];
+	return NULL;
+}
+
+void fake_answer(struct fake_world *w, const char *method, json_t *result)
+{
+	struct fake_call *c = fake_find(w, method);
+
+	c->answered = true;
+	if (c->fn)
+		c->fn(c->arg, result, NULL);
+	json_decref(result);
+	fake_turn(w);
+}
+
+void fake_refuse(struct fake_world *w, const char *method, enum err_code code)
+{
+	struct fake_call *c = fake_find(w, method);
+	struct err err = {0};
+
+	err_set(&err, code, "refused by the test");
+	c->answered = true;
+	if (c->fn)
+		c->fn(c->arg, NULL, &err);
+	fake_turn(w);
+}
+
+int fake_events(struct fake_world *w, const char *type)
+{
+	json_t *ev;
+	size_t i;
+	int n = 0;
+
+	json_array_foreach(w->events, i, ev)
+		n += !strcmp(json_string_value(json_object_get(ev, "type")), type);
+	return n;
+}
+
+void fake_finish(struct fake_world *w)
+{
+	fake_turn(w);
+	fleet_destroy(w->f);
+	loop_destroy(w->port.loop);
+	json_decref(w->events);
+	for (size_t i = 0; i < w->ncalls && i < CALLS_MAX; i++)
+		json_decref(w->call[i].params);
+	strv_free(w->folders);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/* A world for core that does nothing but remember what it was asked. */
+#ifndef TESTS_FAKE_WORLD_H
+#define TESTS_FAKE_WORLD_H
+
+#include "base/util.h"
+#include "daemon/core/fleet.h"
+
+#define CALLS_MAX 256
+
+struct fake_call {
+	char place[ID_SIZE], method[24];
+	json_t *params;
+	port_reply_fn *fn;
+	void *arg;
+	bool answered;
+};
+
+struct fake_world {
+	struct core_port port;
+	struct core_settings set;
+	struct fleet *f;
+	struct after {
+		port_done_fn *fn;
+		void *arg;
+	} after[1024];
+	size_t nafter, done;
+	struct fake_call call[CALLS_MAX];
+	size_t ncalls;
+	json_t *events;
+	int makes, starts, adopts, kills, clears, disks_kept, pane_open, pane_close, deleted, place_deleted;
+	uint64_t acked;
+	bool fail_make;
+	char **folders;
+	char last_prompt[64];
+};
+
+void fake_init(struct fake_world *w);
+void fake_finish(struct fake_world *w);
+/* Ends the turn: runs what waits for the commit, until nothing does. */
+void fake_turn(struct fake_world *w);
+/* The newest unanswered call of that method, or NULL. */
+struct fake_call *fake_find(struct fake_world *w, const char *method);
+void fake_answer(struct fake_world *w, const char *method, json_t *result);
+void fake_refuse(struct fake_world *w, const char *method, enum err_code code);
+/* How many events of that type there were. */
+int fake_events(struct fake_world *w, const char *type);
+
+#endif

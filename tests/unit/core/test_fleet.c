@@ -1,0 +1,688 @@
+/* SPDX-License-Identifier: ISC */
+/* The life of instances over a world that only remembers what it was asked. */
+#include "tests/unit/core/fake_world.h"
+#include "tests/unit/run.h"
+
+static struct fake_world w;
+
+struct heard {
+	int calls;
+	struct err err;
+	enum inst_state state;
+	char id[ID_SIZE];
+};
+
+static void done(void *arg, const struct instance *in, const struct err *e)
+{
+	struct heard *h = arg;
+
+	h->calls++;
+	if (e)
+		h->err = *e;
+	if (in) {
+		h->state = in->state;
+		memcpy(h->id, in->id, ID_SIZE);
+	}
+}
+
+static void prompt_done(void *arg, const struct prompt *p, const struct err *e)
+{
+	struct heard *h = arg;
+
+	(void)p;
+	h->calls++;
+	if (e)
+		h->err = *e;
+}
+
+static void setup(void)
+{
+	fake_init(&w);
+}
+
+static void teardown(void)
+{
+	fake_finish(&w);
+}
+
+static int spawn_as(const char *parent, const char *claims, const char *name, const char *agent,
+	const char *prompt, struct heard *h, char *id, struct err *e)
+{
+	struct instance *in = instance_new();
+	struct caller who = {parent};
+	struct spawn_args a = {.in = in, .prompt = prompt, .wait = true, .done = done, .arg = h};
+
+	in->name = xstrdup(name);
+	in->driver = xstrdup("vm");
+	in->agent = xstrdup(agent);
+	in->dir = xstrdup("/p");
+	in->cap = w.set.default_cap;
+	if (claims)
+		snprintf(in->parent, ID_SIZE, "%s", claims);
+	return fleet_spawn(w.f, &who, &a, id, e);
+}
+
+static const char *place_of(const char *id)
+{
+	return fleet_get(w.f, id)->place;
+}
+
+static void tell(const char *id, uint64_t seq, const char *type, json_t *ev)
+{
+	char place[ID_SIZE];
+
+	snprintf(place, sizeof(place), "%s", place_of(id));
+	json_object_set_new(ev, "instance", json_string(id));
+	fleet_on_shim_event(w.f, place, seq, type, ev);
+	json_decref(ev);
+	fake_turn(&w);
+}
+
+static void report(const char *id, uint64_t seq, const char *event)
+{
+	tell(id, seq, "report", json_pack("{s:{s:s}}", "body", "event", event));
+}
+
+static json_t *hello(int pid, bool holder, bool link)
+{
+	return json_pack("{s:i, s:{s:i, s:b}, s:b, s:[]}", "shim_pid", pid, "holder", "pid", pid + 1,
+		"running", holder, "link", link, "instances");
+}
+
+static void greet(const char *id, json_t *h)
+{
+	fleet_on_hello(w.f, place_of(id), h);
+	json_decref(h);
+	fake_turn(&w);
+}
+
+/* Through make, link, setup and run. */
+static void bring_up(const char *id)
+{
+	fake_turn(&w);
+	greet(id, hello(100, true, false));
+	tell(id, 1, "link_up", json_pack("{s:i}", "boot_ms", 5));
+	fake_answer(&w, "setup", json_object());
+	fake_answer(&w, "run", json_pack("{s:i}", "pid", 7));
+}
+
+static void up(const char *id)
+{
+	bring_up(id);
+	report(id, 2, "ready");
+}
+
+/* The shim ends the place when asked. */
+static void let_end(const char *id)
+{
+	char place[ID_SIZE];
+	struct err gone = {.code = ERR_UNREACHABLE};
+
+	snprintf(place, sizeof(place), "%s", place_of(id));
+	fake_turn(&w);
+	ck_assert_ptr_nonnull(fake_find(&w, "stop"));
+	fake_answer(&w, "stop", json_object());
+	tell(id, 90, "place_exit", json_object());
+	ck_assert_ptr_nonnull(fake_find(&w, "quit"));
+	fake_answer(&w, "quit", json_object());
+	fleet_on_shim_lost(w.f, place, &gone);
+	fake_turn(&w);
+}
+
+START_TEST(spawn_returns_when_the_prompt_is_there)
+{
+	struct heard h = {0};
+	char id[ID_SIZE];
+
+	ck_assert_int_eq(spawn_as(NULL, NULL, "a", "teller", NULL, &h, id, NULL), 0);
+	ck_assert_int_eq(w.makes, 0); /* nothing is made before the row is on disk */
+	bring_up(id);
+	ck_assert_int_eq(h.calls, 0);
+	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_STARTING);
+	report(id, 2, "ready");
+	ck_assert_int_eq(h.calls, 1);
+	ck_assert_int_eq(h.err.code, 0);
+	ck_assert_int_eq(h.state, ST_IDLE);
+	ck_assert_int_eq(fleet_get(w.f, id)->pid, 7);
+	ck_assert_uint_eq(w.acked, 2);
+	ck_assert_int_eq(w.pane_open, 1);
+}
+END_TEST
+
+START_TEST(first_prompt_by_argument_ends_the_spawn_when_reported)
+{
+	struct heard h = {0};
+	char id[ID_SIZE];
+
+	spawn_as(NULL, NULL, NULL, "teller", "do it", &h, id, NULL);
+	bring_up(id);
+	ck_assert_str_eq(w.last_prompt, "do it");
+	report(id, 2, "ready");
+	ck_assert_int_eq(h.calls, 0);
+	report(id, 3, "prompt");
+	ck_assert_int_eq(h.calls, 1);
+	ck_assert_int_eq(h.state, ST_WORKING);
+	ck_assert_ptr_null(fake_find(&w, "input")); /* it stood on the command line */
+}
+END_TEST
+
+START_TEST(mute_program_is_typed_its_first_prompt)
+{
+	struct heard h = {0};
+	char id[ID_SIZE];
+
+	spawn_as(NULL, NULL, NULL, "mute", "ls", &h, id, NULL);
+	bring_up(id);
+	ck_assert_int_eq(h.calls, 0);
+	fake_answer(&w, "input", json_object());
+	ck_assert_int_eq(h.calls, 1);
+	ck_assert_int_eq(h.err.code, 0);
+}
+END_TEST
+
+START_TEST(an_event_told_twice_counts_once)
+{
+	struct heard h = {0}, p = {0};
+	struct send_args a = {.text = "x", .timeout_ms = 1000, .done = prompt_done, .arg = &p};
+	char id[ID_SIZE];
+
+	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
+	up(id);
+	ck_assert_int_eq(fleet_send(w.f, fleet_get(w.f, id), &a, NULL), 0);
+	fake_turn(&w);
+	fake_answer(&w, "input", json_object());
+	ck_assert_int_eq(p.calls, 0);
+	report(id, 3, "prompt");
+	ck_assert_int_eq(p.calls, 1);
+	int before = fake_events(&w, "instance.state");
+	report(id, 3, "stop");
+	ck_assert_int_eq(fake_events(&w, "instance.state"), before);
+	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_WORKING);
+}
+END_TEST
+
+START_TEST(a_prompt_waits_for_the_agent_and_is_typed_once)
+{
+	struct heard h = {0}, p = {0}, q = {0};
+	struct send_args a = {.text = "x", .timeout_ms = 60000, .done = prompt_done, .arg = &p};
+	char id[ID_SIZE];
+
+	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
+	up(id);
+	fleet_send(w.f, fleet_get(w.f, id), &a, NULL);
+	a.arg = &q;
+	fleet_send(w.f, fleet_get(w.f, id), &a, NULL);
+	fake_turn(&w);
+	fake_answer(&w, "input", json_object());
+	report(id, 3, "prompt");
+	ck_assert_int_eq(p.calls, 1);
+	ck_assert_ptr_null(fake_find(&w, "input")); /* it works: the second waits */
+	report(id, 4, "stop");
+	ck_assert_ptr_nonnull(fake_find(&w, "input"));
+	fake_answer(&w, "input", json_object());
+	report(id, 5, "prompt");
+	ck_assert_int_eq(q.calls, 1);
+	ck_assert_int_eq(q.err.code, 0);
+}
+END_TEST
+
+START_TEST(a_prompt_is_refused_while_a_person_is_asked)
+{
+	struct heard h = {0};
+	struct send_args a = {.text = "x", .timeout_ms = 1000, .done = prompt_done, .arg = &h};
+	struct err e = {0};
+	char id[ID_SIZE];
+
+	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
+	up(id);
+	report(id, 3, "ask");
+	ck_assert_int_eq(fleet_send(w.f, fleet_get(w.f, id), &a, &e), -1);
+	ck_assert_int_eq(e.code, ERR_STATE);
+	ck_assert_ptr_nonnull(strstr(e.message, "permission"));
+}
+END_TEST
+
+START_TEST(kill_answers_when_nothing_is_left)
+{
+	struct heard h = {0}, k = {0};
+	char id[ID_SIZE];
+
+	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
+	up(id);
+	ck_assert_int_eq(fleet_kill(w.f, fleet_get(w.f, id), false, false, false, done, &k, NULL), 0);
+	fake_turn(&w);
+	ck_assert_int_eq(k.calls, 0);
+	let_end(id);
+	ck_assert_int_eq(k.calls, 1);
+	ck_assert_int_eq(k.state, ST_EXITED);
+	ck_assert_int_eq(w.pane_close, 1);
+	ck_assert_int_eq(w.clears, 1);
+	ck_assert_int_eq(w.disks_kept, 1); /* for restart */
+	ck_assert_int_eq(fleet_remove(w.f, fleet_get(w.f, id), NULL), 0);
+	fake_turn(&w);
+	ck_assert_int_eq(w.deleted, 1);
+	ck_assert_int_eq(w.place_deleted, 1);
+	ck_assert_ptr_null(fleet_get(w.f, id));
+}
+END_TEST
+
+START_TEST(kill_of_a_parent_needs_cascade)
+{
+	struct heard h = {0}, k = {0};
+	char a[ID_SIZE], b[ID_SIZE];
+	struct err e = {0};
+
+	spawn_as(NULL, NULL, "boss", "mute", NULL, &h, a, NULL);
+	bring_up(a);
+	spawn_as(a, NULL, "hand", "mute", NULL, &h, b, NULL);
+	bring_up(b);
+	ck_assert_int_eq(fleet_kill(w.f, fleet_get(w.f, a), false, false, false, done, &k, &e), -1);
+	ck_assert_int_eq(e.code, ERR_STATE);
+	ck_assert_int_eq(fleet_kill(w.f, fleet_get(w.f, a), true, false, false, done, &k, &e), 0);
+	ck_assert_int_eq(fleet_get(w.f, b)->state, ST_STOPPING);
+	ck_assert_int_eq(fleet_get(w.f, a)->state, ST_STOPPING);
+}
+END_TEST
+
+START_TEST(a_program_that_ends_takes_its_place_along)
+{
+	struct heard h = {0};
+	char id[ID_SIZE];
+
+	spawn_as(NULL, NULL, NULL, "mute", NULL, &h, id, NULL);
+	bring_up(id);
+	tell(id, 5, "exited", json_pack("{s:i, s:i}", "code", 3, "signal", 0));
+	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_EXITED);
+	ck_assert_int_eq(fleet_get(w.f, id)->exit.code, 3);
+	let_end(id);
+	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_EXITED);
+	ck_assert_int_eq(w.pane_close, 1);
+}
+END_TEST
+
+START_TEST(a_program_that_ends_too_early_fails_the_spawn_with_its_code)
+{
+	struct heard h = {0};
+	char id[ID_SIZE];
+
+	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
+	bring_up(id);
+	tell(id, 5, "exited", json_pack("{s:i, s:i}", "code", 1, "signal", 0));
+	let_end(id);
+	ck_assert_int_eq(h.calls, 1);
+	ck_assert_int_eq(h.err.code, ERR_FAILED);
+	ck_assert_ptr_nonnull(strstr(h.err.message, "code 1"));
+}
+END_TEST
+
+START_TEST(a_place_that_cannot_be_made_is_undone)
+{
+	struct heard h = {0};
+	char id[ID_SIZE];
+
+	w.fail_make = true;
+	spawn_as(NULL, NULL, "a", "teller", NULL, &h, id, NULL);
+	fake_turn(&w);
+	ck_assert_int_eq(h.calls, 1);
+	ck_assert_int_eq(h.err.code, ERR_DISK);
+	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_FAILED);
+	ck_assert_int_eq(w.clears, 1);
+	ck_assert_int_eq(w.disks_kept, 0);
+	ck_assert_uint_eq(fleet_living(w.f), 0);
+	w.fail_make = false; /* and its name is free again */
+	ck_assert_int_eq(spawn_as(NULL, NULL, "a", "teller", NULL, &h, id, NULL), 0);
+}
+END_TEST
+
+START_TEST(a_place_that_does_not_boot_is_tried_again_then_given_up)
+{
+	struct heard h = {0};
+	struct err gone = {.code = ERR_UNREACHABLE};
+	char id[ID_SIZE], place[ID_SIZE];
+
+	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
+	for (int i = 0; i < 3; i++) {
+		fake_turn(&w);
+		ck_assert_int_eq(w.starts, i + 1);
+		greet(id, hello(100 + i, true, false));
+		tell(id, 1, "place_exit", json_pack("{s:s}", "reason", "boot_timeout"));
+		snprintf(place, sizeof(place), "%s", place_of(id));
+		fake_answer(&w, "quit", json_object());
+		fleet_on_shim_lost(w.f, place, &gone);
+	}
+	fake_turn(&w);
+	ck_assert_int_eq(h.calls, 1);
+	ck_assert_int_eq(h.err.code, ERR_FAILED);
+	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_FAILED);
+}
+END_TEST
+
+START_TEST(a_caller_that_gives_up_undoes_the_spawn_at_every_step)
+{
+	for (int step = 0; step < 4; step++) {
+		struct heard h = {0};
+		char id[ID_SIZE];
+		int clears = w.clears;
+		spawn_as(NULL, NULL, "a", "teller", NULL, &h, id, NULL);
+		if (step >= 1)
+			fake_turn(&w);
+		if (step >= 2)
+			greet(id, hello(100, true, false));
+		if (step >= 3) {
+			tell(id, 1, "link_up", json_object());
+			fake_answer(&w, "setup", json_object());
+		}
+		ck_assert(fleet_cancel(w.f, id, &h));
+		if (step >= 2)
+			let_end(id);
+		fake_turn(&w);
+		ck_assert_int_eq(h.calls, 0);
+		ck_assert_int_eq(fleet_get(w.f, id)->state, ST_FAILED);
+		ck_assert_str_eq(fleet_get(w.f, id)->reason, "cancelled");
+		ck_assert_int_eq(w.clears, clears + 1);
+	}
+}
+END_TEST
+
+START_TEST(the_socket_decides_who_the_parent_is)
+{
+	struct heard h = {0};
+	char a[ID_SIZE], b[ID_SIZE], c[ID_SIZE];
+
+	spawn_as(NULL, NULL, "a", "mute", NULL, &h, a, NULL);
+	spawn_as(NULL, NULL, "b", "mute", NULL, &h, b, NULL);
+	ck_assert_int_eq(spawn_as(a, b, "c", "mute", NULL, &h, c, NULL), 0);
+	ck_assert_str_eq(fleet_get(w.f, c)->parent, a);
+}
+END_TEST
+
+START_TEST(a_child_may_not_leave_its_parents_place_folder_or_hosts)
+{
+	struct heard h = {0};
+	char a[ID_SIZE], b[ID_SIZE];
+	struct err e = {0};
+	struct instance *in = instance_new();
+	struct caller who = {a};
+	struct spawn_args args = {.in = in, .done = done, .arg = &h};
+
+	spawn_as(NULL, NULL, "a", "mute", NULL, &h, a, NULL);
+	in->driver = xstrdup("host");
+	in->dir = xstrdup("/p");
+	ck_assert_int_eq(fleet_spawn(w.f, &who, &args, b, &e), -1);
+	ck_assert_int_eq(e.code, ERR_DENIED);
+	args.in = in = instance_new();
+	in->driver = xstrdup("vm");
+	in->dir = xstrdup("/private");
+	ck_assert_int_eq(fleet_spawn(w.f, &who, &args, b, &e), -1);
+	ck_assert_int_eq(e.code, ERR_DENIED);
+	args.in = in = instance_new();
+	in->driver = xstrdup("vm");
+	in->dir = xstrdup("/p/sub");
+	in->allow = strv_new();
+	strv_push(&in->allow, "evil.example:443");
+	ck_assert_int_eq(fleet_spawn(w.f, &who, &args, b, &e), -1);
+	ck_assert_int_eq(e.code, ERR_DENIED);
+}
+END_TEST
+
+START_TEST(the_cap_of_children_holds_and_is_given_back)
+{
+	struct heard h = {0}, k = {0};
+	char a[ID_SIZE], b[ID_SIZE] = "", c[ID_SIZE];
+	struct err e = {0};
+
+	w.set.default_cap.max_children = 2;
+	spawn_as(NULL, NULL, "a", "mute", NULL, &h, a, NULL);
+	ck_assert_int_eq(spawn_as(a, NULL, NULL, "mute", NULL, &h, b, &e), 0);
+	ck_assert_int_eq(spawn_as(a, NULL, NULL, "mute", NULL, &h, c, &e), 0);
+	ck_assert_int_eq(spawn_as(a, NULL, NULL, "mute", NULL, &h, c, &e), -1);
+	ck_assert_int_eq(e.code, ERR_CAP);
+	ck_assert_ptr_nonnull(strstr(e.message, "max_children"));
+	ck_assert_ptr_nonnull(strstr(e.message, "2 of 2"));
+	ck_assert_int_eq(fake_events(&w, "spawn.refused"), 1);
+	bring_up(b);
+	fleet_kill(w.f, fleet_get(w.f, b), false, false, false, done, &k, &e);
+	let_end(b);
+	ck_assert_int_eq(spawn_as(a, NULL, NULL, "mute", NULL, &h, c, &e), 0);
+}
+END_TEST
+
+START_TEST(caps_of_fleet_depth_rate_and_descendants_hold)
+{
+	struct heard h = {0};
+	char id[5][ID_SIZE], x[ID_SIZE];
+	struct err e = {0};
+
+	spawn_as(NULL, NULL, NULL, "mute", NULL, &h, id[0], NULL);
+	for (int i = 1; i <= 3; i++)
+		ck_assert_int_eq(spawn_as(id[i - 1], NULL, NULL, "mute", NULL, &h, id[i], &e), 0);
+	ck_assert_int_eq(fleet_get(w.f, id[3])->cap.max_depth, 0); /* it was left nothing */
+	ck_assert_int_eq(spawn_as(id[3], NULL, NULL, "mute", NULL, &h, x, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.message, "max_depth"));
+	fleet_get(w.f, id[0])->cap.spawn_rate = 1; /* it spawned one within the minute */
+	ck_assert_int_eq(spawn_as(id[0], NULL, NULL, "mute", NULL, &h, x, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.message, "spawn_rate"));
+	fleet_get(w.f, id[0])->cap.spawn_rate = CAP_UNLIMITED;
+	fleet_get(w.f, id[0])->cap.max_descendants = 3;
+	ck_assert_int_eq(spawn_as(id[0], NULL, NULL, "mute", NULL, &h, x, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.message, "max_descendants"));
+	w.set.max_instances = 4;
+	ck_assert_int_eq(spawn_as(NULL, NULL, NULL, "mute", NULL, &h, x, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.message, "max_instances"));
+}
+END_TEST
+
+START_TEST(names_are_unique_among_the_living_and_resolve_in_order)
+{
+	struct heard h = {0};
+	char a[ID_SIZE], b[ID_SIZE];
+	struct err e = {0};
+	struct caller op = {NULL}, child = {b};
+
+	spawn_as(NULL, NULL, "alpha", "mute", NULL, &h, a, NULL);
+	ck_assert_int_eq(spawn_as(NULL, NULL, "alpha", "mute", NULL, &h, b, &e), -1);
+	ck_assert_int_eq(e.code, ERR_EXISTS);
+	ck_assert_int_eq(spawn_as(NULL, NULL, "Bad Name", "mute", NULL, &h, b, &e), -1);
+	ck_assert_int_eq(e.code, ERR_PARAMS);
+	ck_assert_int_eq(spawn_as(NULL, NULL, "alps", "mute", NULL, &h, b, &e), 0);
+	ck_assert_ptr_eq(fleet_resolve(w.f, &op, a, &e), fleet_get(w.f, a));
+	ck_assert_ptr_eq(fleet_resolve(w.f, &op, "alpha", &e), fleet_get(w.f, a));
+	ck_assert_ptr_eq(fleet_resolve(w.f, &op, "alph", &e), fleet_get(w.f, a));
+	ck_assert_ptr_null(fleet_resolve(w.f, &op, "alp", &e));
+	ck_assert_int_eq(e.code, ERR_AMBIGUOUS);
+	ck_assert_ptr_null(fleet_resolve(w.f, &op, "zzz", &e));
+	ck_assert_int_eq(e.code, ERR_NOT_FOUND);
+	ck_assert_ptr_null(fleet_resolve(w.f, &child, "alpha", &e)); /* another's is not seen */
+}
+END_TEST
+
+START_TEST(an_event_from_another_place_is_ignored)
+{
+	struct heard h = {0};
+	char a[ID_SIZE], b[ID_SIZE];
+	json_t *ev;
+
+	spawn_as(NULL, NULL, "a", "teller", NULL, &h, a, NULL);
+	up(a);
+	spawn_as(NULL, NULL, "b", "teller", NULL, &h, b, NULL);
+	up(b);
+	ev = json_pack("{s:s, s:i}", "instance", a, "code", 0);
+	fleet_on_shim_event(w.f, place_of(b), 50, "exited", ev);
+	json_decref(ev);
+	fake_turn(&w);
+	ck_assert_int_eq(fleet_get(w.f, a)->state, ST_IDLE);
+}
+END_TEST
+
+START_TEST(a_lost_shim_is_replaced_while_the_agent_lives)
+{
+	struct heard h = {0};
+	struct err gone = {.code = ERR_UNREACHABLE};
+	char id[ID_SIZE];
+
+	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
+	up(id);
+	fleet_on_shim_lost(w.f, place_of(id), &gone);
+	fake_turn(&w);
+	ck_assert_int_eq(w.starts, 2);
+	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_IDLE);
+	greet(id, hello(200, true, true));
+	report(id, 1, "prompt"); /* its numbers begin anew */
+	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_WORKING);
+}
+END_TEST
+
+START_TEST(a_place_that_dies_leaves_its_instance_lost_and_restartable)
+{
+	struct heard h = {0}, r = {0};
+	struct err gone = {.code = ERR_UNREACHABLE};
+	char id[ID_SIZE], place[ID_SIZE];
+
+	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
+	up(id);
+	snprintf(place, sizeof(place), "%s", place_of(id));
+	tell(id, 9, "place_exit", json_pack("{s:i}", "signal", 9));
+	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_LOST);
+	fake_answer(&w, "quit", json_object());
+	fleet_on_shim_lost(w.f, place, &gone);
+	fake_turn(&w);
+	ck_assert_int_eq(w.disks_kept, 1);
+	ck_assert_int_eq(fleet_restart(w.f, fleet_get(w.f, id), true, NULL, done, &r, NULL), 0);
+	bring_up(id);
+	ck_assert(json_is_true(json_object_get(fake_find(&w, "run") ? NULL : w.call[w.ncalls - 1].params,
+		"resume")));
+	report(id, 2, "ready");
+	ck_assert_int_eq(r.calls, 1);
+	ck_assert_int_eq(r.state, ST_IDLE);
+}
+END_TEST
+
+static struct instance *row(const char *id, const char *place, enum inst_state st, int64_t starts)
+{
+	struct instance *in = instance_new();
+
+	snprintf(in->id, ID_SIZE, "%s", id);
+	snprintf(in->place, ID_SIZE, "%s", place);
+	in->driver = xstrdup("vm");
+	in->agent = xstrdup("teller");
+	in->dir = xstrdup("/p");
+	in->state = st;
+	in->starts = starts;
+	in->created_ms = in->state_since_ms = 1;
+	return in;
+}
+
+static struct place *place_row(const char *id, enum place_state st, const char *boot)
+{
+	struct place *p = place_new();
+
+	snprintf(p->id, ID_SIZE, "%s", id);
+	p->driver = xstrdup("vm");
+	p->state = st;
+	p->shim_pid = 300;
+	p->shim_seq = 4;
+	p->boot = xstrdup(boot);
+	return p;
+}
+
+START_TEST(a_restart_adopts_the_living_undoes_the_half_done_and_ends_the_unowned)
+{
+	char *extra[] = {"orphan", NULL};
+	json_t *h;
+
+	w.folders = strv_copy(extra);
+	fleet_load_instance(w.f, row("living", "plcone", ST_WORKING, 1));
+	fleet_load_instance(w.f, row("halfup", "plctwo", ST_PROVISIONING, 0));
+	fleet_load_instance(w.f, row("booted", "plcthr", ST_IDLE, 1));
+	fleet_load_instance(w.f, row("nowher", "", ST_QUEUED, 0));
+	fleet_load_place(w.f, place_row("plcone", PL_UP, boot_id()));
+	fleet_load_place(w.f, place_row("plctwo", PL_BOOTING, boot_id()));
+	fleet_load_place(w.f, place_row("plcthr", PL_UP, "another boot"));
+	ck_assert_int_eq(fleet_reconcile(w.f), 3);
+	fake_turn(&w);
+	ck_assert_int_eq(w.adopts, 3);
+	ck_assert_int_eq(fleet_get(w.f, "nowher")->state, ST_FAILED);
+	ck_assert_int_eq(fleet_get(w.f, "booted")->state, ST_LOST);
+
+	h = json_pack("{s:i, s:{s:i, s:b}, s:b, s:[{s:s, s:i, s:b}]}", "shim_pid", 300, "holder", "pid", 9,
+		"running", 1, "link", 1, "instances", "id", "living", "pid", 8, "running", 1);
+	greet("living", h);
+	ck_assert_int_eq(fleet_get(w.f, "living")->state, ST_WORKING);
+	ck_assert_int_eq(w.pane_open, 1);
+	report("living", 4, "stop"); /* known before the restart */
+	ck_assert_int_eq(fleet_get(w.f, "living")->state, ST_WORKING);
+	report("living", 5, "stop");
+	ck_assert_int_eq(fleet_get(w.f, "living")->state, ST_IDLE);
+
+	greet("halfup", hello(300, true, true));
+	let_end("halfup");
+	ck_assert_int_eq(fleet_get(w.f, "halfup")->state, ST_FAILED);
+
+	h = hello(301, true, true);
+	fleet_on_hello(w.f, "orphan", h);
+	json_decref(h);
+	fake_turn(&w);
+	ck_assert_ptr_nonnull(fake_find(&w, "stop"));
+	ck_assert(fleet_settled(w.f));
+}
+END_TEST
+
+START_TEST(waiting_for_a_state_answers_or_says_that_it_never_comes)
+{
+	struct heard h = {0}, a = {0}, b = {0};
+	struct err e = {0};
+	char id[ID_SIZE];
+
+	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
+	up(id);
+	ck_assert_ptr_null(fleet_wait(w.f, fleet_get(w.f, id), "nonsense", -1, done, &a, &e));
+	ck_assert_int_eq(e.code, ERR_PARAMS);
+	fleet_wait(w.f, fleet_get(w.f, id), "working", -1, done, &a, &e);
+	fleet_wait(w.f, fleet_get(w.f, id), "waiting", -1, done, &b, &e);
+	fake_turn(&w);
+	ck_assert_int_eq(a.calls, 0);
+	report(id, 3, "prompt");
+	ck_assert_int_eq(a.calls, 1);
+	tell(id, 4, "exited", json_pack("{s:i}", "code", 0));
+	ck_assert_int_eq(b.calls, 1);
+	ck_assert_int_eq(b.err.code, ERR_STATE);
+}
+END_TEST
+
+START_TEST(every_state_has_its_legal_moves)
+{
+	struct heard h = {0};
+	char id[ID_SIZE];
+	int before;
+
+	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
+	up(id);
+	before = fake_events(&w, "instance.state");
+	tell(id, 8, "exited", json_pack("{s:i}", "code", 0));
+	ck_assert_int_eq(fake_events(&w, "instance.state"), before + 1);
+	report(id, 9, "ready"); /* a late report of the dead changes nothing */
+	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_EXITED);
+	ck_assert_int_eq(fake_events(&w, "instance.state"), before + 1);
+}
+END_TEST
+
+TEST_MAIN_FIXTURE("core/fleet", setup, teardown, spawn_returns_when_the_prompt_is_there,
+		first_prompt_by_argument_ends_the_spawn_when_reported,
+		mute_program_is_typed_its_first_prompt, an_event_told_twice_counts_once,
+		a_prompt_waits_for_the_agent_and_is_typed_once,
+		a_prompt_is_refused_while_a_person_is_asked, kill_answers_when_nothing_is_left,
+		kill_of_a_parent_needs_cascade, a_program_that_ends_takes_its_place_along,
+		a_program_that_ends_too_early_fails_the_spawn_with_its_code,
+		a_place_that_cannot_be_made_is_undone,
+		a_place_that_does_not_boot_is_tried_again_then_given_up,
+		a_caller_that_gives_up_undoes_the_spawn_at_every_step,
+		the_socket_decides_who_the_parent_is,
+		a_child_may_not_leave_its_parents_place_folder_or_hosts,
+		the_cap_of_children_holds_and_is_given_back,
+		caps_of_fleet_depth_rate_and_descendants_hold,
+		names_are_unique_among_the_living_and_resolve_in_order,
+		an_event_from_another_place_is_ignored, a_lost_shim_is_replaced_while_the_agent_lives,
+		a_place_that_dies_leaves_its_instance_lost_and_restartable,
+		a_restart_adopts_the_living_undoes_the_half_done_and_ends_the_unowned,
+		waiting_for_a_state_answers_or_says_that_it_never_comes,
+		every_state_has_its_legal_moves)
