@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: ISC
+"""The whole path: the real Claude Code in a QEMU guest, its API a stub on the host's loopback.
+
+Under software emulation a boot takes half a minute and more: what can share a guest does.
+"""
+import json
+import os
+import pwd
+import subprocess
+
+from harness import Skip, check, contains, deadline, equal, wait_gone
+
+TOKEN = "token-of-the-vm-test-51c9"
+MULTI = "say: zeile eins äöü €\nzwei 漢字 👩‍👩‍👧\n\nvier \"quoted\" $HOME `x`\nfünf\nsechs"
+SLOW = 600
+
+
+def vm_fleet(t, **config):
+    """A fleet with the shared template. Reachable for the guests' uids."""
+    import shutil
+    if not shutil.which("qemu-system-x86_64") and "qemu_path" not in config:
+        raise Skip("no qemu-system-x86_64")
+    folder = t.shared.template_dir(lambda **more: t.fleet(open_dir=True, **more))
+    f = t.fleet(open_dir=True, config={"template_dir": folder, "boot_timeout": 300, "start_timeout": 300,
+                                       "accel": os.environ.get("TC_ACCEL", "tcg"), **config})
+    return f
+
+
+def options(f, stub):
+    return ["--dir", f.work, "--allow", "127.0.0.1:%d" % stub.port, "--env", "ANTHROPIC_BASE_URL=" + stub.url,
+            "--env", "ANTHROPIC_AUTH_TOKEN=" + TOKEN]
+
+
+def wait(f, ident, until):
+    return f.wait(ident, until, timeout=300)
+
+
+@deadline(5400)
+def test_whole_life(t):
+    stub = t.stub()
+    f = vm_fleet(t)
+    e = f.subscribe() if f.up() else None
+    made = f.json("spawn", "one", *options(f, stub), timeout=SLOW)
+    equal((made["driver"], made["agent"], made["state"]), ("qemu", "claude", "idle"))
+    check(made["vm"], "no vm in %s", made)
+    with open("/proc/%d/cmdline" % made["place_pid"], "rb") as cmdline:
+        words = cmdline.read().decode().split("\0")
+    check("qemu" in words[0], "place_pid is %s", words[0])
+    contains(" ".join(words), "spawn=deny")
+    contains(" ".join(words), "elevateprivileges=deny")
+    check(not any(w in ("-netdev", "-nic") and words[n + 1] != "none" for n, w in enumerate(words)),
+          "a network device: %s", words)
+    if os.getuid() == 0:
+        with open("/proc/%d/status" % made["place_pid"], encoding="utf-8") as status:
+            uid = [line for line in status if line.startswith("Uid:")][0].split()[1]
+        check(int(uid) != 0, "QEMU runs as root")
+    check(TOKEN not in " ".join(words), "the token stands in QEMU's argv")
+    equal(f.json("list")[0]["state"], "idle")
+
+    equal(f.json("send", "one", "say: hello from the stub")["status"], "delivered")
+    wait(f, "one", "idle")
+    contains(f.screen("one"), "hello from the stub")
+    equal(f.json("send", "one", MULTI, timeout=SLOW)["status"], "delivered")
+    wait(f, "one", "idle")
+    contains(f.screen("one"), "sechs")
+    equal(stub.requests()[-1]["prompt"].split("\n"), MULTI.split("\n"), "the prompt that reached the API")
+    equal(stub.requests()[-1]["headers"].get("authorization"), "Bearer " + TOKEN)
+
+    f.cli("send", "one", "write: made.txt: from the guest äöü")
+    wait(f, "one", "idle")
+    path = os.path.join(f.work, "made.txt")
+    with open(path, encoding="utf-8") as text:
+        equal(text.read(), "from the guest äöü")
+    equal((os.stat(path).st_uid, os.stat(path).st_gid), (os.stat(f.work).st_uid, os.stat(f.work).st_gid),
+          "owner of what the agent wrote")
+
+    inside(f)
+    denied(f, e, made)
+    daemon_killed(f, stub, made)
+    tmux_killed(f, made)
+    ended(f, made)
+
+
+def inside(f):
+    """What a command in the guest sees."""
+    equal(f.cli("exec", "one", "--", "pwd", timeout=SLOW).strip(), f.work)
+    equal(f.run("exec", "one", "--", "sh", "-c", "exit 9", timeout=SLOW).code, 9)
+    with open(os.path.join(f.work, "host.txt"), "w", encoding="utf-8") as out:
+        out.write("from the host")
+    equal(f.cli("exec", "one", "--", "cat", "host.txt", timeout=SLOW), "from the host")
+    links = f.cli("exec", "one", "--", "sh", "-c", "ls /sys/class/net", timeout=SLOW).split()
+    equal(links, ["lo"], "network devices in the guest")
+    check("tc" not in f.run("exec", "one", "--", "ls", f.home, timeout=SLOW).out, "our state shows in the guest")
+    equal(f.cli("exec", "one", "--", "sudo", "-n", "id", "-u", timeout=SLOW).strip(), "0", "sudo inside")
+    uid = f.cli("exec", "one", "--", "id", "-u", timeout=SLOW).strip()
+    check(uid != "0" or os.stat(f.work).st_uid == 0, "the agent is root")
+    git = f.run("exec", "one", "--", "sh", "-c", "mkdir -p .git/hooks && echo x > .git/hooks/pre-commit", timeout=SLOW)
+    hooks = os.path.join(f.work, ".git", "hooks", "pre-commit")
+    check(git.code != 0 and not os.path.exists(hooks), "a git hook could be made from inside")
+    out = f.run("exec", "one", "--", "sh", "-c", "ln -s /etc/passwd out; cat out | head -1; ls ../..", timeout=SLOW)
+    host = pwd.getpwuid(0).pw_name
+    check(out.code in (0, 1, 2), "links: %s %s", out, host)
+    check(not os.path.exists(os.path.join(os.path.dirname(f.work), "h2")), "a path outside the folder was made")
+
+
+def denied(f, e, made):
+    """An address that is not allowed is refused inside and seen as an event."""
+    got = f.run("exec", "one", "--", "sh", "-c",
+                "echo proxy=$HTTPS_PROXY$https_proxy; "
+                "command -v curl >/dev/null && curl -sS -m 60 https://example.com:443/; exit 0", timeout=SLOW)
+    contains(got.out, "proxy=http")
+    f.cli("send", "one", "bash: claude --version; node -e 1; "
+          "(exec 3<>/dev/tcp/127.0.0.1/1) 2>&1; true")
+    wait(f, "one", "idle")
+    done = f.run("exec", "one", "--", "bash", "-c",
+                 "u=${HTTPS_PROXY#http://}; exec 3<>/dev/tcp/${u%%:*}/${u##*:}; "
+                 "printf 'CONNECT denied.example.com:443 HTTP/1.1\\r\\nHost: denied.example.com:443\\r\\n\\r\\n' >&3; "
+                 "head -1 <&3", timeout=SLOW)
+    contains(done.out, "403")
+    event = e.event("egress.denied", where=lambda ev: ev["data"]["host"] == "denied.example.com")
+    equal(event["data"]["port"], 443)
+    check(event["instance"] == made["id"] or event["place"], "whose denial it was: %s", event)
+
+
+def daemon_killed(f, stub, made):
+    f.cli("send", "one", "hold: gate: the answer arrives")
+    stub.wait_held("gate", timeout=120)
+    f.kill_daemon()
+    f.up()
+    equal(f.show("one")["pid"], made["pid"])
+    equal(f.state("one"), "working")
+    stub.release("gate")
+    wait(f, "one", "idle")
+    contains(f.screen("one"), "the answer arrives")
+    f.cli("send", "one", "say: and goes on")
+    wait(f, "one", "text=and goes on")
+
+
+def tmux_killed(f, made):
+    f.tmux("kill-server")
+    f.cli("send", "one", "say: without tmux")
+    wait(f, "one", "text=without tmux")
+    equal(f.show("one")["pid"], made["pid"])
+
+
+def ended(f, made):
+    """After kill and rm nothing is left."""
+    place = [made["place_pid"]]
+    f.cli("kill", "one", timeout=SLOW)
+    equal(wait_gone(place, 20), [], "processes after kill")
+    equal([i["state"] for i in f.json("list", "--all")], ["exited"])
+    f.cli("rm", "one")
+    equal(f.json("list", "--all"), [])
+    equal(os.listdir(os.path.join(f.state_dir, "p")), [], "places after rm")
+    for root, _, files in os.walk(f.home):
+        for name in files:
+            with open(os.path.join(root, name), "rb") as data:
+                check(TOKEN.encode() not in data.read(), "the token stands in %s", os.path.join(root, name))
+
+
+@deadline(1800)
+def test_restart_on_the_kept_disk(t):
+    stub = t.stub()
+    f = vm_fleet(t)
+    f.json("spawn", "one", *options(f, stub), "--prompt", "say: first", timeout=SLOW)
+    wait(f, "one", "idle")
+    f.cli("exec", "one", "--", "sh", "-c", "echo kept > ~/kept.txt; sync", timeout=SLOW)
+    f.cli("kill", "one", timeout=SLOW)
+    f.cli("restart", "one", timeout=SLOW)
+    wait(f, "one", "idle")
+    equal(f.cli("exec", "one", "--", "sh", "-c", "cat ~/kept.txt", timeout=SLOW).strip(), "kept")
+    f.cli("send", "one", "say: second")
+    wait(f, "one", "idle")
+    check(stub.requests()[-1]["messages"] > stub.requests()[0]["messages"], "the first turn is not there")
+
+
+@deadline(1800)
+def test_without_a_login(t):
+    f = vm_fleet(t)
+    made = f.json("spawn", "one", "--dir", f.work, timeout=SLOW)
+    equal(made["state"], "waiting")
+    contains(json.dumps(made), "login")
+    contains(f.screen("one"), "Select login method")
+
+
+@deadline(1800)
+def test_shell_in_a_vm(t):
+    f = vm_fleet(t)
+    made = f.json("spawn", "one", "--agent", "shell", "--dir", f.work, "--", "cat", timeout=SLOW)
+    f.cli("send", "one", "hello")
+    wait(f, "one", "text=hello")
+    os.kill(made["place_pid"], 9)
+    got = wait(f, "one", "exited") if f.state("one") not in ("failed", "lost") else f.show("one")
+    check(got["state"] in ("exited", "failed", "lost"), "state %s", got["state"])
+
+
+@deadline(1800)
+def test_guest_that_does_not_boot(t):
+    f = vm_fleet(t, boot_timeout=2, boot_retries=1)
+    result = f.run("spawn", "one", "--agent", "shell", "--dir", f.work, timeout=SLOW)
+    equal(result.code, 1, "exit status of %s" % result)
+    check(result.err.strip(), "nothing is said")
+    equal(f.json("list"), [])
+
+
+@deadline(1800)
+def test_template_build_interrupted(t):
+    f = t.fleet(open_dir=True)
+    f.up()
+    build = f.popen("template", "build", "minimal", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                    start_new_session=True)
+    first = build.stdout.readline()
+    check(first, "no progress is printed")
+    build.send_signal(2)
+    build.communicate(timeout=120)
+    check(build.returncode != 0, "exit status of an interrupted build")
+    equal(f.json("template", "list"), [])
+    left = [os.path.join(root, n) for root, _, names in os.walk(os.path.join(f.home, "templates")) for n in names
+            if not n.endswith(".lock")]
+    equal(left, [], "what an interrupted build leaves")
+
+
+@deadline(1800)
+def test_template_build_on_a_full_disk(t):
+    if os.getuid() != 0:
+        raise Skip("mounting a small file system takes root")
+    f = t.fleet(open_dir=True)
+    small = os.path.join(f.dir, "small")
+    os.mkdir(small)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", small], check=False,
+                             capture_output=True)
+    if mounted.returncode:
+        raise Skip("no tmpfs can be mounted here")
+    t.stack.callback(lambda: subprocess.run(["umount", "-l", small], check=False))
+    f.configure(template_dir=small)
+    result = f.run("template", "build", "minimal", timeout=1500)
+    equal(result.code, 1, "exit status of %s" % result)
+    left = [n for _, _, names in os.walk(small) for n in names if not n.endswith(".lock")]
+    equal(left, [], "what a failed build leaves")
