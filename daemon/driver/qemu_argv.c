@@ -35,9 +35,12 @@ static int check_spec(const struct qemu_spec *s, struct err *e)
 		if (!isalnum((unsigned char)*p))
 			return err_set(e, ERR_INTERNAL, "'%s' cannot be a place's name", s->name);
 	if (check_fd(s->kernel_fd, "kernel", e) < 0 || check_fd(s->initrd_fd, "ram disk", e) < 0 ||
-		check_fd(s->overlay_fd, "disk", e) < 0 || check_fd(s->base_fd, "base disk", e) < 0 ||
-		check_fd(s->link_fd, "link", e) < 0 || check_fd(s->qmp_fd, "QMP socket", e) < 0 ||
-		(s->console_fd != -1 && check_fd(s->console_fd, "console", e) < 0))
+		((s->console_fd != -1 || s->probe) && check_fd(s->console_fd, "console", e) < 0))
+		return -1;
+	if (s->probe)
+		return 0;
+	if (check_fd(s->overlay_fd, "disk", e) < 0 || check_fd(s->base_fd, "base disk", e) < 0 ||
+		check_fd(s->link_fd, "link", e) < 0 || check_fd(s->qmp_fd, "QMP socket", e) < 0)
 		return -1;
 	return 0;
 }
@@ -71,8 +74,9 @@ static void add_kernel(char ***v, const struct qemu_spec *s)
 	/* panic=-1 with -no-reboot: a panic ends QEMU. cryptomgr.notests: 0.4 s of a TCG boot. */
 	strv_pushf(v,
 		"%sroot=/dev/vda rootflags=discard quiet loglevel=3 panic=-1 random.trust_cpu=on "
-		"cryptomgr.notests%s%s%s",
-		s->console_fd >= 0 ? "console=ttyS0 " : "", tsc, s->append ? " " : "",
+		"cryptomgr.notests%s%s%s%s",
+		s->console_fd >= 0 ? "console=ttyS0 " : "", tsc,
+		s->probe ? " " QEMU_PROBE_ARG "=1" : "", s->append ? " " : "",
 		s->append ? s->append : "");
 }
 
@@ -99,13 +103,11 @@ static void add_socket(char ***v, const char *id, int fd)
 	strv_pushf(v, "socket,id=%s,fd=%d,server=on,wait=off", id, fd);
 }
 
-int qemu_argv(const struct qemu_spec *s, char ***ret, struct err *e)
+/* The machine itself: what a place and a probe have in common. */
+static char **argv_base(const struct qemu_spec *s)
 {
-	char **v;
+	char **v = strv_new();
 
-	if (check_spec(s, e) < 0)
-		return -1;
-	v = strv_new();
 	strv_push(&v, s->program ? s->program : "qemu-system-x86_64");
 	strv_push(&v, "-name");
 	strv_pushf(&v, "tmux-claude-%s", s->name);
@@ -123,6 +125,23 @@ int qemu_argv(const struct qemu_spec *s, char ***ret, struct err *e)
 	strv_pushf(&v, "%lluM", (unsigned long long)s->memory_mib);
 	add(&v, "-nic", "none");
 	add_kernel(&v, s);
+	return v;
+}
+
+int qemu_argv(const struct qemu_spec *s, char ***ret, struct err *e)
+{
+	char **v;
+
+	if (check_spec(s, e) < 0)
+		return -1;
+	v = argv_base(s);
+	if (s->probe) {
+		strv_push(&v, "-chardev");
+		strv_pushf(&v, "socket,id=console,fd=%d", s->console_fd);
+		add(&v, "-serial", "chardev:console");
+		*ret = v;
+		return 0;
+	}
 	add_disk(&v, s);
 	add(&v, "-device", "virtio-rng-device");
 	if (s->console_fd >= 0) {

@@ -3,6 +3,7 @@
 #ifndef DAEMON_DRIVER_QEMU_ARGV_H
 #define DAEMON_DRIVER_QEMU_ARGV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,7 +38,13 @@ struct qemu_spec {
 	int link_fd;             /* listening socket: the virtio-serial port's other end */
 	int qmp_fd;              /* listening socket */
 	const char *append;      /* more for the kernel's command line, or NULL */
+	/* Only kernel and ram disk, to see whether they start: console_fd is a connected socket that
+	 * QEMU_PROBE_MARK arrives on, overlay, base, link and QMP are not used. */
+	bool probe;
 };
+
+#define QEMU_PROBE_ARG "tmux_claude.probe" /* place/guest/initrd.c knows both of these */
+#define QEMU_PROBE_MARK "tmux-claude-probe: ok"
 
 /* An owned vector (strv_free) in *ret; -1 with why when the spec cannot be run. */
 int qemu_argv(const struct qemu_spec *s, char ***ret, struct err *e);

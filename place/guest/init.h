@@ -25,6 +25,10 @@
 #define GUEST_PROGRAM "/usr/lib/tmux-claude/tmux-claude-guest" /* in the template's disk */
 #define GUEST_MODULES_EARLY "/modules/early"     /* in the ram disk: one path a line, in order */
 #define GUEST_MODULES "/usr/lib/tmux-claude/modules" /* in the disk, the same */
+/* On the kernel's command line: the ram disk says the mark on the console and ends the machine. The
+ * host finds out so whether its KVM runs a real kernel (daemon/driver/kvm_probe.h). */
+#define GUEST_PROBE_ARG "tmux_claude.probe"
+#define GUEST_PROBE_MARK "tmux-claude-probe: ok"
 #define GUEST_AGENT_USER "agent"                 /* the user that the template has */
 #define GUEST_HOSTNAME_MAX 63
 
