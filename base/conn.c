@@ -11,16 +11,24 @@
 #include "base/conn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/sock.h"
 #include "base/util.h"
 
 #define READ_PIECE 65536
 #define READ_BUDGET (4 * READ_PIECE)
 #define REASON_MAX 128
+
+/* A descriptor on its way out: it goes with the byte that is `at` bytes behind the first pending. */
+struct out_fd {
+	size_t at;
+	int fd;
+};
 
 struct conn {
 	struct loop *loop;
@@ -30,6 +38,10 @@ struct conn {
 	struct loop_defer *later;
 	struct loop_timer *linger;
 	struct buf in, out;
+	struct out_fd out_fds[CONN_FDS_MAX];
+	int in_fds[CONN_FDS_MAX];
+	size_t n_out_fds, n_in_fds;
+	bool takes_fds;
 	const struct conn_ops *ops;
 	void *arg;
 	char reason[REASON_MAX];
@@ -60,8 +72,18 @@ static void set_events(struct conn *c)
 		loop_io_set(c->wio, w);
 }
 
+static void drop_out_fds(struct conn *c)
+{
+	for (size_t i = 0; i < c->n_out_fds; i++)
+		close(c->out_fds[i].fd);
+	c->n_out_fds = 0;
+}
+
 static void free_now(struct conn *c)
 {
+	drop_out_fds(c);
+	for (size_t i = 0; i < c->n_in_fds; i++)
+		close(c->in_fds[i]);
 	buf_finish(&c->in);
 	buf_finish(&c->out);
 	free(c);
@@ -80,7 +102,8 @@ static void stop(struct conn *c)
 	c->linger = NULL;
 	if (c->wfd >= 0 && c->wfd != c->fd)
 		close(c->wfd);
-	close(c->fd);
+	if (c->fd >= 0)
+		close(c->fd);
 	c->fd = c->wfd = -1;
 	c->destroyed = true;
 }
@@ -121,6 +144,7 @@ static void fail_write(struct conn *c, int errnum)
 {
 	c->write_ended = c->write_failed = true;
 	buf_clear(&c->out);
+	drop_out_fds(c);
 	set_reason(c, "write", errnum);
 }
 
@@ -149,11 +173,35 @@ static ssize_t write_some(struct conn *c, const void *data, size_t len)
 	return n;
 }
 
+/* Writes from the front of `out`, a descriptor with its byte, no write across the next one's. */
+static ssize_t write_front(struct conn *c)
+{
+	size_t len = c->out.len;
+	if (c->n_out_fds == 0)
+		return write_some(c, buf_data(&c->out), len);
+	bool due = c->out_fds[0].at == 0;
+	if (due && c->n_out_fds > 1)
+		len = c->out_fds[1].at;
+	if (!due)
+		len = c->out_fds[0].at;
+	ssize_t n = sock_send_fds(c->wfd, buf_data(&c->out), len, &c->out_fds[0].fd, due ? 1 : 0);
+	if (n <= 0)
+		return n;
+	if (due) {
+		close(c->out_fds[0].fd);
+		c->n_out_fds--;
+		memmove(c->out_fds, c->out_fds + 1, c->n_out_fds * sizeof(c->out_fds[0]));
+	}
+	for (size_t i = 0; i < c->n_out_fds; i++)
+		c->out_fds[i].at -= (size_t)n;
+	return n;
+}
+
 /* Writes what the kernel takes. Sets `drained` when that emptied the buffer. */
 static void flush(struct conn *c)
 {
 	while (c->out.len > 0 && !c->write_ended) {
-		ssize_t n = write_some(c, buf_data(&c->out), c->out.len);
+		ssize_t n = write_front(c);
 		if (n < 0) {
 			if (errno != EAGAIN && errno != EWOULDBLOCK)
 				fail_write(c, errno);
@@ -162,6 +210,28 @@ static void flush(struct conn *c)
 		buf_consume(&c->out, (size_t)n);
 		c->drained = c->out.len == 0;
 	}
+}
+
+/* read, or with the descriptors that come along. Too many: -1 with EMFILE. */
+static ssize_t read_some(struct conn *c, void *p, size_t len)
+{
+	if (!c->takes_fds)
+		return read(c->fd, p, len);
+	int fds[CONN_FDS_MAX];
+	size_t nfds = CONN_FDS_MAX;
+	ssize_t n = sock_recv_fds(c->fd, p, len, fds, &nfds);
+	bool fits = c->n_in_fds + nfds <= CONN_FDS_MAX;
+	for (size_t i = 0; n >= 0 && i < nfds; i++) {
+		if (fits)
+			c->in_fds[c->n_in_fds++] = fds[i];
+		else
+			close(fds[i]);
+	}
+	if (n >= 0 && !fits) {
+		errno = EMFILE;
+		return -1;
+	}
+	return n;
 }
 
 /* Reads within the budget. An end is noted, to be told after on_data. */
@@ -175,7 +245,7 @@ static void fill(struct conn *c)
 		if (room == 0)
 			return;
 		unsigned char *p = buf_reserve(&c->in, room);
-		ssize_t n = read(c->fd, p, room);
+		ssize_t n = read_some(c, p, room);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -327,6 +397,36 @@ int conn_write(struct conn *c, const void *data, size_t len)
 	return 0;
 }
 
+int conn_write_fd(struct conn *c, const void *data, size_t len, int fd)
+{
+	if (len > buf_room(&c->out) || len == 0 || c->n_out_fds == CONN_FDS_MAX)
+		return -1;
+	if (c->write_ended || c->shutting || c->destroyed)
+		return 0;
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (copy < 0)
+		return -1;
+	c->out_fds[c->n_out_fds++] = (struct out_fd){c->out.len, copy};
+	buf_append(&c->out, data, len);
+	set_events(c); /* written from the loop: descriptors are rare */
+	return 0;
+}
+
+void conn_accept_fds(struct conn *c)
+{
+	c->takes_fds = c->is_socket;
+}
+
+int conn_take_fd(struct conn *c)
+{
+	if (c->n_in_fds == 0)
+		return -1;
+	int fd = c->in_fds[0];
+	c->n_in_fds--;
+	memmove(c->in_fds, c->in_fds + 1, c->n_in_fds * sizeof(c->in_fds[0]));
+	return fd;
+}
+
 size_t conn_out_pending(const struct conn *c)
 {
 	return c->out.len;
@@ -382,4 +482,12 @@ void conn_finish(struct conn *c, int ms)
 int conn_fd(const struct conn *c)
 {
 	return c->fd;
+}
+
+int conn_release(struct conn *c)
+{
+	int fd = c->fd;
+	c->fd = c->wfd = -1;
+	conn_destroy(c);
+	return fd;
 }

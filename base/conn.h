@@ -13,6 +13,8 @@
 #include "base/buf.h"
 #include "base/loop.h"
 
+#define CONN_FDS_MAX 8 /* descriptors waiting in one direction of a connection */
+
 struct conn;
 
 struct conn_ops {
@@ -34,6 +36,13 @@ void conn_destroy(struct conn *c); /* closes at once; NULL ok; safe inside callb
 /* Queues bytes: 0, or -1 when the out buffer's bound would be passed (nothing queued): the peer is
  * too slow, decide what that means. Tries to write at once when the queue was empty. */
 int conn_write(struct conn *c, const void *data, size_t len);
+/* As conn_write over a unix socket, with a descriptor on the first byte. fd stays the caller's (a copy
+ * waits). -1 also when CONN_FDS_MAX wait already, or none can be copied. */
+int conn_write_fd(struct conn *c, const void *data, size_t len, int fd);
+/* From now on descriptors that come with the bytes are kept (otherwise the kernel closes them); more
+ * than CONN_FDS_MAX untaken ones end the connection. */
+void conn_accept_fds(struct conn *c);
+int conn_take_fd(struct conn *c); /* the oldest, now the caller's; -1: none */
 size_t conn_out_pending(const struct conn *c);
 size_t conn_out_room(const struct conn *c);
 void conn_pause(struct conn *c, bool paused); /* stop/resume reading: back-pressure */
@@ -43,5 +52,8 @@ void conn_shutdown(struct conn *c);
 /* Destroys itself once the output is written, or after ms. The owner must forget c. */
 void conn_finish(struct conn *c, int ms);
 int conn_fd(const struct conn *c);
+/* Destroys c but for its descriptor, which is returned; what stands unread in `in` and unsent is
+ * lost: take it before. For one descriptor only. */
+int conn_release(struct conn *c);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Starts programs. The child shares the parent's memory until exec (vfork: 3 to 10 times cheaper
- * than fork for a daemon of 20 MB, and independent of its size), so between the two it calls only
- * system calls and touches only its own stack frame. When it also changes identity it is forked:
+ * Starts programs. The child shares the parent's memory until exec (vfork: 0.27 ms, where fork takes
+ * 1.3 ms with 20 MB resident), so between the two it calls only system calls and touches only its own
+ * stack frame. When it also changes identity it is forked:
  * from the moment its uid changes, others with that uid may stop it, and a stopped vfork child
  * would stop us.
  *

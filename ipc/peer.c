@@ -109,13 +109,14 @@ static void peer_end(struct peer *p, const char *reason)
 	loop_defer_schedule(p->defer);
 }
 
-/* Queues p->line and empties it. -1: the peer is too slow and has been ended. */
-static int send_line(struct peer *p)
+/* Queues p->line, with fd unless it is -1, and empties it. -1: the peer is too slow and has been ended. */
+static int send_line_fd(struct peer *p, int fd)
 {
 	int r = -1;
 
 	if (p->conn && !p->ended) {
-		r = conn_write(p->conn, buf_data(&p->line), p->line.len);
+		r = fd < 0 ? conn_write(p->conn, buf_data(&p->line), p->line.len)
+			   : conn_write_fd(p->conn, buf_data(&p->line), p->line.len, fd);
 		if (r < 0) {
 			p->slow = true;
 			peer_end(p, "it does not read what it is sent");
@@ -123,6 +124,11 @@ static int send_line(struct peer *p)
 	}
 	buf_clear(&p->line);
 	return r;
+}
+
+static int send_line(struct peer *p)
+{
+	return send_line_fd(p, -1);
 }
 
 /* Calls of ours. */
@@ -210,6 +216,12 @@ static void fail_later(struct peer *p, peer_reply_fn *fn, void *arg, enum err_co
 void peer_call(struct peer *p, const char *method, json_t *params, int64_t ms, peer_reply_fn *fn,
 	void *arg)
 {
+	peer_call_fd(p, method, params, -1, ms, fn, arg);
+}
+
+void peer_call_fd(struct peer *p, const char *method, json_t *params, int fd, int64_t ms,
+	peer_reply_fn *fn, void *arg)
+{
 	int64_t n = ++p->next_id;
 	json_t *id = json_integer(n);
 	int r = rpc_write_request(&p->line, id, method, params);
@@ -221,11 +233,22 @@ void peer_call(struct peer *p, const char *method, json_t *params, int64_t ms, p
 		fail_later(p, fn, arg, ERR_UNREACHABLE, "the connection is closed");
 	} else if (r < 0) {
 		fail_later(p, fn, arg, ERR_LIMIT, "the request is longer than 1 MiB");
-	} else if (send_line(p) < 0) {
+	} else if (send_line_fd(p, fd) < 0) {
 		fail_later(p, fn, arg, ERR_UNREACHABLE, "the peer does not read what it is sent");
 	} else {
 		add_call(p, n, ms, fn, arg);
 	}
+}
+
+void peer_accept_fds(struct peer *p)
+{
+	if (p->conn)
+		conn_accept_fds(p->conn);
+}
+
+int peer_take_fd(struct peer *p)
+{
+	return p->conn ? conn_take_fd(p->conn) : -1;
 }
 
 int peer_notify(struct peer *p, const char *method, json_t *params)

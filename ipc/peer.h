@@ -42,6 +42,12 @@ typedef void peer_reply_fn(void *arg, json_t *result, const struct err *error); 
  * ERR_TIMEOUT after ms (-1: no deadline). Its arguments are borrowed. */
 void peer_call(struct peer *p, const char *method, json_t *params, int64_t ms, peer_reply_fn *fn,
 	void *arg);
+/* As peer_call, with a descriptor (a copy of it) on the request's line. */
+void peer_call_fd(struct peer *p, const char *method, json_t *params, int fd, int64_t ms,
+	peer_reply_fn *fn, void *arg);
+/* From now on descriptors that peers send are kept, at most CONN_FDS_MAX untaken ones. */
+void peer_accept_fds(struct peer *p);
+int peer_take_fd(struct peer *p); /* the oldest, now the caller's; -1: none */
 /* -1 when the peer's queue is full: it is too slow, and is being disconnected (on_close comes). params
  * stolen. */
 int peer_notify(struct peer *p, const char *method, json_t *params);

@@ -344,10 +344,51 @@ START_TEST(two_pipes)
 }
 END_TEST
 
+START_TEST(descriptors_travel_with_their_bytes)
+{
+	make(64, 1 << 20);
+	struct conn *other = conn_create(l, peer, -1, 64, 64, &ops, NULL);
+	conn_accept_fds(other);
+	int p1[2], p2[2];
+	ck_assert_int_eq(pipe2(p1, O_CLOEXEC), 0);
+	ck_assert_int_eq(pipe2(p2, O_CLOEXEC), 0);
+	ck_assert_int_eq(conn_write(c, "a", 1), 0);
+	ck_assert_int_eq(conn_write_fd(c, "bc", 2, p1[1]), 0);
+	ck_assert_int_eq(conn_write(c, "d", 1), 0);
+	ck_assert_int_eq(conn_write_fd(c, "e", 1, p2[1]), 0);
+	ck_assert_int_eq(conn_write_fd(c, "", 0, p2[1]), -1);
+	while (got.len < 5)
+		loop_turn(l, 5);
+	ck_assert_mem_eq(buf_data(&got), "abcde", 5);
+	int one = conn_take_fd(other), two = conn_take_fd(other);
+	ck_assert_int_eq(conn_take_fd(other), -1);
+	char b;
+	ck_assert_int_eq((int)write(one, "1", 1), 1);
+	ck_assert_int_eq((int)write(two, "2", 1), 1);
+	ck_assert_int_eq((int)read(p1[0], &b, 1), 1);
+	ck_assert_int_eq(b, '1');
+	ck_assert_int_eq((int)read(p2[0], &b, 1), 1);
+	ck_assert_int_eq(b, '2');
+	/* Only so many may wait, in either direction. */
+	for (int i = 0; i < CONN_FDS_MAX; i++)
+		ck_assert_int_eq(conn_write_fd(c, "f", 1, p1[1]), 0);
+	ck_assert_int_eq(conn_write_fd(c, "f", 1, p1[1]), -1);
+	while (conn_out_pending(c) > 0)
+		loop_turn(l, 5);
+	turns(CONN_FDS_MAX + 2); /* one at a time */
+	ck_assert_int_eq(closes, 0);
+	ck_assert_int_eq(conn_write_fd(c, "g", 1, p1[1]), 0);
+	turns(4);
+	ck_assert_int_ge(closes, 1);
+	ck_assert_str_eq(reason, "read: Too many open files");
+	conn_destroy(other);
+}
+END_TEST
+
 TEST_MAIN_FIXTURE("base/conn", setup, teardown, bytes_arrive_and_leave,
 	a_message_larger_than_the_bound_is_seen_as_a_full_buffer, the_end_comes_after_the_data,
 	a_slow_peer_meets_the_bound_and_then_drains, paused_reads_nothing_and_resumes,
 	what_was_read_before_a_pause_comes_before_the_end,
 	a_peer_that_is_gone_is_told_from_the_loop_after_its_last_words, half_close_both_ways,
 	destroying_from_callbacks, finish_writes_the_rest_then_closes,
-	finish_gives_up_at_its_deadline, two_pipes)
+	finish_gives_up_at_its_deadline, two_pipes, descriptors_travel_with_their_bytes)
