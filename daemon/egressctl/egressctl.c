@@ -123,6 +123,7 @@ static void on_line(struct egressctl *c, const char *line, size_t len)
 		json_t *data = json_deep_copy(m.params);
 		uint64_t seq = (uint64_t)json_integer_value(json_object_get(m.params, "seq"));
 		json_object_del(data, "seq");
+		json_object_del(data, "epoch");
 		json_object_del(data, "place");
 		c->ops->on_denied(c->arg, seq, place ? place : "", data);
 	} else if (m.kind == RPC_ERROR) {

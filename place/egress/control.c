@@ -124,8 +124,13 @@ static void on_request(void *arg, struct peer_request *req, const char *method, 
 
 static void on_notification(void *arg, const char *method, json_t *params)
 {
+	struct control *c = arg;
 	if (strcmp(method, "ack") == 0)
-		ack(arg, params, NULL);
+		ack(c, params, NULL);
+	else if (strcmp(method, "place.remove") == 0)
+		place_remove(c, params, NULL);
+	else if (strcmp(method, "end") == 0)
+		loop_stop(c->loop);
 }
 
 static void on_close(void *arg, const char *reason)

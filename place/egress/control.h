@@ -6,10 +6,11 @@
  *                                one a known place keeps its socket and gets the new list. {}
  *   place.remove {place}         {}
  *   status {}                    {version, pid, epoch, places[]}
- *   ack {seq, epoch}             a request or a notification: denials up to seq are durable. {}
+ *   ack {seq, epoch?}            denials up to seq (of this epoch) are durable. {}
+ *   end                          a notification: the program ends
  *   denied {seq, epoch, place, host, port, reason, count}   a notification from us
  *
- * seq counts from 1 in each epoch (a process). A newer connection replaces the older; its denials are
+ * place.remove and ack may be notifications too. seq counts from 1 in each epoch (a process). A newer connection replaces the older; its denials are
  * told again from the first that is not acknowledged. The end of a connection changes nothing.
  */
 #ifndef EGRESS_CONTROL_H
