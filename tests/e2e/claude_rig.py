@@ -206,7 +206,7 @@ class Rig:
                 hook = self.events.get(timeout=max(0.0, end - time.monotonic()))
             except queue.Empty:
                 raise TimeoutError("no hook of %s within %g s; seen %s; the screen:\n%s" % (
-                    names, timeout, [h["event"] for h in self.seen], self.screen())) from None
+                    names, timeout, [h["event"] for h in self.seen], self.screen() if self.runs else "")) from None
             if not names or hook["event"] in names:
                 return hook
 
@@ -230,7 +230,8 @@ class Rig:
             if got:
                 return got
             threading.Event().wait(0.05)
-        raise TimeoutError("%s within %g s; the screen:\n%s" % (why, timeout, self.screen(session)))
+        raise TimeoutError("%s within %g s; the screen:\n%s" % (
+            why, timeout, self.screen(session) if self.runs else ""))
 
     def session_file(self, pid=None):
         try:

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: ISC
 """What docs/agents.md says about Claude Code, tried on the real program (make check-facts)."""
 import collections
+import fcntl
 import json
 import os
+import pty
+import re
 import signal
 import socketserver
+import struct
+import subprocess
+import termios
 import threading
 import time
 
@@ -446,6 +452,85 @@ def test_proxy_refused_with_oauth_token_delays_the_start(t):
     at = r.next("SessionStart", timeout=110)["at"]
     print("# SessionStart after %.1f s; asked for %s" % (at - started, dict(proxy.seen)))
     equal(list(proxy.seen), ["CONNECT api.anthropic.com:443"])
+
+
+class Terminal:
+    """The program on a pseudo-terminal of ours, without tmux, as in a place: what it writes, and when."""
+    WORTH = re.compile(rb"\x1b\]0;([^\x07]*)\x07|(\x1b\[\?2004h)")
+
+    def __init__(self, rig, *args, **env):
+        self.rig, self.said = rig, []
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 132, 0, 0))
+        self.child = subprocess.Popen(
+            [rig.program, "--settings", rig.settings, *args], stdin=slave, stdout=slave, stderr=slave,
+            env=rig.env(TERM="xterm-256color", **env), cwd=rig.work, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(slave)
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        rest = b""
+        while True:
+            try:
+                data = os.read(self.master, 65536)
+            except OSError:
+                return
+            at, rest = time.monotonic(), rest + data
+            for found in self.WORTH.finditer(rest):
+                self.said.append((at, "2004" if found.group(2) else found.group(1).decode()))
+                self.rig.events.put({"event": "terminal", "body": self.said[-1][1], "at": at})
+            rest = rest[-256:].rpartition(b"\x07")[2]
+
+    def title(self, marks, timeout=20):
+        """The next title that begins with one of these marks."""
+        end = time.monotonic() + timeout
+        while True:
+            said = self.rig.next("terminal", timeout=max(0.0, end - time.monotonic()))
+            if said["body"][:1] in marks:
+                return said
+
+    def end(self):
+        self.child.kill()
+        self.child.wait()
+        os.close(self.master)
+
+
+def test_title_tells_busy_and_idle(t):
+    r = t.rig()
+    term = Terminal(r, "--permission-mode", "default", "--", "hold: one: text")
+    t.stack.callback(term.end)
+    term.title("✳")
+    term.title("◐◑")
+    r.stub.wait_held("one")
+    term.title("◐◑")
+    os.write(term.master, b"\x1b")
+    term.title("✳")
+    os.write(term.master, b"\x15\x1b[200~bash: touch x\x1b[201~")
+    threading.Event().wait(0.2)
+    os.write(term.master, b"\r")
+    term.title("◐◑")
+    term.title("✳")
+    r.wait(lambda: "PermissionRequest" in names(r), 10, "no permission request")
+
+
+def test_session_start_before_bracketed_paste(t):
+    r = t.rig()
+    term = Terminal(r, "--dangerously-skip-permissions")
+    t.stack.callback(term.end)
+    r.wait(lambda: "2004" in [text for _, text in term.said] and names(r), 20, "no start")
+    asked = [at for at, text in term.said if text == "2004"][0]
+    print("# bracketed paste %.0f ms after SessionStart" % ((asked - r.seen[0]["at"]) * 1000))
+    check(asked - r.seen[0]["at"] < 2, "bracketed paste came late")
+
+
+def test_skip_flag_as_root(t):
+    if os.getuid() != 0:
+        return
+    r = t.rig()
+    r.start(env=r.env(IS_SANDBOX=None))
+    equal(r.exit_status(), 1)
+    equal(names(r), [])
 
 
 def test_hooks_environment(t):
