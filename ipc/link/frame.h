@@ -40,7 +40,7 @@ enum frame_type {
 	FRAME_CTL,       /* JSON */
 	FRAME_FIN,       /* JSON or nothing: this direction ends */
 	FRAME_ACK,       /* offset: all before it was consumed; no payload */
-	FRAME_RESET,     /* the stream is gone; offset 1: confirms a reset; JSON error or nothing */
+	FRAME_RESET,     /* the stream is gone; offset 1: confirms that, 2: was never taken; JSON error or nothing */
 	FRAME_PING,      /* stream 0; offset comes back in the PONG */
 	FRAME_PONG,
 };
