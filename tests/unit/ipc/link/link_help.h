@@ -37,7 +37,7 @@ struct seen {
 	struct buf got; /* DATA as it is, each CTL as <json>, FIN as |json */
 	bool fin, reset;
 	bool lazy; /* consumes nothing by itself */
-	char why[256];
+	char why[ERR_MESSAGE_MAX];
 	char unacked[4096];
 };
 
@@ -49,7 +49,7 @@ struct end {
 	struct seen seen[SLOTS];
 	int nseen;
 	bool refuse, lazy;
-	char down_reason[256];
+	char down_reason[ERR_MESSAGE_MAX];
 };
 
 static inline void on_data(void *arg, struct link_stream *s, const void *data, size_t len)
