@@ -148,13 +148,50 @@ def test_background_task_is_not_idle(t):
 
 def test_prompt_while_it_works(t):
     f, stub = claude_fleet(t)
-    spawn(f, "one", "--permissions", "all", "--prompt", "hold: gate: first")
+    made = spawn(f, "one", "--permissions", "all", "--prompt", "hold: gate: first")
     stub.wait_held("gate")
-    equal(f.json("send", "one", "say: second")["status"], "delivered")
+    e = f.subscribe()
+    second = f.popen("--json", "send", "one", "say: second", stdout=-1, stderr=-1)
+    e.event("prompt", made["id"])
     equal(f.state("one"), "working")
     stub.release("gate")
+    out, err = second.communicate(timeout=30)
+    equal((second.returncode, json.loads(out)["status"]), (0, "delivered"), "the second prompt (%s)" % err)
     f.wait("one", "text=second")
     f.wait("one", "idle")
+    equal([r["prompt"] for r in stub.requests() if not r["side"]], ["hold: gate: first", "say: second"])
+
+
+def test_send_gives_up_while_it_works(t):
+    f, stub = claude_fleet(t)
+    spawn(f, "one", "--permissions", "all", "--prompt", "hold: gate: first")
+    stub.wait_held("gate")
+    result = f.run("--json", "send", "one", "--timeout", "0.5", "say: never said")
+    if result.code:
+        equal(result.json()["error"]["code"], "timeout")
+        stub.release("gate")
+        f.wait("one", "idle")
+        equal([r["prompt"] for r in stub.requests() if not r["side"]], ["hold: gate: first"])
+
+
+def test_commands_of_the_agent_are_delivered(t):
+    f, _ = claude_fleet(t)
+    spawn(f, "one", "--permissions", "all")
+    equal(f.json("send", "one", "!echo from-$((40+2))-shell")["status"], "delivered")
+    f.wait("one", "text=from-42-shell")
+    equal(f.json("send", "one", "/clear")["status"], "delivered")
+    equal(f.json("send", "one", "say: after the clear")["status"], "delivered")
+    f.wait("one", "text=after the clear")
+
+
+def test_prompt_beside_a_background_server(t):
+    """A background task may run for ever; the agent still takes prompts."""
+    f, stub = claude_fleet(t)
+    os.mkfifo(os.path.join(f.work, "fifo"))
+    spawn(f, "one", "--permissions", "all", "--prompt", "background: cat fifo")
+    f.wait("one", "text=started in the background")
+    equal(f.json("send", "one", "--timeout", "20", "say: beside it")["status"], "delivered")
+    f.wait("one", "text=beside it")
 
 
 def test_many_prompts_none_lost(t):
