@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * An agent program: how to start it, what its reports mean, how to interrupt it. One file per
- * program, one const vtable at its foot, one row in agent.c. Pure: no I/O, no loop.
+ * program, one const vtable at its foot, one row in agent.c. Pure: no I/O (but a look whether a
+ * program is there), no loop.
  */
 #ifndef DAEMON_AGENT_H
 #define DAEMON_AGENT_H
@@ -34,7 +35,10 @@ struct agent_place {
 struct agent_launch {
 	char **argv;
 	char **env;    /* whole environment */
-	json_t *files; /* [{path, mode, content}] to be put into the place before */
+	/* [{path, mode, content, if_absent?}] to be put into the place before; mode is a number, with
+	 * if_absent an existing file is left as it is */
+	json_t *files;
+	char conversation[64]; /* the id of the conversation that is started or resumed; "" for none */
 };
 void agent_launch_finish(struct agent_launch *l);
 
@@ -46,6 +50,7 @@ struct agent_fact {
 	char detail[AGENT_TEXT_MAX];
 	bool ready;            /* it stands at its prompt (ends starting) */
 	bool prompt_delivered; /* a prompt was taken: text below when known */
+	bool prompt_held;      /* the prompt given at the start was not used: type it once it is idle */
 	bool turn_ended;
 	char conversation[64]; /* its id, when it changed */
 	char prompt_head[AGENT_TEXT_MAX]; /* beginning of the prompt that was reported */
@@ -54,6 +59,8 @@ struct agent_fact {
 /* What the terminal says, for programs that report nothing. */
 struct agent_activity {
 	bool busy, foreground, canonical;
+	bool quiet;       /* nothing was printed for the program's quiet_ms */
+	bool interrupted; /* our interrupt keys are the last it was told, no report came since */
 	const char *title;
 };
 
@@ -63,6 +70,11 @@ struct agent_program {
 	bool argv_is_program; /* argv after -- is the program itself (shell) */
 	const char *const *interrupt_keys; /* ends with NULL; names for the shim's `key` */
 	int64_t start_deadline_ms;         /* 0: the configured one */
+	/* activity is also called, with quiet, when it printed nothing for so long (0: never). */
+	int64_t quiet_ms;
+	/* Does it report a prompt of this text? NULL: all of them. One that it does not report is
+	 * delivered when its terminal took the bytes. */
+	bool (*prompt_reported)(const char *text);
 	/* Is what was asked for possible (argv, model, permissions)? */
 	int (*check)(const struct instance *in, const struct agent_place *pl, struct err *e);
 	int (*launch)(const struct instance *in, const struct agent_place *pl,
@@ -73,6 +85,14 @@ struct agent_program {
 	void (*activity)(const struct instance *in, const struct agent_activity *a,
 		struct agent_fact *ret);
 };
+
+/* For the files of this room: text without control characters, cut at a whole character. */
+void agent_text(char *out, size_t size, const char *text);
+/* The place's environment without what an enclosing agent, tmux or daemon left in it, with what every
+ * program here gets (TERM, the proxy). New vector. */
+char **agent_env(const struct agent_place *pl);
+/* What the user gave with --env, over everything else. */
+void agent_env_user(char ***env, const struct instance *in);
 
 const struct agent_program *agent_find(const char *name);
 char *agent_names(void); /* owned */

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: ISC */
+/* The registry of agent programs, and what they share: environment, text of untrusted reports. */
+#include "daemon/agent/agent.h"
+
+#include "base/util.h"
+#include "daemon/agent/programs.h"
+
+static const struct agent_program *const programs[] = {
+	&agent_claude,
+	&agent_shell,
+};
+
+const struct agent_program *agent_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(programs); i++)
+		if (!strcmp(programs[i]->name, name))
+			return programs[i];
+	return NULL;
+}
+
+char *agent_names(void)
+{
+	char *all = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
+		char *longer = xasprintf("%s%s%s", all ? all : "", all ? ", " : "", programs[i]->name);
+		free(all);
+		all = longer;
+	}
+	return all;
+}
+
+void agent_launch_finish(struct agent_launch *l)
+{
+	strv_free(l->argv);
+	strv_free(l->env);
+	json_decref(l->files);
+	memset(l, 0, sizeof(*l));
+}
+
+void agent_text(char *out, size_t size, const char *text)
+{
+	size_t n = 0;
+
+	for (const char *p = text ? text : ""; *p && n + 1 < size; p++) {
+		unsigned char c = (unsigned char)*p;
+		/* Runs of blanks and control characters become one blank: it is shown on one line. */
+		if (c <= ' ' || c == 0x7f) {
+			if (n && out[n - 1] != ' ')
+				out[n++] = ' ';
+			continue;
+		}
+		out[n++] = (char)c;
+	}
+	/* A character that was cut in its middle goes whole. */
+	size_t start = n;
+	while (start > 0 && ((unsigned char)out[start - 1] & 0xc0) == 0x80)
+		start--;
+	if (start > 0 && (unsigned char)out[start - 1] >= 0xc0 &&
+		!utf8_valid(out + start - 1, n - start + 1))
+		n = start - 1;
+	while (n && out[n - 1] == ' ')
+		n--;
+	out[n] = '\0';
+}
+
+/* Variables by which an enclosing agent, tmux or daemon would be taken for this one. */
+static bool foreign(const char *variable)
+{
+	static const char *const starts[] = {
+		"TMUX=", "TMUX_", "CLAUDECODE=", "CLAUDE_CODE_", "CLAUDE_PID=", "CLAUDE_AGENT_",
+		"LINES=", "COLUMNS=", "PWD=", "OLDPWD=", "STY=", "WINDOW=", "TERM_PROGRAM",
+	};
+	for (size_t i = 0; i < ARRAY_LEN(starts); i++)
+		if (str_starts(variable, starts[i]))
+			return true;
+	return !strchr(variable, '=');
+}
+
+char **agent_env(const struct agent_place *pl)
+{
+	/* Programs differ in the case they look for; some take both and prefer the lower one. */
+	static const char *const proxy[] = {"HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"};
+	static const char *const direct[] = {"NO_PROXY", "no_proxy"};
+	char **env = strv_new();
+
+	for (char *const *v = pl->base_env; v && *v; v++)
+		if (!foreign(*v))
+			strv_push(&env, *v);
+	strv_env_set(&env, "HOME", pl->home);
+	strv_env_set(&env, "USER", pl->user);
+	strv_env_set(&env, "LOGNAME", pl->user);
+	if (pl->shell)
+		strv_env_set(&env, "SHELL", pl->shell);
+	if (!strv_env_get(env, "LANG") && !strv_env_get(env, "LC_ALL"))
+		strv_env_set(&env, "LANG", "C.UTF-8");
+	strv_env_set(&env, "TERM", "xterm-256color");
+	strv_env_set(&env, "COLORTERM", "truecolor");
+	for (size_t i = 0; pl->proxy_url && i < ARRAY_LEN(proxy); i++)
+		strv_env_set(&env, proxy[i], pl->proxy_url);
+	for (size_t i = 0; pl->proxy_url && i < ARRAY_LEN(direct); i++)
+		strv_env_set(&env, direct[i], "127.0.0.1,localhost,::1");
+	return env;
+}
+
+void agent_env_user(char ***env, const struct instance *in)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(in->env, key, value)
+		strv_env_set(env, key, json_string_value(value));
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What Claude Code's hooks and terminal tell about its state. Bodies are untrusted: anything missing, of
+ * another type or too long is survived. docs/agents.md, "Its state", is the table this follows.
+ *
+ * Reports are one process each and may overtake each other, so every row names the states it holds in;
+ * elsewhere it says nothing.
+ */
+#include "daemon/agent/programs.h"
+
+#include "base/util.h"
+
+#define S(state) (1u << (state))
+/* It runs and stands somewhere in a conversation. */
+#define LIVE (S(ST_IDLE) | S(ST_WORKING) | S(ST_WAITING) | S(ST_LIMITED))
+#define FRESH (S(ST_STARTING) | S(ST_WAITING) | S(ST_WORKING) | S(ST_IDLE) | S(ST_LIMITED))
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s ? s : "";
+}
+
+static bool is(const char *a, const char *b)
+{
+	return !strcmp(a, b);
+}
+
+static void state(struct agent_fact *f, enum inst_state s, const char *reason, const char *detail)
+{
+	f->has_state = true;
+	f->state = s;
+	agent_text(f->reason, sizeof(f->reason), reason);
+	agent_text(f->detail, sizeof(f->detail), detail);
+}
+
+static bool waits_for(const struct instance *in, const char *what)
+{
+	return in->state == ST_WAITING && in->reason && is(in->reason, what);
+}
+
+bool claude_prompt_reported(const char *text)
+{
+	return text[0] != '/' && text[0] != '!';
+}
+
+/* ---- tools ---- */
+
+static bool asks_user(const char *tool)
+{
+	return is(tool, "AskUserQuestion") || is(tool, "ExitPlanMode");
+}
+
+/* The part of a tool's input that says what it is about. */
+static void input_summary(const json_t *input, char *out, size_t size)
+{
+	static const char *const keys[] = {"command", "file_path", "notebook_path", "url", "query",
+		"pattern", "description", "prompt", "plan", "path", "skill"};
+	const json_t *question = json_array_get(json_object_get(input, "questions"), 0);
+
+	agent_text(out, size, text_of(question, "question"));
+	for (size_t i = 0; !*out && i < ARRAY_LEN(keys); i++)
+		agent_text(out, size, text_of(input, keys[i]));
+	if (*out || !json_is_object(input) || !json_object_size(input))
+		return;
+	cleanup_free char *all = json_dumps(input, JSON_COMPACT);
+	agent_text(out, size, all);
+}
+
+static void tool_detail(const json_t *body, char *out, size_t size)
+{
+	char what[AGENT_TEXT_MAX], whole[2 * AGENT_TEXT_MAX];
+	const char *tool = text_of(body, "tool_name");
+
+	input_summary(json_object_get(body, "tool_input"), what, sizeof(what));
+	if (asks_user(tool) && *what)
+		snprintf(whole, sizeof(whole), "%s", what);
+	else
+		snprintf(whole, sizeof(whole), "%.100s%s%s", tool, *what ? ": " : "", what);
+	agent_text(out, size, whole);
+}
+
+static void asks(const json_t *body, struct agent_fact *f)
+{
+	char detail[AGENT_TEXT_MAX];
+	tool_detail(body, detail, sizeof(detail));
+	state(f, ST_WAITING, asks_user(text_of(body, "tool_name")) ? "answer" : "permission", detail);
+}
+
+static int on_tool(const struct instance *in, const json_t *body, struct agent_fact *f)
+{
+	const char *tool = text_of(body, "tool_name");
+	size_t len = strlen(tool);
+
+	/* While one tool waits for permission a subagent's others may go on: the question stands. */
+	if (in->state == ST_WAITING && *text_of(body, "agent_id") && len && in->detail &&
+		(strncmp(in->detail, tool, len) != 0 || (in->detail[len] && in->detail[len] != ':')))
+		return 0;
+	if (!waits_for(in, "login"))
+		state(f, ST_WORKING, "", "");
+	return 0;
+}
+
+static int on_pre_tool(const struct instance *in, const json_t *body, struct agent_fact *f)
+{
+	if (!asks_user(text_of(body, "tool_name")))
+		return on_tool(in, body, f);
+	asks(body, f);
+	return 0;
+}
+
+static int on_permission(const struct instance *in, const json_t *body, struct agent_fact *f)
+{
+	(void)in;
+	asks(body, f);
+	return 0;
+}
+
+/* ---- the conversation ---- */
+
+static bool uuid_like(const char *s)
+{
+	size_t n = strspn(s, "0123456789abcdefABCDEF-");
+	return n == 36 && !s[n];
+}
+
+static void conversation(const json_t *body, struct agent_fact *f)
+{
+	const char *id = text_of(body, "session_id");
+	if (uuid_like(id))
+		str_fmt(f->conversation, sizeof(f->conversation), "%s", id);
+}
+
+static int on_start(const struct instance *in, const json_t *body, struct agent_fact *f)
+{
+	const char *source = text_of(body, "source");
+
+	(void)in;
+	conversation(body, f);
+	/* compact happens in the middle of a turn. */
+	if (is(source, "compact"))
+		return 0;
+	state(f, ST_IDLE, "", "");
+	f->ready = !is(source, "clear");
+	return 0;
+}
+
+/* The three others hold for the first SessionStart of a program alone. */
+static bool first_start(const struct instance *in, const json_t *body)
+{
+	const char *source = text_of(body, "source");
+	return (in->state == ST_STARTING || in->state == ST_WAITING) &&
+	       !is(source, "clear") && !is(source, "compact");
+}
+
+static int on_start_prompt(const struct instance *in, const json_t *body, struct agent_fact *f)
+{
+	if (!first_start(in, body))
+		return on_start(in, body, f);
+	/* UserPromptSubmit follows, and makes it ready. */
+	conversation(body, f);
+	return 0;
+}
+
+static int on_start_command(const struct instance *in, const json_t *body, struct agent_fact *f)
+{
+	if (!first_start(in, body))
+		return on_start(in, body, f);
+	on_start(in, body, f);
+	f->prompt_delivered = true;
+	return 0;
+}
+
+static int on_start_login(const struct instance *in, const json_t *body, struct agent_fact *f)
+{
+	if (!first_start(in, body))
+		return on_start(in, body, f);
+	conversation(body, f);
+	state(f, ST_WAITING, "login", "it shows its login; attach and log in, or give one with "
+				      "`tmux-claude login` and start it again");
+	f->prompt_held = true;
+	return 0;
+}
+
+static int on_prompt(const struct instance *in, const json_t *body, struct agent_fact *f)
+{
+	const char *prompt = text_of(body, "prompt");
+
+	(void)in;
+	state(f, ST_WORKING, "", "");
+	f->ready = true;
+	/* The program's own: a background task ended. */
+	if (str_starts(prompt, "<task-notification>"))
+		return 0;
+	f->prompt_delivered = true;
+	agent_text(f->prompt_head, sizeof(f->prompt_head), prompt);
+	return 0;
+}
+
+static int on_stop(const struct instance *in, const json_t *body, struct agent_fact *f)
+{
+	size_t tasks = json_array_size(json_object_get(body, "background_tasks"));
+	char detail[64];
+
+	(void)in;
+	if (tasks) {
+		snprintf(detail, sizeof(detail), "%zu in the background", tasks);
+		state(f, ST_WORKING, "background", detail);
+		return 0;
+	}
+	state(f, ST_IDLE, "", text_of(body, "last_assistant_message"));
+	f->turn_ended = true;
+	return 0;
+}
+
+static int on_stop_failure(const struct instance *in, const json_t *body, struct agent_fact *f)
+{
+	const char *error = text_of(body, "error");
+	const char *said = text_of(body, "last_assistant_message");
+
+	(void)in;
+	f->turn_ended = true;
+	if (is(error, "authentication_failed"))
+		state(f, ST_WAITING, "login", said);
+	else if (is(error, "rate_limit"))
+		state(f, ST_LIMITED, "rate_limit", said);
+	else
+		state(f, ST_IDLE, *error ? error : "error", said);
+	return 0;
+}
+
+static int on_notification(const struct instance *in, const json_t *body, struct agent_fact *f)
+{
+	const char *type = text_of(body, "notification_type");
+	const char *said = text_of(body, "message");
+
+	if (is(type, "auth_success")) {
+		if (waits_for(in, "login") || in->state == ST_STARTING) {
+			state(f, ST_IDLE, "", "");
+			f->ready = true;
+		}
+	} else if (is(type, "idle_prompt")) {
+		/* A safety net for Esc, which nothing reports; a background task's end is reported. */
+		if ((in->state == ST_WORKING && !(in->reason && is(in->reason, "background"))) ||
+			waits_for(in, "permission") || waits_for(in, "answer"))
+			state(f, ST_IDLE, "", "");
+	} else if (in->state != ST_WAITING) {
+		/* Six seconds late: only when the request itself was not heard. */
+		if (is(type, "permission_prompt"))
+			state(f, ST_WAITING, "permission", said);
+		else if (is(type, "elicitation_dialog") || is(type, "agent_needs_input"))
+			state(f, ST_WAITING, "answer", said);
+	}
+	return 0;
+}
+
+static int on_nothing(const struct instance *in, const json_t *body, struct agent_fact *f)
+{
+	(void)in;
+	(void)body;
+	(void)f;
+	return 0;
+}
+
+/* $HOME/.claude/sessions/PID.json as the guest program saw it change: it knows of an Esc. */
+static int on_session_file(const struct instance *in, const json_t *body, struct agent_fact *f)
+{
+	const char *status = text_of(body, "status"), *what = text_of(body, "waitingFor");
+
+	if (is(status, "idle")) {
+		if (in->state == ST_WORKING || waits_for(in, "permission") || waits_for(in, "answer"))
+			state(f, ST_IDLE, "", "");
+	} else if (is(status, "busy")) {
+		if (in->state == ST_IDLE || waits_for(in, "permission") || waits_for(in, "answer"))
+			state(f, ST_WORKING, "", "");
+	} else if (is(status, "waiting")) {
+		if (in->state != ST_WAITING)
+			state(f, ST_WAITING, is(what, "permission prompt") ? "permission" : "answer", what);
+	} else if (is(status, "shell")) {
+		if (in->state == ST_IDLE || in->state == ST_WORKING)
+			state(f, ST_WORKING, "background", "");
+	}
+	return 0;
+}
+
+static const struct {
+	const char *event;
+	unsigned states; /* in which it means something */
+	int (*fn)(const struct instance *in, const json_t *body, struct agent_fact *f);
+} rows[] = {
+	{CLAUDE_START, FRESH, on_start},
+	{CLAUDE_START_PROMPT, FRESH, on_start_prompt},
+	{CLAUDE_START_COMMAND, FRESH, on_start_command},
+	{CLAUDE_START_LOGIN, FRESH, on_start_login},
+	{"UserPromptSubmit", FRESH, on_prompt},
+	{"PreToolUse", LIVE, on_pre_tool},
+	{"PostToolUse", LIVE, on_tool},
+	{"PostToolUseFailure", LIVE, on_tool},
+	{"PermissionDenied", LIVE, on_tool},
+	{"PermissionRequest", LIVE, on_permission},
+	{"SubagentStart", S(ST_IDLE) | S(ST_WORKING), on_tool},
+	{"SubagentStop", S(ST_WORKING), on_tool},
+	{"Notification", FRESH, on_notification},
+	{"Stop", FRESH, on_stop},
+	{"StopFailure", FRESH, on_stop_failure},
+	{"SessionEnd", 0, on_nothing},
+	{"PreCompact", 0, on_nothing},
+	{"PostCompact", 0, on_nothing},
+	{"SessionFile", LIVE | S(ST_STARTING), on_session_file},
+};
+
+int claude_report(const struct instance *in, const char *event, const json_t *body,
+	struct agent_fact *ret, struct err *e)
+{
+	struct agent_fact f = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (!is(rows[i].event, event))
+			continue;
+		if (!json_is_object(body))
+			return err_set(e, ERR_PARAMS, "the report %s has no object as its body", event);
+		if (!(rows[i].states & S(in->state)))
+			return 0;
+		if (rows[i].fn(in, body, &f))
+			return -1;
+		*ret = f;
+		return 0;
+	}
+	return err_set(e, ERR_PARAMS, "there is no report '%.64s'", event);
+}
+
+void claude_activity(const struct instance *in, const struct agent_activity *a,
+	struct agent_fact *ret)
+{
+	/* Esc reports nothing: its terminal falls quiet. */
+	if (!a->busy && a->interrupted &&
+		(in->state == ST_WORKING || waits_for(in, "permission") || waits_for(in, "answer"))) {
+		state(ret, ST_IDLE, "interrupted", "");
+		ret->turn_ended = true;
+		return;
+	}
+	/* Raw, silent, and its SessionStart never came: something stands before the prompt. */
+	if (in->state == ST_STARTING && a->quiet && !a->busy && !a->canonical)
+		state(ret, ST_WAITING, "answer", "it shows a dialog before its prompt; attach and answer it");
+}
