@@ -62,7 +62,7 @@ static int gone(struct err *e, const char *why)
 
 /* ppoll with the signals that may set *stop blocked outside of it, so that one that comes between the
  * check and the wait is not lost. */
-static int poll_once(struct pollfd *p, int64_t deadline, const volatile int *stop)
+static int poll_once(struct pollfd *p, nfds_t n, int64_t deadline, const volatile int *stop)
 {
 	struct timespec ts, *timeout = NULL;
 	sigset_t block, old;
@@ -81,7 +81,7 @@ static int poll_once(struct pollfd *p, int64_t deadline, const volatile int *sto
 	sigaddset(&block, SIGHUP);
 	sigprocmask(SIG_BLOCK, &block, &old);
 	if (!stop || !*stop) {
-		r = ppoll(p, 1, timeout, &old);
+		r = ppoll(p, n, timeout, &old);
 		errnum = errno;
 	}
 	sigprocmask(SIG_SETMASK, &old, NULL);
@@ -89,14 +89,10 @@ static int poll_once(struct pollfd *p, int64_t deadline, const volatile int *sto
 	return r;
 }
 
-/* Waits for events on the socket until the deadline (-1: none): 1 ready, 0 the deadline passed, -1
- * cancelled or failed. */
-static int wait_for(struct client *c, short events, int64_t deadline, const volatile int *stop,
-	struct err *e)
+int client_poll(struct pollfd *p, size_t n, int64_t deadline, const volatile int *stop, struct err *e)
 {
 	for (;;) {
-		struct pollfd p = {.fd = c->fd, .events = events};
-		int r = poll_once(&p, deadline, stop);
+		int r = poll_once(p, (nfds_t)n, deadline, stop);
 
 		if (r >= 0)
 			return r;
@@ -105,6 +101,19 @@ static int wait_for(struct client *c, short events, int64_t deadline, const vola
 		if (errno != EINTR)
 			return err_set_errno(e, ERR_IO, errno, "cannot wait for the daemon");
 	}
+}
+
+static int wait_for(struct client *c, short events, int64_t deadline, const volatile int *stop,
+	struct err *e)
+{
+	struct pollfd p = {.fd = c->fd, .events = events};
+
+	return client_poll(&p, 1, deadline, stop, e);
+}
+
+int client_fd(const struct client *c)
+{
+	return c->fd;
 }
 
 static int send_all(struct client *c, const volatile int *stop, struct err *e)

@@ -4,6 +4,7 @@
 #define IPC_CLIENT_H
 
 #include <jansson.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,5 +25,9 @@ int client_call(struct client *c, const char *method, json_t *params, int64_t ti
 /* Waits for notifications (events --follow) until *stop, the end of the connection (-1) or
  * timeout_ms (0). */
 int client_pump(struct client *c, int64_t timeout_ms, const volatile int *stop, struct err *e);
+int client_fd(const struct client *c); /* stays the client's */
+/* poll() until a deadline of clock_mono_ms (-1: none) that does not miss *stop (may be NULL): what poll
+ * returns, 0 at the deadline, -1 with ERR_CANCELLED or ERR_IO. For waits beside the client's own. */
+int client_poll(struct pollfd *p, size_t n, int64_t deadline, const volatile int *stop, struct err *e);
 
 #endif

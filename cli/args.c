@@ -1,0 +1,586 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The command line of one verb, read by its row in the table. Options and positionals may be mixed;
+ * `--` ends the options: what follows is the ARGV of rows that have one, positionals otherwise.
+ */
+#include "cli/args.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/util.h"
+#include "cli/help.h"
+#include "cli/suggest.h"
+#include "cli/text.h"
+
+#define OPTIONS_MAX 64
+#define READ_SIZE 65536
+#define STDIN_MARK "-"
+
+static const char *const global_names[] = {"--json", "--no-start", "--socket", "--help", "--version"};
+
+static bool is_verb(const struct method_def *m)
+{
+	return !(m->flags & M_API);
+}
+
+char *verb_words(const struct method_def *m)
+{
+	char *s = xstrdup(m->name);
+
+	for (char *p = s; *p; p++)
+		if (*p == '.')
+			*p = ' ';
+	return s;
+}
+
+char *option_words(const struct arg_def *a)
+{
+	char *s = xasprintf("--%s", a->name);
+
+	for (char *p = s; *p; p++)
+		if (*p == '_')
+			*p = '-';
+	return s;
+}
+
+/* Verbs. */
+
+static int no_such_verb(const char *word, struct err *e)
+{
+	const char *names[METHOD_COUNT + 1] = {"help"};
+	size_t n = 1;
+
+	for (size_t i = 0; i < METHOD_COUNT; i++)
+		if (is_verb(&method_table[i]))
+			names[n++] = method_table[i].name;
+	cleanup_free char *safe = text_escape(word, false);
+	err_set(e, ERR_PARAMS, "there is no verb '%.60s'", safe);
+	const char *near = suggest(word, names, n);
+	if (!near)
+		return err_hint(e, "`tmux-claude --help` lists them");
+	cleanup_free char *words = xstrdup(near);
+	for (char *p = words; *p; p++)
+		*p = *p == '.' ? ' ' : *p;
+	return err_hint(e, "did you mean `tmux-claude %s`?", words);
+}
+
+/* A first word that only begins verbs: `template`. */
+static int incomplete_verb(const char *first, const char *second, struct err *e)
+{
+	struct buf list;
+	const char *names[METHOD_COUNT];
+	size_t n = 0, len = strlen(first);
+
+	buf_init(&list, ERR_HINT_MAX);
+	for (size_t i = 0; i < METHOD_COUNT; i++) {
+		const char *name = method_table[i].name;
+		if (strncmp(name, first, len) != 0 || name[len] != '.')
+			continue;
+		names[n] = name + len + 1;
+		buf_printf(&list, "%s%s", n ? ", " : "", names[n]);
+		n++;
+	}
+	buf_append(&list, "", 1);
+	const char *near = second ? suggest(second, names, n) : NULL;
+	if (second) {
+		cleanup_free char *safe = text_escape(second, false);
+		err_set(e, ERR_PARAMS, "there is no verb '%s %.60s'", first, safe);
+	} else {
+		err_set(e, ERR_PARAMS, "'%s' needs a second word", first);
+	}
+	if (near)
+		err_hint(e, "did you mean `tmux-claude %s %s`?", first, near);
+	else
+		err_hint(e, "one of: %s", (char *)buf_data(&list));
+	buf_finish(&list);
+	return -1;
+}
+
+const struct method_def *verb_find(char *const *argv, int *ret_words, struct err *e)
+{
+	size_t len = strlen(argv[0]);
+	bool family = false;
+
+	for (size_t i = 0; i < METHOD_COUNT; i++) {
+		const struct method_def *m = &method_table[i];
+		if (!is_verb(m))
+			continue;
+		if (strcmp(m->name, argv[0]) == 0 && !strchr(m->name, '.')) {
+			*ret_words = 1;
+			return m;
+		}
+		if (len == 0 || strncmp(m->name, argv[0], len) != 0 || m->name[len] != '.')
+			continue;
+		family = true;
+		if (argv[1] && strcmp(m->name + len + 1, argv[1]) == 0) {
+			*ret_words = 2;
+			return m;
+		}
+	}
+	if (family)
+		incomplete_verb(argv[0], argv[1] && argv[1][0] != '-' ? argv[1] : NULL, e);
+	else
+		no_such_verb(argv[0], e);
+	return NULL;
+}
+
+/* Options. */
+
+int globals_parse(char *const *argv, int *at, struct globals *g, struct err *e)
+{
+	const char *word = argv[*at];
+
+	if (strcmp(word, "--json") == 0) {
+		g->json = true;
+	} else if (strcmp(word, "--no-start") == 0) {
+		g->no_start = true;
+	} else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+		g->help = true;
+	} else if (strcmp(word, "--version") == 0) {
+		g->version = true;
+	} else if (strcmp(word, "--socket") == 0) {
+		if (!argv[*at + 1])
+			return err_set(e, ERR_PARAMS, "--socket needs a PATH");
+		g->socket = argv[++*at];
+	} else if (str_starts(word, "--socket=")) {
+		g->socket = word + strlen("--socket=");
+	} else {
+		return 0;
+	}
+	if (g->socket && !g->socket[0])
+		return err_set(e, ERR_PARAMS, "--socket needs a PATH");
+	++*at;
+	return 1;
+}
+
+/* One verb's command line while it is read. */
+struct reader {
+	const struct method_def *m;
+	struct globals *g;
+	char *const *argv;
+	int at;
+	json_t *params, *local;
+	const struct arg_def *positional; /* the next one to be filled */
+	struct err *e;
+};
+
+static bool on_command_line(const struct arg_def *a)
+{
+	return !(a->flags & A_API) && a->type != ARG_JSON;
+}
+
+static bool is_option(const struct arg_def *a)
+{
+	return on_command_line(a) && !(a->flags & A_POS);
+}
+
+static json_t *home_of(struct reader *r, const struct arg_def *a)
+{
+	return a->flags & A_CLI ? r->local : r->params;
+}
+
+/* How the argument is called on the command line; owned. */
+static char *called(const struct arg_def *a)
+{
+	return a->flags & A_POS ? xstrdup(a->metavar) : option_words(a);
+}
+
+static json_t *text_value(const struct arg_def *a, const char *s, struct err *e)
+{
+	cleanup_free char *name = called(a);
+	json_t *v = json_string(s);
+
+	if (!v)
+		err_set(e, ERR_PARAMS, "the value of %s is not valid UTF-8", name);
+	return v;
+}
+
+static json_t *bad(const struct arg_def *a, const char *got, const char *wanted, struct err *e)
+{
+	cleanup_free char *name = called(a), *safe = text_escape(got, false);
+
+	err_set(e, ERR_PARAMS, "%s must be %s, not '%.60s'", name, wanted, safe);
+	return NULL;
+}
+
+static json_t *path_value(const struct arg_def *a, const char *s, struct err *e)
+{
+	if (s[0] == '/')
+		return text_value(a, s, e);
+	if (s[0] == '\0')
+		return bad(a, s, "a path", e);
+	cleanup_free char *cwd = getcwd(NULL, 0);
+	if (!cwd) {
+		err_set_errno(e, ERR_PARAMS, errno, "the current folder is unknown");
+		return NULL;
+	}
+	while (str_starts(s, "./"))
+		s += 2 + strspn(s + 2, "/");
+	cleanup_free char *whole = strcmp(s, ".") == 0 || s[0] == '\0' ? xstrdup(cwd)
+				   : strcmp(cwd, "/") == 0		? xasprintf("/%s", s)
+									: xasprintf("%s/%s", cwd, s);
+	return text_value(a, whole, e);
+}
+
+/* The value in the form that is sent; NULL with the error. */
+static json_t *scalar(const struct arg_def *a, const char *s, struct err *e)
+{
+	int64_t n;
+	char *end;
+
+	switch (a->type) {
+	case ARG_STRING:
+	case ARG_STRINGS:
+	case ARG_ARGV:
+	case ARG_JSON:
+	case ARG_KV:
+		return text_value(a, s, e);
+	case ARG_PATH:
+		return path_value(a, s, e);
+	case ARG_INT:
+		if (str_to_i64(s, 0, INT64_C(1) << 53, &n) < 0)
+			return bad(a, s, "a whole number", e);
+		return json_integer(n);
+	case ARG_COUNT:
+		if (strcmp(s, "unlimited") == 0)
+			return json_string(s);
+		if (str_to_i64(s, 0, 1000000, &n) < 0)
+			return bad(a, s, "a whole number up to 1000000, or 'unlimited'", e);
+		return json_integer(n);
+	case ARG_RATE: {
+		json_t *v = text_value(a, s, e), *checked;
+		if (!v)
+			return NULL;
+		if (schema_check_arg(a, v, &checked, NULL) < 0) {
+			json_decref(v);
+			return bad(a, s, "N/minute (for example 10/minute), or 'unlimited'", e);
+		}
+		json_decref(checked);
+		return v;
+	}
+	case ARG_SECONDS: {
+		double d = strtod(s, &end);
+		if (end == s || *end || strspn(s, "0123456789.") != strlen(s) || !isfinite(d) || d > 1e9)
+			return bad(a, s, "a number of seconds", e);
+		return json_real(d);
+	}
+	case ARG_BOOL:
+		break;
+	}
+	return json_true();
+}
+
+static int add_pair(const struct arg_def *a, json_t *map, const char *s, struct err *e)
+{
+	const char *eq = strchr(s, '=');
+
+	if (!eq || eq == s) {
+		bad(a, s, "K=V", e);
+		return -1;
+	}
+	cleanup_free char *key = xstrndup(s, (size_t)(eq - s));
+	if (!utf8_valid(key, strlen(key))) {
+		json_decref(text_value(a, "\xff", e));
+		return -1;
+	}
+	if (json_object_get(map, key)) {
+		cleanup_free char *name = called(a);
+		return err_set(e, ERR_PARAMS, "%s gives '%.60s' a second time", name, key);
+	}
+	json_t *v = text_value(a, eq + 1, e);
+	return v ? json_object_set_new(map, key, v) : -1;
+}
+
+static int give(struct reader *r, const struct arg_def *a, const char *s)
+{
+	json_t *home = home_of(r, a), *have = json_object_get(home, a->name), *v;
+
+	if (a->type == ARG_KV) {
+		if (!have) {
+			json_object_set_new(home, a->name, json_object());
+			have = json_object_get(home, a->name);
+		}
+		return add_pair(a, have, s, r->e);
+	}
+	if (a->type == ARG_STRINGS || a->type == ARG_ARGV) {
+		v = text_value(a, s, r->e);
+		if (!v)
+			return -1;
+		if (!have)
+			json_object_set_new(home, a->name, json_array());
+		return json_array_append_new(json_object_get(home, a->name), v);
+	}
+	if (have && a->type != ARG_BOOL) {
+		cleanup_free char *name = called(a);
+		return err_set(r->e, ERR_PARAMS, "%s is given twice", name);
+	}
+	v = scalar(a, s, r->e);
+	return v ? json_object_set_new(home, a->name, v) : -1;
+}
+
+static int unknown_option(struct reader *r, const char *word, size_t len)
+{
+	char *names[OPTIONS_MAX] = {0};
+	size_t n = 0;
+	cleanup_free char *given = xstrndup(word, len), *safe = text_escape(given, false);
+	cleanup_free char *verb = verb_words(r->m);
+
+	for (const struct arg_def *a = r->m->args; a->name && n < OPTIONS_MAX - ARRAY_LEN(global_names); a++)
+		if (is_option(a))
+			names[n++] = option_words(a);
+	size_t own = n;
+	for (size_t i = 0; i < ARRAY_LEN(global_names); i++)
+		names[n++] = (char *)global_names[i];
+	err_set(r->e, ERR_PARAMS, "%s has no option '%.60s'", verb, safe);
+	const char *near = strlen(given) > 2 ? suggest(given, (const char *const *)names, n) : NULL;
+	if (near)
+		err_hint(r->e, "did you mean %s?", near);
+	else
+		err_hint(r->e, "`tmux-claude %s --help` lists them; a text that begins with - stands after --",
+			verb);
+	for (size_t i = 0; i < own; i++)
+		free(names[i]);
+	return -1;
+}
+
+static const struct arg_def *find_long(const struct method_def *m, const char *word, size_t len)
+{
+	for (const struct arg_def *a = m->args; a->name; a++) {
+		cleanup_free char *name = option_words(a);
+		if (is_option(a) && strlen(name) == len && strncmp(name, word, len) == 0)
+			return a;
+	}
+	return NULL;
+}
+
+static const struct arg_def *find_short(const struct method_def *m, char c)
+{
+	for (const struct arg_def *a = m->args; a->name; a++)
+		if (is_option(a) && a->short_opt == c)
+			return a;
+	return NULL;
+}
+
+/* The word after the option at r->at, which becomes the last word read. */
+static const char *next_word(struct reader *r, const struct arg_def *a)
+{
+	if (r->argv[r->at + 1])
+		return r->argv[++r->at];
+	cleanup_free char *name = option_words(a);
+	err_set(r->e, ERR_PARAMS, "%s needs a value: %s", name, a->metavar);
+	return NULL;
+}
+
+static int read_long(struct reader *r)
+{
+	const char *word = r->argv[r->at], *eq = strchr(word, '=');
+	size_t len = eq ? (size_t)(eq - word) : strlen(word);
+	const struct arg_def *a = find_long(r->m, word, len);
+
+	if (!a)
+		return unknown_option(r, word, len);
+	if (a->type == ARG_BOOL) {
+		if (eq)
+			return err_set(r->e, ERR_PARAMS, "%.*s takes no value", (int)len, word);
+		return give(r, a, "");
+	}
+	const char *value = eq ? eq + 1 : next_word(r, a);
+	return value ? give(r, a, value) : -1;
+}
+
+static int read_shorts(struct reader *r)
+{
+	const char *word = r->argv[r->at];
+
+	for (const char *p = word + 1; *p; p++) {
+		const struct arg_def *a = find_short(r->m, *p);
+		if (!a)
+			return unknown_option(r, word, strlen(word));
+		if (a->type == ARG_BOOL) {
+			if (give(r, a, "") < 0)
+				return -1;
+			continue;
+		}
+		const char *value = p[1] ? p + 1 : next_word(r, a);
+		return value ? give(r, a, value) : -1;
+	}
+	return 0;
+}
+
+static const struct arg_def *next_positional(const struct arg_def *a)
+{
+	while (a->name && (!(a->flags & A_POS) || a->type == ARG_ARGV || !on_command_line(a)))
+		a++;
+	return a->name ? a : NULL;
+}
+
+static const struct arg_def *argv_arg(const struct method_def *m)
+{
+	for (const struct arg_def *a = m->args; a->name; a++)
+		if (a->type == ARG_ARGV && on_command_line(a))
+			return a;
+	return NULL;
+}
+
+static int read_positional(struct reader *r, const char *word)
+{
+	const struct arg_def *a = r->positional;
+
+	if (!a) {
+		cleanup_free char *verb = verb_words(r->m), *usage = help_usage(r->m);
+		cleanup_free char *safe = text_escape(word, false);
+		err_set(r->e, ERR_PARAMS, "%s has no use for '%.60s'", verb, safe);
+		if (argv_arg(r->m))
+			return err_hint(r->e, "a command stands after --: %s", usage);
+		return err_hint(r->e, "%s%s", usage,
+			method_arg(r->m, "text") ? "; put a text of several words in quotes" : "");
+	}
+	if (give(r, a, word) < 0)
+		return -1;
+	if (!(a->flags & A_REST))
+		r->positional = next_positional(a + 1);
+	return 0;
+}
+
+static int read_rest(struct reader *r)
+{
+	const struct arg_def *argv = argv_arg(r->m);
+
+	for (; r->argv[r->at]; r->at++) {
+		int x = argv ? give(r, argv, r->argv[r->at]) : read_positional(r, r->argv[r->at]);
+		if (x < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int read_all(struct reader *r)
+{
+	while (r->argv[r->at]) {
+		const char *word = r->argv[r->at];
+		int x = 0;
+		if (strcmp(word, "--") == 0) {
+			r->at++;
+			return read_rest(r);
+		}
+		if (word[0] == '-' && word[1]) {
+			x = globals_parse(r->argv, &r->at, r->g, r->e);
+			if (x > 0)
+				continue;
+			if (x == 0)
+				x = word[1] == '-' ? read_long(r) : read_shorts(r);
+		} else {
+			x = read_positional(r, word);
+		}
+		if (x < 0)
+			return -1;
+		r->at++;
+	}
+	return 0;
+}
+
+static int check_missing(struct reader *r)
+{
+	for (const struct arg_def *a = r->m->args; a->name; a++) {
+		if (!(a->flags & A_REQUIRED) || !on_command_line(a) ||
+			json_object_get(home_of(r, a), a->name))
+			continue;
+		cleanup_free char *verb = verb_words(r->m), *usage = help_usage(r->m);
+		cleanup_free char *name = called(a);
+		err_set(r->e, ERR_PARAMS, "%s needs %s: %s", verb, name, a->help);
+		return err_hint(r->e, "%s", usage);
+	}
+	return 0;
+}
+
+int args_parse(const struct method_def *m, char *const *argv, struct globals *g, struct args *ret,
+	struct err *e)
+{
+	struct reader r = {.m = m, .g = g, .argv = argv, .e = e};
+
+	r.params = json_object();
+	r.local = json_object();
+	r.positional = next_positional(m->args);
+	if (read_all(&r) < 0 || (!g->help && check_missing(&r) < 0)) {
+		json_decref(r.params);
+		json_decref(r.local);
+		return -1;
+	}
+	*ret = (struct args){.m = m, .params = r.params, .local = r.local};
+	return 0;
+}
+
+void args_finish(struct args *a)
+{
+	json_decref(a->params);
+	json_decref(a->local);
+	*a = (struct args){0};
+}
+
+/* Standard input. */
+
+static int read_whole(int fd, size_t max, struct buf *b, struct err *e)
+{
+	for (;;) {
+		unsigned char *p = buf_reserve(b, READ_SIZE);
+		ssize_t n = read(fd, p, READ_SIZE);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_set_errno(e, ERR_IO, errno, "standard input cannot be read");
+		if (n == 0)
+			return 0;
+		buf_added(b, (size_t)n);
+		if (b->len > max) {
+			err_set(e, ERR_LIMIT, "standard input is longer than %zu KiB", max / 1024);
+			return err_hint(e, "put it into a file below the agent's folder and name that file");
+		}
+	}
+}
+
+static json_t *stdin_value(int fd, size_t max, struct err *e)
+{
+	struct buf b;
+	json_t *v = NULL;
+
+	buf_init(&b, max + 2 * READ_SIZE);
+	if (read_whole(fd, max, &b, e) == 0) {
+		const char *data = b.len ? (const char *)buf_data(&b) : "";
+		size_t len = b.len;
+		if (len > 0 && data[len - 1] == '\n')
+			len--;
+		if (!memchr(data, '\0', len))
+			v = json_stringn(data, len);
+		if (!v)
+			err_set(e, ERR_PARAMS, "standard input is not text in UTF-8");
+	}
+	buf_finish(&b);
+	return v;
+}
+
+int args_read_stdin(struct args *a, int fd, size_t max, struct err *e)
+{
+	for (const struct arg_def *d = a->m->args; d->name; d++) {
+		const char *s = json_string_value(json_object_get(a->params, d->name));
+		if (!(d->flags & A_STDIN) || !s || strcmp(s, STDIN_MARK) != 0)
+			continue;
+		json_t *v = stdin_value(fd, max, e);
+		if (!v)
+			return -1;
+		json_object_set_new(a->params, d->name, v);
+	}
+	return 0;
+}
+
+bool args_flag(const struct args *a, const char *name)
+{
+	return json_is_true(json_object_get(a->local, name));
+}
+
+const char *args_string(const struct args *a, const char *name)
+{
+	return json_string_value(json_object_get(a->local, name));
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: ISC */
+/* What the verbs share: the context of one run, calls to the daemon, errors and exit codes. */
+#include "cli/cli.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "cli/text.h"
+#include "ipc/rpc.h"
+
+volatile int cli_stop;
+
+static void on_signal(int signo)
+{
+	cli_stop = signo;
+}
+
+void cli_catch_signals(void)
+{
+	struct sigaction sa = {.sa_handler = on_signal};
+
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+}
+
+static void say(struct cli *c, const char *label, enum color color, const char *text)
+{
+	cleanup_free char *safe = text_escape(text, true);
+
+	fprintf(stderr, "%s%s%s %s\n", color_on(c->w.color_err, color), label,
+		color_off(c->w.color_err, color), safe);
+}
+
+static int fail_with(struct cli *c, const struct err *e, int code)
+{
+	fflush(c->w.out);
+	if (c->g.json) {
+		json_t *o = json_object();
+		json_object_set_new(o, "error", err_to_json(e));
+		writer_json(&c->w, o);
+		json_decref(o);
+		return code;
+	}
+	say(c, "tmux-claude:", C_RED, e->message);
+	if (e->hint[0])
+		say(c, "hint:", C_CYAN, e->hint);
+	return code;
+}
+
+int cli_fail(struct cli *c, const struct err *e)
+{
+	return fail_with(c, e, e->code == ERR_UNREACHABLE ? EXIT_DAEMON : EXIT_REFUSED);
+}
+
+int cli_fail_usage(struct cli *c, const struct err *e)
+{
+	return fail_with(c, e, EXIT_USAGE);
+}
+
+void cli_note(struct cli *c, const char *fmt, ...)
+{
+	va_list ap;
+	char *s;
+
+	if (c->g.json)
+		return;
+	va_start(ap, fmt);
+	int n = vasprintf(&s, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		abort();
+	cleanup_free char *safe = text_escape(s, true);
+	free(s);
+	fflush(c->w.out);
+	fprintf(stderr, "%s\n", safe);
+}
+
+int cli_layout(struct cli *c, struct err *e)
+{
+	if (c->has_layout)
+		return 0;
+	if (layout_init(&c->layout, e) < 0)
+		return -1;
+	c->has_layout = true;
+	return 0;
+}
+
+int cli_config(struct cli *c, struct err *e)
+{
+	if (c->config)
+		return 0;
+	if (cli_layout(c, e) < 0)
+		return -1;
+	return config_load(c->layout.config_file, &c->config, e);
+}
+
+char *cli_template_dir(struct cli *c, struct err *e)
+{
+	if (cli_config(c, e) < 0)
+		return NULL;
+	const char *dir = config_string(c->config, OPT_TEMPLATE_DIR);
+	return xstrdup(dir[0] ? dir : c->layout.template_dir);
+}
+
+/* --socket, then the socket of the instance we run in, then the usual one, which alone may be started. */
+static int find_socket(struct cli *c, struct err *e)
+{
+	const char *own = getenv("TMUX_CLAUDE_SOCKET");
+
+	if (c->socket)
+		return 0;
+	if (c->g.socket) {
+		c->socket = c->g.socket;
+	} else if (own && own[0]) {
+		c->socket = own;
+	} else {
+		if (cli_layout(c, e) < 0)
+			return -1;
+		c->socket = c->layout.daemon_socket;
+		c->may_start = !c->g.no_start && !(c->args.m && (c->args.m->flags & M_NOSTART));
+	}
+	return 0;
+}
+
+static int unreachable(struct cli *c, struct err *e)
+{
+	err_set(e, ERR_UNREACHABLE, "no daemon listens on %s", c->socket);
+	if (c->g.socket)
+		return err_hint(e, "check the path given with --socket");
+	return err_hint(e, "start it with `tmux-claude up`");
+}
+
+int cli_connect(struct cli *c, struct err *e)
+{
+	struct err why = {0};
+
+	if (c->client)
+		return 0;
+	if (find_socket(c, e) < 0)
+		return -1;
+	if (client_connect(c->socket, &c->client, &why) == 0)
+		return 0;
+	if (why.code != ERR_UNREACHABLE) {
+		*e = why;
+		return -1;
+	}
+	if (!c->may_start)
+		return unreachable(c, e);
+	if (daemon_start(c, e) < 0)
+		return -1;
+	return client_connect(c->socket, &c->client, e);
+}
+
+int cli_call(struct cli *c, const char *method, json_t *params, int64_t timeout_ms, json_t **ret,
+	struct err *e)
+{
+	if (cli_connect(c, e) < 0) {
+		json_decref(params);
+		return -1;
+	}
+	return client_call(c->client, method, params, timeout_ms, &cli_stop, ret, e);
+}
+
+int cli_call_verb(struct cli *c, json_t **ret, struct err *e)
+{
+	return cli_call(c, c->args.m->name, json_incref(c->args.params), -1, ret, e);
+}
+
+void cli_result(struct cli *c, enum result_kind kind, const json_t *result)
+{
+	if (c->g.json)
+		writer_json(&c->w, result);
+	else
+		render_result(&c->w, kind, result);
+}
+
+int cli_generic(struct cli *c)
+{
+	struct err e = {0};
+	json_t *result = NULL;
+
+	cli_catch_signals();
+	if (cli_call_verb(c, &result, &e) < 0)
+		return cli_fail(c, &e);
+	cli_result(c, c->args.m->result, result);
+	json_decref(result);
+	return EXIT_DONE;
+}

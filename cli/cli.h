@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: ISC */
+/* What the verbs share: the context of one run, calls to the daemon, errors and exit codes. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "cli/args.h"
+#include "cli/writer.h"
+#include "ipc/client.h"
+#include "ipc/config.h"
+#include "ipc/layout.h"
+
+/* The contract's exit codes. */
+enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_DAEMON = 3, EXIT_OURS = 125 };
+
+struct cli {
+	struct globals g;
+	struct writer w;
+	struct layout layout;
+	bool has_layout;
+	struct config *config; /* by cli_config */
+	const char *socket;    /* where the daemon listens */
+	bool may_start;
+	struct client *client; /* by cli_connect */
+	struct args args;
+};
+
+/* A verb's function: its exit code. */
+typedef int verb_fn(struct cli *c);
+
+/* Says what went wrong, as text on stderr or as JSON on stdout; returns the exit code it stands for. */
+int cli_fail(struct cli *c, const struct err *e);
+int cli_fail_usage(struct cli *c, const struct err *e);
+/* A word that is no error, on stderr, escaped; silent with --json. */
+void cli_note(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Where things stand, and the options. */
+int cli_layout(struct cli *c, struct err *e);
+int cli_config(struct cli *c, struct err *e);
+/* The folder of the templates: the config's, or the layout's. Owned. */
+char *cli_template_dir(struct cli *c, struct err *e);
+
+/* Connects to the daemon, starting it when it may be. */
+int cli_connect(struct cli *c, struct err *e);
+/* Connects when that was not done, and calls. params stolen. Ctrl-C ends the wait (ERR_CANCELLED), and
+ * with the connection what was asked for. */
+int cli_call(struct cli *c, const char *method, json_t *params, int64_t timeout_ms, json_t **ret,
+	struct err *e);
+/* The verb's own method with its own arguments. */
+int cli_call_verb(struct cli *c, json_t **ret, struct err *e);
+/* Writes a result: JSON as it is, text by its kind. */
+void cli_result(struct cli *c, enum result_kind kind, const json_t *result);
+/* What most verbs are: one call, its result. */
+int cli_generic(struct cli *c);
+
+/* From here on SIGINT, SIGTERM and SIGHUP set cli_stop instead of ending the program. */
+extern volatile int cli_stop;
+void cli_catch_signals(void);
+
+/* start.c: starts the daemon and returns when it takes calls. */
+int daemon_start(struct cli *c, struct err *e);
+/* Waits (no deadline, until cli_stop) for somebody to listen on the socket again. */
+int daemon_await(struct cli *c, struct err *e);
+/* Waits for the process at the other end of the client's connection to be gone. */
+int daemon_await_end(int pidfd, int64_t timeout_ms, struct err *e);
+
+/* render.c */
+void render_result(const struct writer *w, enum result_kind kind, const json_t *result);
+void render_instances(const struct writer *w, const json_t *list, bool tree, int64_t now_ms);
+void render_event(const struct writer *w, const json_t *event);
+enum color state_color(const char *state);
+/* Members of JSON objects, with "" and 0 where they are missing. */
+const char *jstr(const json_t *o, const char *key);
+json_int_t jint(const json_t *o, const char *key);
+
+/* The verbs that need more than one call. */
+verb_fn verb_spawn, verb_restart, verb_list, verb_send, verb_read, verb_wait, verb_attach, verb_exec,
+	verb_events, verb_up, verb_down, verb_status, verb_template_build, verb_template_list, verb_login,
+	verb_config_show, verb_config_check, verb_doctor, verb_version;
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Starting the daemon and waiting for it to come and go. The daemon is detached (a session of its
+ * own, its output in the log file) and tells by a pipe that it takes calls; an end of the pipe without
+ * a word is a daemon that failed, and the last line of its log says why. A lock keeps two command lines
+ * from starting two.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/proc.h"
+#include "base/util.h"
+#include "cli/cli.h"
+
+#define START_TIMEOUT_MS 60000
+#define READY_FD 3
+#define LOG_TAIL 4096
+#define LOG_MAX (8 * 1024 * 1024) /* a longer one is set aside at the next start */
+
+/* Waits for fd to be readable: 1, 0 at the deadline (-1: none), -1 when asked to stop. */
+static int wait_fd(int fd, int64_t deadline)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return client_poll(&p, 1, deadline, &cli_stop, NULL);
+}
+
+/* The last line that the log gained after `from`; owned, "" when there is none. */
+static char *last_line(const char *log, off_t from)
+{
+	char text[LOG_TAIL + 1];
+	cleanup_close int fd = open(log, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= from)
+		return xstrdup("");
+	off_t at = st.st_size - from > LOG_TAIL ? st.st_size - LOG_TAIL : from;
+	ssize_t n = pread(fd, text, LOG_TAIL, at);
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	if (n <= 0)
+		return xstrdup("");
+	text[n] = '\0';
+	char *nl = strrchr(text, '\n');
+	return xstrdup(nl ? nl + 1 : text);
+}
+
+/* "time program[pid] level subsystem: text" without what a person does not need here. */
+static const char *without_prefix(const char *line)
+{
+	const char *p = strstr(line, ": ");
+
+	return p && p[2] ? p + 2 : line;
+}
+
+static int spawn_daemon(struct cli *c, int log_fd, int ready_fd, pid_t *pid, struct err *e)
+{
+	cleanup_free char *program = layout_program("tmux-clauded", e);
+	char *argv[] = {program, "--ready-fd", "3", NULL};
+	struct proc_spec spec = {.argv = argv, .cwd = "/", .setsid = true};
+
+	(void)c;
+	if (!program)
+		return -1;
+	proc_spec_fd(&spec, log_fd, 1);
+	proc_spec_fd(&spec, log_fd, 2);
+	proc_spec_fd(&spec, ready_fd, READY_FD);
+	return proc_spawn(&spec, pid, e);
+}
+
+static int not_ready(struct cli *c, pid_t pid, off_t log_from, bool ended, struct err *e)
+{
+	int status = 0;
+
+	if (!ended) {
+		err_set(e, ERR_UNREACHABLE, "the daemon (pid %d) was started, and does not answer", (int)pid);
+		return err_hint(e, "its log is %s", c->layout.log_file);
+	}
+	waitpid(pid, &status, 0);
+	cleanup_free char *line = last_line(c->layout.log_file, log_from);
+	if (line[0])
+		err_set(e, ERR_UNREACHABLE, "the daemon could not start: %s", without_prefix(line));
+	else if (WIFSIGNALED(status))
+		err_set(e, ERR_UNREACHABLE, "the daemon was ended by signal %d as it started",
+			WTERMSIG(status));
+	else
+		err_set(e, ERR_UNREACHABLE, "the daemon ended as it started, with status %d",
+			WEXITSTATUS(status));
+	return err_hint(e, "its log is %s", c->layout.log_file);
+}
+
+static int start_locked(struct cli *c, struct err *e)
+{
+	cleanup_free char *old = xasprintf("%s.1", c->layout.log_file);
+	int p[2];
+	char word;
+	pid_t pid;
+	struct stat st;
+
+	if (stat(c->layout.log_file, &st) == 0 && st.st_size > LOG_MAX)
+		rename(c->layout.log_file, old);
+	cleanup_close int log = open(c->layout.log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (log < 0 || fstat(log, &st) < 0)
+		return err_set_errno(e, ERR_IO, errno, "cannot write the log %s", c->layout.log_file);
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return err_set_errno(e, ERR_IO, errno, "cannot start the daemon");
+	cleanup_close int ready = p[0];
+	int r = spawn_daemon(c, log, p[1], &pid, e);
+	close(p[1]);
+	if (r < 0)
+		return -1;
+	r = wait_fd(ready, clock_mono_ms() + START_TIMEOUT_MS);
+	if (r < 0)
+		return err_set(e, ERR_CANCELLED, "interrupted while the daemon was starting");
+	if (r == 0)
+		return not_ready(c, pid, st.st_size, false, e);
+	if (read(ready, &word, 1) != 1)
+		return not_ready(c, pid, st.st_size, true, e);
+	return 0;
+}
+
+int daemon_start(struct cli *c, struct err *e)
+{
+	struct client *probe;
+
+	if (cli_layout(c, e) < 0 || cli_config(c, e) < 0 || layout_make(&c->layout, e) < 0)
+		return -1;
+	cleanup_free char *name = xasprintf("%s/start.lock", c->layout.state_dir);
+	cleanup_close int lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (lock < 0)
+		return err_set_errno(e, ERR_IO, errno, "cannot open %s", name);
+	/* Held by another command line for at most its own deadline. */
+	while (flock(lock, LOCK_EX) < 0)
+		if (errno != EINTR || cli_stop)
+			return err_set_errno(e, ERR_CANCELLED, errno, "cannot lock %s", name);
+	if (client_connect(c->layout.daemon_socket, &probe, NULL) == 0) {
+		client_close(probe);
+		return 0;
+	}
+	return start_locked(c, e);
+}
+
+int daemon_await(struct cli *c, struct err *e)
+{
+	cleanup_free char *copy = xstrdup(c->socket);
+	const char *dir = dirname(copy);
+	cleanup_close int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	char events[4096];
+	struct client *probe;
+
+	if (fd < 0 || inotify_add_watch(fd, dir, IN_CREATE | IN_ATTRIB | IN_MOVED_TO) < 0)
+		return err_set_errno(e, ERR_UNREACHABLE, errno, "the daemon went away, and %s cannot be watched",
+			dir);
+	/* Its log as well: between the socket's appearance and listen() nothing else can be waited for. */
+	if (c->has_layout)
+		inotify_add_watch(fd, c->layout.log_file, IN_MODIFY);
+	for (;;) {
+		if (client_connect(c->socket, &probe, NULL) == 0) {
+			c->client = probe;
+			return 0;
+		}
+		if (wait_fd(fd, -1) < 0)
+			return err_set(e, ERR_CANCELLED, "interrupted");
+		while (read(fd, events, sizeof(events)) > 0)
+			;
+	}
+}
+
+int daemon_await_end(int pidfd, int64_t timeout_ms, struct err *e)
+{
+	int r = wait_fd(pidfd, clock_mono_ms() + timeout_ms);
+
+	if (r > 0)
+		return 0;
+	if (r < 0)
+		return err_set(e, ERR_CANCELLED, "interrupted while the daemon was ending");
+	return err_set(e, ERR_TIMEOUT, "the daemon still runs %lld s after it was asked to stop",
+		(long long)(timeout_ms / 1000));
+}

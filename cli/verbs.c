@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/* Which function runs which verb; a row without one of its own is one call and its result. */
+#include "cli/verbs.h"
+
+static verb_fn *const verbs[METHOD_COUNT] = {
+	[METHOD_SPAWN] = verb_spawn,
+	[METHOD_RESTART] = verb_restart,
+	[METHOD_LIST] = verb_list,
+	[METHOD_SEND] = verb_send,
+	[METHOD_READ] = verb_read,
+	[METHOD_WAIT] = verb_wait,
+	[METHOD_ATTACH] = verb_attach,
+	[METHOD_EXEC] = verb_exec,
+	[METHOD_EVENTS] = verb_events,
+	[METHOD_UP] = verb_up,
+	[METHOD_DOWN] = verb_down,
+	[METHOD_STATUS] = verb_status,
+	[METHOD_TEMPLATE_BUILD] = verb_template_build,
+	[METHOD_TEMPLATE_LIST] = verb_template_list,
+	[METHOD_LOGIN] = verb_login,
+	[METHOD_CONFIG_SHOW] = verb_config_show,
+	[METHOD_CONFIG_CHECK] = verb_config_check,
+	[METHOD_DOCTOR] = verb_doctor,
+	[METHOD_VERSION] = verb_version,
+};
+
+int verb_run(struct cli *c)
+{
+	verb_fn *fn = verbs[c->args.m->id];
+
+	return fn ? fn(c) : cli_generic(c);
+}

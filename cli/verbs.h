@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: ISC */
+/* Which function runs which verb. */
+#ifndef CLI_VERBS_H
+#define CLI_VERBS_H
+
+#include "cli/cli.h"
+
+/* Runs the verb of c->args. */
+int verb_run(struct cli *c);
+/* `view ID`, which tmux's panes run: no row in the table, as people do not type it. */
+int verb_view(struct cli *c, char *const *argv);
+/* The bare view of an instance's terminal at its shim's socket: an exit code, or -1. */
+int view_run(struct cli *c, const char *instance, const char *socket, bool read_only, struct err *e);
+/* read --follow, --since and --raw: bytes from the shim's stream. */
+int read_stream(struct cli *c);
+
+#endif
