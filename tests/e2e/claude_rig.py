@@ -50,7 +50,7 @@ class Stub:
         self.server, self.stub = messages_api.make_server(whole=whole)
         self.port = self.server.server_address[1]
         self.url = "http://127.0.0.1:%d" % self.port
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
 
     def requests(self, path="/v1/messages"):
