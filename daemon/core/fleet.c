@@ -90,6 +90,7 @@ void unit_drop(struct unit *u)
 	}
 	loop_timer_free(u->deadline);
 	loop_timer_free(u->prompt_timer);
+	loop_timer_free(u->quiet);
 	if (u->first_prompt)
 		explicit_bzero(u->first_prompt, strlen(u->first_prompt));
 	free(u->first_prompt);

@@ -70,6 +70,8 @@ struct unit {
 	struct waiter_done *stop_done;
 	/* the terminal, as last told */
 	bool busy, foreground, canonical;
+	bool interrupted; /* our interrupt is the last it was told; no report since */
+	struct loop_timer *quiet;
 	char *title;
 	struct pending_prompt *prompts;
 	struct loop_timer *prompt_timer;

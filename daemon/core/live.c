@@ -57,6 +57,7 @@ static void on_report(struct unit *u, const json_t *ev)
 		log_warn("core", u->in->id, "a report without an event, or from a program that has none");
 		return;
 	}
+	u->interrupted = false;
 	if (prog->report(u->in, name, json_object_get(report, "body"), &fact, &err) < 0) {
 		log_warn("core", u->in->id, "a report was ignored: %s", err.message);
 		return;
@@ -64,24 +65,43 @@ static void on_report(struct unit *u, const json_t *ev)
 	live_fact(u, &fact);
 }
 
+static void activity_means(struct unit *u, bool quiet)
+{
+	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
+	struct agent_activity a = {.busy = u->busy, .foreground = u->foreground,
+		.canonical = u->canonical, .quiet = quiet, .interrupted = u->interrupted, .title = u->title};
+	struct agent_fact fact = {0};
+
+	if (!prog->activity || (u->step != STEP_READY && u->step != STEP_LIVE))
+		return;
+	prog->activity(u->in, &a, &fact);
+	live_fact(u, &fact);
+}
+
+static void quiet_passed(void *arg)
+{
+	activity_means(arg, true);
+}
+
 static void on_activity(struct unit *u, const json_t *ev)
 {
 	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
 	const char *title = text_of(ev, "title");
-	struct agent_activity a;
-	struct agent_fact fact = {0};
 
 	u->busy = json_is_true(json_object_get(ev, "busy"));
 	u->foreground = json_is_true(json_object_get(ev, "foreground"));
 	u->canonical = json_is_true(json_object_get(ev, "canonical"));
 	free(u->title);
 	u->title = xstrdup(title);
-	if (!prog->activity || (u->step != STEP_READY && u->step != STEP_LIVE))
+	activity_means(u, false);
+	if (!prog->quiet_ms)
 		return;
-	a = (struct agent_activity){
-		.busy = u->busy, .foreground = u->foreground, .canonical = u->canonical, .title = u->title};
-	prog->activity(u->in, &a, &fact);
-	live_fact(u, &fact);
+	if (!u->quiet)
+		u->quiet = loop_timer_create(P(u->f)->loop, quiet_passed, u);
+	if (u->busy)
+		loop_timer_stop(u->quiet);
+	else
+		loop_timer_start(u->quiet, prog->quiet_ms);
 }
 
 static void on_exited(struct site *s, struct unit *u, const json_t *ev)
@@ -437,6 +457,7 @@ int fleet_interrupt(struct fleet *f, struct instance *in, fleet_done_fn *done, v
 	memcpy(w->id, in->id, ID_SIZE);
 	for (const char *const *k = prog->interrupt_keys; *k; k++)
 		json_array_append_new(keys, json_string(*k));
+	unit_find(f, in->id)->interrupted = true;
 	if (fleet_shim_call(f, in, "key", json_pack("{s:s, s:o}", "instance", in->id, "keys", keys),
 		    SHIM_CALL_MS, interrupted, w, e) < 0) {
 		free(w);

@@ -69,8 +69,9 @@ struct core_port {
 	/* The params of the shim's `setup`; new reference. */
 	json_t *(*setup_params)(void *ctx, const struct place *p, const struct instance *in);
 	/* The params of the shim's `run`: command line, environment with the login, files. */
+	/* *ret_conversation becomes the id the program was told (owned), or NULL. */
 	int (*run_params)(void *ctx, const struct place *p, const struct instance *in, const char *prompt,
-		bool resume, json_t **ret, struct err *e);
+		bool resume, json_t **ret, char **ret_conversation, struct err *e);
 	/* Names of the place folders on disk: NULL-terminated, owned by the caller. */
 	char **(*place_folders)(void *ctx);
 	bool (*place_has_disk)(void *ctx, const char *place);

@@ -10,6 +10,8 @@
  */
 #include "daemon/core/fleet_int.h"
 
+#define HELD_MS (24 * 3600 * 1000LL) /* for a first prompt that waits for its user's login */
+
 static void arm(struct unit *u);
 static void typed_done(void *arg, json_t *result, const struct err *error);
 
@@ -115,11 +117,18 @@ static void type_go(void *arg, const struct err *error)
 		SHIM_CALL_MS * 4, typed_done, tick_new(u));
 }
 
+/* Will the program say that it took this one? */
+static bool reported(struct unit *u, const struct pending_prompt *pp)
+{
+	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
+
+	return prog->reports && !pp->p->raw && (!prog->prompt_reported || prog->prompt_reported(pp->p->text));
+}
+
 static void typed_done(void *arg, json_t *result, const struct err *error)
 {
 	struct unit *u = tick_take(arg);
 	struct pending_prompt *pp = u ? u->prompts : NULL;
-	const struct agent_program *prog;
 
 	(void)result;
 	if (!pp || !pp->typed || pp->p->status != PR_DELIVERING)
@@ -128,8 +137,7 @@ static void typed_done(void *arg, json_t *result, const struct err *error)
 		settle(u, error->code == ERR_TIMEOUT ? PR_UNKNOWN : PR_FAILED, error);
 		return;
 	}
-	prog = P(u->f)->agent(CTX(u->f), u->in->agent);
-	if (!prog->reports || pp->p->raw)
+	if (!reported(u, pp))
 		settle(u, PR_DELIVERED, NULL);
 }
 
@@ -158,6 +166,13 @@ void prompts_fact(struct unit *u, const struct agent_fact *fact)
 {
 	struct pending_prompt *pp = u->prompts;
 
+	if (pp && pp->first_by_arg && fact->prompt_held) { /* it was not used: typed once it is idle */
+		pp->first_by_arg = pp->typed = false;
+		pp->p->status = PR_QUEUED;
+		pp->deadline = clock_mono_ms() + HELD_MS;
+		P(u->f)->prompt_put(CTX(u->f), pp->p);
+		arm(u);
+	}
 	if (!fact->prompt_delivered || !pp || !pp->typed)
 		return;
 	settle(u, PR_DELIVERED, NULL);

@@ -319,6 +319,7 @@ static void setup_done(void *arg, json_t *result, const struct err *error)
 	struct unit *u = tick_take(arg);
 	const struct agent_program *prog;
 	json_t *params = NULL;
+	char *conversation = NULL;
 	struct err err = {0};
 	bool by_arg;
 
@@ -332,12 +333,16 @@ static void setup_done(void *arg, json_t *result, const struct err *error)
 	prog = P(u->f)->agent(CTX(u->f), u->in->agent);
 	by_arg = prog->reports && u->first_prompt && !u->resume;
 	if (P(u->f)->run_params(CTX(u->f), site_of(u)->pl, u->in, by_arg ? u->first_prompt : NULL, u->resume,
-		    &params, &err) < 0) {
+		    &params, &conversation, &err) < 0) {
 		start_fail(u, &err);
 		return;
 	}
 	u->step = STEP_RUN;
-	unit_save(u); /* the conversation's id was preset by run_params */
+	if (conversation) { /* known before the program is: a crash cannot lose it */
+		free(u->in->conversation);
+		u->in->conversation = conversation;
+	}
+	unit_save(u);
 	start_stage(u, "run", "starting the program");
 	P(u->f)->shim_call(CTX(u->f), u->in->place, "run", params, SHIM_CALL_MS * 2, run_done, tick_new(u));
 }

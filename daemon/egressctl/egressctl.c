@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/inotify.h>
 
 #include "base/conn.h"
@@ -312,17 +313,21 @@ int egressctl_add(struct egressctl *c, const char *place, char *const *allow, ui
 	return conn_out_pending(c->conn) ? 0 : tell(c, r, e);
 }
 
-static void notify(struct egressctl *c, const char *method, json_t *params)
+static void say(struct egressctl *c, const char *method, json_t *id, json_t *params)
 {
 	struct buf out;
 
 	if (c->conn) {
 		buf_init(&out, OUT_MAX);
-		rpc_write_notification(&out, method, params);
+		if (id)
+			rpc_write_request(&out, id, method, params);
+		else
+			rpc_write_notification(&out, method, params);
 		conn_write(c->conn, buf_data(&out), out.len);
 		buf_finish(&out);
 	}
 	json_decref(params);
+	json_decref(id);
 }
 
 void egressctl_remove(struct egressctl *c, const char *place)
@@ -333,18 +338,21 @@ void egressctl_remove(struct egressctl *c, const char *place)
 			continue;
 		*pp = r->next;
 		route_free(r);
-		notify(c, "place.remove", json_pack("{s:s}", "place", place));
+		say(c, "place.remove", json_string(place), json_pack("{s:s}", "place", place));
 		return;
 	}
 }
 
 void egressctl_ack(struct egressctl *c, uint64_t seq)
 {
-	notify(c, "ack", json_pack("{s:I}", "seq", (json_int_t)seq));
+	say(c, "ack", NULL, json_pack("{s:I}", "seq", (json_int_t)seq));
 }
 
 void egressctl_end(struct egressctl *c)
 {
+	struct ucred who;
+
 	c->ended = true;
-	notify(c, "end", NULL);
+	if (c->conn && sock_peer(conn_fd(c->conn), &who, NULL) == 0)
+		kill(who.pid, SIGTERM);
 }

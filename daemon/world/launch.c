@@ -200,7 +200,7 @@ static json_t *strings(char *const *v)
 }
 
 int launch_run_params(void *ctx, const struct place *p, const struct instance *in, const char *prompt,
-	bool resume, json_t **ret, struct err *e)
+	bool resume, json_t **ret, char **ret_conversation, struct err *e)
 {
 	struct world *w = ctx;
 	const struct driver *d = driver_find(in->driver);
@@ -230,6 +230,8 @@ int launch_run_params(void *ctx, const struct place *p, const struct instance *i
 		*ret = json_pack("{s:s, s:o, s:o, s:s, s:i, s:i, s:b, s:o}", "instance", in->id, "argv",
 			strings(launch.argv), "env", strings(launch.env), "cwd", in->dir, "rows", in->rows, "cols",
 			in->cols, "user", vm, "files", launch.files ? json_incref(launch.files) : json_array());
+		if (launch.conversation[0])
+			*ret_conversation = xstrdup(launch.conversation);
 		if (!*ret)
 			r = err_set(e, ERR_PARAMS, "the command line or environment is not valid UTF-8");
 	}

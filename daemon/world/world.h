@@ -44,7 +44,7 @@ char *world_shim_socket(struct world *w, const char *place);
 /* launch.c: what a place and a program are told at their start. */
 json_t *launch_setup_params(void *ctx, const struct place *p, const struct instance *in);
 int launch_run_params(void *ctx, const struct place *p, const struct instance *in, const char *prompt,
-	bool resume, json_t **ret, struct err *e);
+	bool resume, json_t **ret, char **ret_conversation, struct err *e);
 int launch_check(void *ctx, struct instance *in, struct err *e);
 /* The params of the shim's `exec` beside an instance; argv, env borrowed, tty stolen. */
 json_t *launch_exec_params(struct world *w, const struct instance *in, const json_t *argv,

@@ -173,11 +173,12 @@ static json_t *setup_params(void *ctx, const struct place *p, const struct insta
 	return json_object();
 }
 static int run_params(void *ctx, const struct place *p, const struct instance *in, const char *prompt,
-	bool resume, json_t **ret, struct err *e)
+	bool resume, json_t **ret, char **ret_conversation, struct err *e)
 {
 	struct fake_world *w = ctx;
 	(void)p;
 	(void)e;
+	(void)ret_conversation;
 	snprintf(w->last_prompt, sizeof(w->last_prompt), "%s", prompt ? prompt : "");
 	*ret = json_pack("{s:s, s:b}", "instance", in->id, "resume", resume);
 	return 0;
