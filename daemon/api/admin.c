@@ -5,10 +5,21 @@
 
 /* ---- down ---- */
 
-static void ended_one(void *arg, const struct instance *in, const struct err *error)
+static void tmux_ended(void *arg, const char *id, const struct err *e)
 {
 	struct call *c = arg;
 	struct api *a = c->api;
+
+	(void)id;
+	if (e)
+		log_warn("tmux", NULL, "a server did not end: %s", e->message);
+	call_result(c, NULL);
+	a->down(a->down_arg);
+}
+
+static void ended_one(void *arg, const struct instance *in, const struct err *error)
+{
+	struct call *c = arg;
 
 	(void)in;
 	if (error && !c->first_error.code)
@@ -20,8 +31,10 @@ static void ended_one(void *arg, const struct instance *in, const struct err *er
 		return;
 	}
 	egressctl_end(c->w->egress);
-	call_result(c, NULL);
-	a->down(a->down_arg);
+	if (c->w->panes)
+		tmux_pool_end(c->w->panes, tmux_ended, c);
+	else
+		tmux_ended(c, NULL, NULL);
 }
 
 void api_DOWN(struct call *c)

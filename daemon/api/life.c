@@ -168,6 +168,27 @@ static bool among(struct instance **set, size_t n, const char *id)
 	return false;
 }
 
+/* With --cascade their descendants are named too, so that the answer shows all that died. */
+static struct instance **with_descendants(struct call *c, struct instance **set, size_t *n)
+{
+	struct fleet *f = c->w->fleet;
+	struct instance **all = xcalloc(*n + fleet_count(f) + 1, sizeof(*all));
+	size_t k = *n;
+
+	memcpy(all, set, *n * sizeof(*all));
+	for (size_t i = 0; i < fleet_count(f); i++) {
+		struct instance *in = fleet_at(f, i);
+		bool below = false;
+		for (size_t j = 0; j < *n && !below; j++)
+			below = fleet_is_within(f, set[j]->id, in->id);
+		if (below && state_living(in->state) && !among(all, k, in->id))
+			all[k++] = in;
+	}
+	free(set);
+	*n = k;
+	return all;
+}
+
 /* Every living child must be among those that die, unless --cascade. */
 static int children_covered(struct call *c, struct instance **set, size_t n, struct err *e)
 {
@@ -226,6 +247,8 @@ void api_KILL(struct call *c)
 		call_error(c, &err);
 		return;
 	}
+	if (call_bool(c, "cascade"))
+		set = with_descendants(c, set, &n);
 	c->collected = json_array();
 	c->pending = (int)n;
 	for (size_t i = 0; i < n; i++) /* done comes after the commit at the earliest: c lives on */
