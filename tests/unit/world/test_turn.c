@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: ISC */
+/* One turn is one transaction: what is published and answered is on disk, and in order. */
+#include "base/util.h"
+#include "daemon/world/turn.h"
+#include "tests/unit/run.h"
+
+static char dir[] = "/tmp/tcturnXXXXXX", path[128];
+static struct loop *l;
+static struct store *s;
+static struct bus *b;
+static struct turn *t;
+static char heard[64];
+
+static void setup(void)
+{
+	struct err e = {0};
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/fleet.db", dir);
+	l = loop_create(&e);
+	ck_assert_msg(store_open(path, &s, &e) == 0, "%s", e.message);
+	b = bus_create(l, s);
+	t = turn_create(l, s, b);
+	heard[0] = 0;
+}
+
+static void teardown(void)
+{
+	turn_destroy(t);
+	bus_destroy(b);
+	store_close(s);
+	loop_destroy(l);
+	tree_remove(dir, NULL);
+}
+
+static void note(const char *what)
+{
+	strncat(heard, what, sizeof(heard) - strlen(heard) - 1);
+}
+
+static void after(void *arg, const struct err *e)
+{
+	note(e ? "E" : arg);
+}
+
+static void more(void *arg, const struct err *e)
+{
+	(void)e;
+	turn_event(t, EV_NOTICE, NULL, NULL, json_pack("{s:s}", "text", "second"));
+	turn_after(t, after, arg);
+}
+
+static int got_seq[4096], ngot, slow;
+static size_t room = SIZE_MAX;
+
+static int take(void *arg, json_t *ev)
+{
+	(void)arg;
+	got_seq[ngot++] = (int)json_integer_value(json_object_get(ev, "seq"));
+	note("p");
+	return 0;
+}
+
+static size_t room_left(void *arg)
+{
+	(void)arg;
+	return room;
+}
+
+static void too_slow(void *arg)
+{
+	(void)arg;
+	slow++;
+}
+
+static int refuse(void *arg, json_t *ev)
+{
+	(void)arg;
+	(void)ev;
+	return -1;
+}
+
+static const struct bus_ops ops = {take, room_left, too_slow};
+static const struct bus_ops deaf = {refuse, room_left, too_slow};
+
+START_TEST(events_are_published_before_answers_and_after_the_commit)
+{
+	bus_subscribe(b, 0, &ops, NULL);
+	loop_turn(l, 1000);
+	turn_event(t, EV_NOTICE, NULL, NULL, json_pack("{s:s}", "text", "first"));
+	turn_after(t, after, "a");
+	turn_after(t, after, "b");
+	ck_assert(store_dirty(s));
+	ck_assert_str_eq(heard, "");
+	turn_flush(t);
+	ck_assert(!store_dirty(s));
+	ck_assert_str_eq(heard, "pab");
+}
+END_TEST
+
+START_TEST(what_an_answer_writes_is_the_next_turn)
+{
+	turn_after(t, more, "c");
+	turn_flush(t);
+	ck_assert_str_eq(heard, "c");
+	ck_assert_int_eq(store_event_last(s), 1);
+	ck_assert(!store_dirty(s));
+}
+END_TEST
+
+static void on_broken(void *arg, const struct err *why)
+{
+	(void)arg;
+	(void)why;
+	note("B");
+}
+
+START_TEST(a_write_that_failed_fails_everybody_of_the_turn_and_leaves_nothing)
+{
+	struct err e = {0};
+
+	turn_on_broken(t, on_broken, NULL);
+	turn_event(t, EV_NOTICE, NULL, NULL, NULL);
+	err_set(&e, ERR_DISK, "full");
+	turn_failed(t, &e);
+	turn_after(t, after, "a");
+	turn_flush(t);
+	ck_assert_str_eq(heard, "BE");
+	ck_assert_int_eq(store_event_last(s), 0);
+}
+END_TEST
+
+START_TEST(a_subscriber_is_fed_from_the_past_into_the_present_without_gap_or_double)
+{
+	for (int i = 0; i < 1000; i++)
+		turn_event(t, EV_NOTICE, NULL, NULL, NULL);
+	turn_flush(t);
+	bus_subscribe(b, 300, &ops, NULL);
+	loop_turn(l, 1000);
+	for (int i = 0; i < 50; i++)
+		turn_event(t, EV_NOTICE, NULL, NULL, NULL);
+	turn_flush(t);
+	ck_assert_int_eq(ngot, 750);
+	for (int i = 0; i < ngot; i++)
+		ck_assert_int_eq(got_seq[i], 301 + i);
+}
+END_TEST
+
+START_TEST(a_full_queue_pauses_a_subscriber_until_it_drained)
+{
+	struct bus_subscriber *sub = bus_subscribe(b, 0, &ops, NULL);
+
+	loop_turn(l, 1000);
+	room = 0;
+	for (int i = 0; i < 500; i++)
+		turn_event(t, EV_NOTICE, NULL, NULL, NULL);
+	turn_flush(t);
+	ck_assert_int_eq(ngot, 0);
+	room = SIZE_MAX;
+	bus_drained(sub);
+	loop_turn(l, 1000);
+	ck_assert_int_eq(ngot, 500);
+	ck_assert_int_eq(got_seq[499], 500);
+}
+END_TEST
+
+START_TEST(a_subscriber_that_cannot_take_more_is_dropped)
+{
+	bus_subscribe(b, 0, &deaf, NULL);
+	loop_turn(l, 1000);
+	turn_event(t, EV_NOTICE, NULL, NULL, NULL);
+	turn_flush(t);
+	ck_assert_int_eq(slow, 1);
+	turn_event(t, EV_NOTICE, NULL, NULL, NULL);
+	turn_flush(t);
+	ck_assert_int_eq(slow, 1);
+}
+END_TEST
+
+TEST_MAIN_FIXTURE("world/turn", setup, teardown,
+	events_are_published_before_answers_and_after_the_commit, what_an_answer_writes_is_the_next_turn,
+	a_write_that_failed_fails_everybody_of_the_turn_and_leaves_nothing,
+	a_subscriber_is_fed_from_the_past_into_the_present_without_gap_or_double,
+	a_full_queue_pauses_a_subscriber_until_it_drained, a_subscriber_that_cannot_take_more_is_dropped)
