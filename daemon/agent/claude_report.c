@@ -10,6 +10,7 @@
 
 #include "base/util.h"
 
+#define TITLE_AT_PROMPT "\xe2\x9c\xb3" /* U+2733 */
 #define S(state) (1u << (state))
 /* It runs and stands somewhere in a conversation. */
 #define LIVE (S(ST_IDLE) | S(ST_WORKING) | S(ST_WAITING) | S(ST_LIMITED))
@@ -332,7 +333,15 @@ int claude_report(const struct instance *in, const char *event, const json_t *bo
 void claude_activity(const struct instance *in, const struct agent_activity *a,
 	struct agent_fact *ret)
 {
-	/* Esc reports nothing: its terminal falls quiet. */
+	/* An Esc typed in a view. Outside tmux its title begins with this at its prompt, and moves every
+	 * second in a turn; a question it asks (the same title) has been reported before that second is over. */
+	if (!a->busy && in->state == ST_WORKING && !(in->reason && is(in->reason, "background")) && a->title &&
+		str_starts(a->title, TITLE_AT_PROMPT)) {
+		state(ret, ST_IDLE, "interrupted", "");
+		ret->turn_ended = true;
+		return;
+	}
+	/* An Esc of ours: its terminal falls quiet. */
 	if (!a->busy && a->interrupted &&
 		(in->state == ST_WORKING || waits_for(in, "permission") || waits_for(in, "answer"))) {
 		state(ret, ST_IDLE, "interrupted", "");

@@ -364,6 +364,24 @@ START_TEST(test_silence_after_our_escape_is_idle)
 }
 END_TEST
 
+START_TEST(test_a_title_at_its_prompt_is_idle)
+{
+	enter(ST_WORKING, NULL);
+	act(claude, (struct agent_activity){.title = "\u25d0 Claude Code"});
+	ck_assert(!fact.has_state);
+	act(claude, (struct agent_activity){.busy = true, .title = "\u2733 Claude Code"});
+	ck_assert(!fact.has_state);
+	act(claude, (struct agent_activity){.title = "\u2733 Claude Code"});
+	ck_assert(in->state == ST_IDLE && fact.turn_ended);
+	enter(ST_WORKING, "background");
+	act(claude, (struct agent_activity){.title = "\u2733 Claude Code"});
+	ck_assert(!fact.has_state);
+	enter(ST_WAITING, "permission");
+	act(claude, (struct agent_activity){.title = "\u2733 Claude Code"});
+	ck_assert(!fact.has_state);
+}
+END_TEST
+
 START_TEST(test_a_silent_raw_terminal_at_the_start_is_a_dialog)
 {
 	enter(ST_STARTING, NULL);
@@ -396,7 +414,8 @@ START_TEST(test_a_shell_is_idle_in_front_and_silent)
 }
 END_TEST
 
-TEST_MAIN_FIXTURE("agent/report", setup, teardown, test_two_turns_and_an_end,
+TEST_MAIN_FIXTURE("agent/report", setup, teardown, test_a_title_at_its_prompt_is_idle,
+	test_two_turns_and_an_end,
 	test_a_permission_is_asked_for_and_given, test_a_late_notification_keeps_the_better_detail,
 	test_a_question_waits_for_an_answer, test_a_plan_waits_for_an_answer,
 	test_background_tasks_keep_it_working, test_a_subagent_keeps_it_working,
