@@ -27,6 +27,15 @@ static int no_verb(struct cli *c)
 	return cli_fail_usage(c, &e);
 }
 
+/* What is wrong with a command line is said as JSON when --json stands anywhere on it. */
+static int wrong_usage(struct cli *c, char *const *argv, const struct err *e)
+{
+	for (; *argv && strcmp(*argv, "--") != 0; argv++)
+		if (strcmp(*argv, "--json") == 0)
+			c->g.json = c->w.json = true;
+	return cli_fail_usage(c, e);
+}
+
 /* `help`, `help VERB`. */
 static int help(struct cli *c, char *const *argv)
 {
@@ -48,10 +57,8 @@ static int run_verb(struct cli *c, const struct method_def *m, char *const *argv
 {
 	struct err e = {0};
 
-	if (args_parse(m, argv, &c->g, &c->args, &e) < 0) {
-		c->w.json = c->g.json;
-		return cli_fail_usage(c, &e);
-	}
+	if (args_parse(m, argv, &c->g, &c->args, &e) < 0)
+		return wrong_usage(c, argv, &e);
 	if (c->g.help) {
 		help_verb(stdout, m, terminal_width());
 		return EXIT_DONE;
@@ -72,7 +79,7 @@ static int run(struct cli *c, char *const *argv)
 		;
 	writer_init(&c->w, stdout, c->g.json);
 	if (r < 0)
-		return cli_fail_usage(c, &e);
+		return wrong_usage(c, argv, &e);
 	if (c->g.version) {
 		printf("tmux-claude %s\n", PACKAGE_VERSION);
 		return EXIT_DONE;
@@ -81,7 +88,7 @@ static int run(struct cli *c, char *const *argv)
 		cleanup_free char *safe = text_escape(argv[at], false);
 		err_set(&e, ERR_PARAMS, "there is no option '%.60s' before the verb", safe);
 		err_hint(&e, "`tmux-claude --help` lists them; a verb's own stand behind it");
-		return cli_fail_usage(c, &e);
+		return wrong_usage(c, argv, &e);
 	}
 	if (c->g.help || (argv[at] && strcmp(argv[at], "help") == 0))
 		return help(c, argv + at + !(c->g.help));
@@ -91,7 +98,7 @@ static int run(struct cli *c, char *const *argv)
 		return verb_view(c, argv + at + 1);
 	const struct method_def *m = verb_find(argv + at, &words, &e);
 	if (!m)
-		return cli_fail_usage(c, &e);
+		return wrong_usage(c, argv, &e);
 	return run_verb(c, m, argv + at + words);
 }
 
