@@ -20,6 +20,7 @@ struct daemon {
 	struct layout layout;
 	struct api *api;
 	struct loop_timer *end;
+	struct loop_signal *term, *intr;
 	int lock_fd;
 	bool broken;
 };
@@ -108,7 +109,7 @@ static enum log_level level_of(const struct config *c)
 static int wire(struct daemon *d, struct err *e)
 {
 	struct world *w = &d->world;
-	int fd;
+	cleanup_close int fd = -1;
 
 	if (layout_init(&d->layout, e) < 0 || config_load(d->layout.config_file, &w->config, e) < 0)
 		return -1;
@@ -125,16 +126,39 @@ static int wire(struct daemon *d, struct err *e)
 	if (world_init(w, e) < 0)
 		return -1;
 	turn_on_broken(w->turn, on_broken, d);
-	loop_signal_add(w->loop, SIGTERM, on_stop, d);
-	loop_signal_add(w->loop, SIGINT, on_stop, d);
+	d->term = loop_signal_add(w->loop, SIGTERM, on_stop, d);
+	d->intr = loop_signal_add(w->loop, SIGINT, on_stop, d);
 	if (world_load(w, e) < 0)
 		return -1;
-	d->api = api_create(w, fd);
+	d->api = api_create(w, take_fd(&fd));
 	api_on_down(d->api, on_down, d);
 	turn_event(w->turn, EV_DAEMON_STARTED, NULL, NULL,
 		json_pack("{s:i, s:s, s:I}", "pid", (int)getpid(), "version", PACKAGE_VERSION, "living",
 			(json_int_t)fleet_living(w->fleet)));
 	return 0;
+}
+
+/* Lets go of what wire built, as far as it came. */
+static void unwire(struct daemon *d)
+{
+	struct world *w = &d->world;
+
+	if (d->api)
+		unlink(d->layout.daemon_socket);
+	api_destroy(d->api);
+	if (w->turn)
+		world_finish(w);
+	store_close(w->store);
+	if (w->loop) {
+		loop_signal_free(d->term);
+		loop_signal_free(d->intr);
+		loop_timer_free(d->end);
+		loop_destroy(w->loop);
+	}
+	config_free(w->config);
+	layout_finish(&d->layout);
+	if (d->lock_fd >= 0)
+		close(d->lock_fd);
 }
 
 static void say_ready(int fd)
@@ -173,6 +197,7 @@ int main(int argc, char **argv)
 	raise_limits();
 	if (wire(&d, &err) < 0) {
 		log_error("main", NULL, "%s%s%s", err.message, err.hint[0] ? "; " : "", err.hint);
+		unwire(&d);
 		return 1;
 	}
 	log_info("main", NULL, "up, %zu instances, %zu living", fleet_count(d.world.fleet),
@@ -181,13 +206,6 @@ int main(int argc, char **argv)
 	loop_run(d.world.loop);
 	if (!d.broken)
 		turn_event(d.world.turn, EV_DAEMON_STOPPED, NULL, NULL, NULL);
-	api_destroy(d.api);
-	unlink(d.layout.daemon_socket);
-	world_finish(&d.world);
-	store_close(d.world.store);
-	loop_timer_free(d.end);
-	loop_destroy(d.world.loop);
-	config_free(d.world.config);
-	layout_finish(&d.layout);
+	unwire(&d);
 	return d.broken ? 1 : 0;
 }
