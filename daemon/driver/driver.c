@@ -6,6 +6,7 @@
 #include "daemon/driver/drivers.h"
 
 static const struct driver *const drivers[] = {
+	&driver_qemu,
 	&driver_host,
 	NULL,
 };
@@ -32,6 +33,11 @@ char *driver_names(void)
 		all = longer;
 	}
 	return all;
+}
+
+void driver_finish(void)
+{
+	qemu_finish();
 }
 
 char *place_dir(const struct layout *l, const char *place_id)

@@ -28,7 +28,8 @@ enum {
 	DRIVER_SYSTEM = 4,   /* a whole system: setup sets host name, user, mounts, proxy */
 };
 
-/* place_json: the object of place.json (ARCHITECTURE.md), new reference; NULL with error set. */
+/* place_json: the object of place.json (ARCHITECTURE.md), new reference; NULL with error set. Its
+ * "accel" says what a VM will run under. */
 typedef void driver_made_fn(void *arg, json_t *place_json, const struct err *error);
 
 struct driver {
@@ -37,8 +38,8 @@ struct driver {
 	/* Before anything is written: are the programs, the template, the sizes there and right? */
 	int (*check)(const struct driver_env *env, const struct instance *in, struct err *e);
 	/* Makes what the place needs in its folder (which exists, 0700, the daemon's), and describes the
-	 * holder. Repeating it on the same folder is harmless (restart keeps the disk). Sets p->accel.
-	 * Calls done once, maybe before it returns. */
+	 * holder. Repeating it on the same folder is harmless (restart keeps the disk). Calls done once,
+	 * maybe before it returns; p and in are not touched after it returned. */
 	void (*make)(const struct driver_env *env, struct place *p, const struct instance *in,
 		driver_made_fn *done, void *arg);
 	/* Where things are inside: the guest program, a folder for our own files, the agent's home, whether
@@ -51,6 +52,10 @@ struct driver {
 const struct driver *driver_find(const char *name); /* NULL when unknown */
 const struct driver *const *driver_all(void);       /* ends with NULL */
 char *driver_names(void);                           /* "qemu, host"; owned */
+/* What VMs run under: "kvm", "tcg", or NULL while no VM was made. *ret_reason (may be NULL): why. */
+const char *driver_accel(const char **ret_reason);
+/* At the daemon's end, before loop_destroy: gives up what is being made. */
+void driver_finish(void);
 /* S/p/PLACE; owned. */
 char *place_dir(const struct layout *l, const char *place_id);
 

@@ -7,6 +7,8 @@
 
 extern const struct driver driver_qemu, driver_host;
 
+void qemu_finish(void);
+
 /* place.json with what every place has; holder and boot_timeout_ms are the driver's. New reference. */
 json_t *place_json_new(const struct driver_env *env, const struct place *p);
 /* An entry of holder.fds. New reference. */
