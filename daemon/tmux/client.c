@@ -34,6 +34,7 @@ struct tmux_client {
 	const struct tmux_client_ops *ops;
 	void *arg;
 	enum client_state state;
+	pid_t pid;
 	uint64_t process; /* the reaper's name for it */
 	struct conn *conn;
 	struct loop_timer *deadline;
@@ -75,10 +76,13 @@ static void client_leave(struct tmux_client *c)
 
 static void client_unplug(struct tmux_client *c)
 {
+	/* Our end of its output stays open a little longer, see reaper.h. */
+	int output = c->conn != NULL ? fcntl(conn_fd(c->conn), F_DUPFD_CLOEXEC, 3) : -1;
+
 	conn_destroy(c->conn);
 	c->conn = NULL;
 	if (c->process != 0)
-		tmux_reaper_release(c->reaper, c->process);
+		tmux_reaper_release(c->reaper, c->process, output);
 	c->process = 0;
 	loop_timer_free(c->deadline);
 	c->deadline = NULL;
@@ -325,6 +329,7 @@ static int client_spawn(struct tmux_client *c, struct err *e)
 		return -1;
 	if (tmux_reaper_add(c->reaper, pid, &c->process, e) < 0)
 		return -1;
+	c->pid = pid;
 	fd_set_nonblock(to_write);
 	fd_set_nonblock(from_read);
 	c->conn = conn_create(c->loop, take_fd(&from_read), take_fd(&to_write), IN_MAX,
@@ -379,6 +384,18 @@ int tmux_client_send(struct tmux_client *c, struct tmux_cmd *cmd, bool forever, 
 	if (c->waiting++ == 0)
 		arm_deadline(c);
 	return 0;
+}
+
+void tmux_client_fail(struct tmux_client *c, const struct err *e, bool wedged)
+{
+	client_enter(c);
+	client_down(c, e, wedged);
+	client_leave(c);
+}
+
+pid_t tmux_client_pid(const struct tmux_client *c)
+{
+	return c->pid;
 }
 
 size_t tmux_client_waiting(const struct tmux_client *c)

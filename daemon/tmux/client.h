@@ -68,6 +68,9 @@ void tmux_client_destroy(struct tmux_client *c);
  */
 int tmux_client_send(struct tmux_client *c, struct tmux_cmd *cmd, bool forever, tmux_reply_fn *fn,
 	void *arg, struct err *e);
+/* Gives the client up as if its connection had ended: on_down follows from inside. */
+void tmux_client_fail(struct tmux_client *c, const struct err *e, bool wedged);
+pid_t tmux_client_pid(const struct tmux_client *c);
 size_t tmux_client_waiting(const struct tmux_client *c);
 
 #endif

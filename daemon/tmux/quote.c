@@ -97,20 +97,22 @@ void tmux_cmd_format_arg(struct tmux_cmd *c, const char *arg)
 	put_quoted(c, arg, strlen(arg), true);
 }
 
+bool tmux_argv_ok(char *const *argv)
+{
+	if (argv == NULL || argv[0] == NULL || argv[0][0] == '\0')
+		return false;
+	return argv[1] != NULL || (strchr(argv[0], '=') == NULL && argv[0][0] != '-');
+}
+
 bool tmux_cmd_argv(struct tmux_cmd *c, char *const *argv)
 {
 	tmux_cmd_word(c, "--");
-	if (argv == NULL || argv[0] == NULL || argv[0][0] == '\0') {
+	if (!tmux_argv_ok(argv)) {
 		c->failed = true;
 		return false;
 	}
-	if (argv[1] == NULL) {
-		if (strchr(argv[0], '=') != NULL || argv[0][0] == '-') {
-			c->failed = true;
-			return false;
-		}
+	if (argv[1] == NULL)
 		tmux_cmd_arg(c, "env");
-	}
 	for (size_t i = 0; argv[i] != NULL; i++)
 		tmux_cmd_arg(c, argv[i]);
 	return !c->failed;

@@ -37,6 +37,7 @@ void tmux_cmd_format_arg(struct tmux_cmd *c, const char *arg);
 /* "--" and a program's argv as tmux runs it without a shell: a single element would be given to one,
  * so it is run by env(1). False (and failed) when there is no argv or env could not name it. */
 bool tmux_cmd_argv(struct tmux_cmd *c, char *const *argv);
+bool tmux_argv_ok(char *const *argv);
 /* Ends the line; true when it is whole. The bytes stand in c->line. */
 bool tmux_cmd_end(struct tmux_cmd *c);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Takes the exits of our client programs; see reaper.h. */
+/* Sees our client programs off; reaper.h says how and why. */
 #include "daemon/tmux/reaper.h"
 
 #include <errno.h>
@@ -20,6 +20,8 @@ struct reapee {
 	pid_t pid;
 	struct loop_child *watch;
 	struct loop_timer *deadline; /* once released */
+	int fd;
+	struct loop_io *io;
 };
 
 struct tmux_reaper {
@@ -41,7 +43,23 @@ static void reapee_free(struct reapee *x)
 {
 	TAILQ_REMOVE(&x->reaper->list, x, entry);
 	loop_timer_free(x->deadline);
+	loop_io_free(x->io);
+	if (x->fd >= 0)
+		close(x->fd);
 	free(x);
+}
+
+static void reapee_output(void *arg, int fd, unsigned events)
+{
+	struct reapee *x = arg;
+	char sink[4096];
+	ssize_t n = read(fd, sink, sizeof(sink));
+
+	(void)events;
+	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		return;
+	loop_io_free(x->io);
+	x->io = NULL;
 }
 
 static void reapee_ended(void *arg, pid_t pid, struct proc_status st)
@@ -64,6 +82,7 @@ int tmux_reaper_add(struct tmux_reaper *r, pid_t pid, uint64_t *ret, struct err 
 
 	x->reaper = r;
 	x->pid = pid;
+	x->fd = -1;
 	x->name = ++r->names;
 	TAILQ_INSERT_TAIL(&r->list, x, entry);
 	x->watch = loop_child_watch(r->loop, pid, reapee_ended, x, e);
@@ -77,7 +96,7 @@ int tmux_reaper_add(struct tmux_reaper *r, pid_t pid, uint64_t *ret, struct err 
 	return 0;
 }
 
-void tmux_reaper_release(struct tmux_reaper *r, uint64_t name)
+void tmux_reaper_release(struct tmux_reaper *r, uint64_t name, int fd)
 {
 	struct reapee *x;
 
@@ -85,8 +104,13 @@ void tmux_reaper_release(struct tmux_reaper *r, uint64_t name)
 		if (x->name == name && x->deadline == NULL) {
 			x->deadline = loop_timer_create(r->loop, reapee_late, x);
 			loop_timer_start(x->deadline, TMUX_REAP_MS);
+			x->fd = fd;
+			if (fd >= 0)
+				x->io = loop_io_add(r->loop, fd, LOOP_READ, reapee_output, x);
 			return;
 		}
+	if (fd >= 0)
+		close(fd);
 }
 
 static void reap_now(pid_t pid, int64_t until_ms)

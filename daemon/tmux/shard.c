@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: ISC */
+/* One private tmux server and its two clients; shard.h has the theory. */
+#include "daemon/tmux/shard.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/sock.h"
+#include "base/util.h"
+#include "daemon/tmux/conf.h"
+
+#define EVENTS_ATTEMPTS_MAX 4 /* then the commands' client is taken for ill as well */
+
+enum shard_state {
+	SHARD_CONNECTING, /* clients are being started, or a timer runs until the next attempt */
+	SHARD_READY,
+	SHARD_KILLING,
+	SHARD_STOPPING,
+	SHARD_HAUNTED,
+	SHARD_GONE
+};
+
+struct tmux_shard {
+	const struct tmux_shard_env *env;
+	const struct tmux_shard_ops *ops;
+	void *arg;
+	unsigned number;
+	char socket[SOCK_PATH_MAX + 1];
+	struct tmux_client_spec spec;
+	enum shard_state state;
+	bool stop_wanted;
+	bool cmd_up, fresh; /* fresh: to be told when ready */
+	bool quiet;         /* READY, but the events client is being replaced */
+	unsigned attempts;
+	int64_t ready_since;
+	uint64_t seq;
+	struct tmux_client *cmd, *events;
+	bool events_up;
+	unsigned events_attempts;
+	struct loop_timer *timer;        /* next attempt; patience with an ending server */
+	struct loop_timer *events_timer; /* next attempt of the events client */
+	pid_t server;
+	uint64_t server_start;
+	struct loop_child *server_watch;
+};
+
+static void shard_connect(struct tmux_shard *s);
+static void shard_end(struct tmux_shard *s);
+static void events_connect(struct tmux_shard *s);
+static void shard_ready(struct tmux_shard *s);
+
+static int backoff_ms(unsigned attempts)
+{
+	int ms = TMUX_BACKOFF_MS;
+
+	if (attempts <= 1)
+		return 0;
+	for (unsigned i = 2; i < attempts && ms < TMUX_BACKOFF_MAX; i++)
+		ms *= 2;
+	return ms < TMUX_BACKOFF_MAX ? ms : TMUX_BACKOFF_MAX;
+}
+
+void tmux_shard_sweep(const char *socket)
+{
+	cleanup_free char *lock = xasprintf("%s.lock", socket);
+
+	unlink(socket);
+	unlink(lock);
+}
+
+static void shard_gone(struct tmux_shard *s)
+{
+	s->state = SHARD_GONE;
+	loop_timer_stop(s->timer);
+	loop_timer_stop(s->events_timer);
+	tmux_shard_sweep(s->socket);
+	s->ops->on_gone(s->arg);
+}
+
+/* ---- the server's process ---- */
+
+static void server_died(void *arg, pid_t pid, struct proc_status st)
+{
+	struct tmux_shard *s = arg;
+
+	(void)pid;
+	(void)st;
+	s->server_watch = NULL;
+	s->server = 0;
+	switch (s->state) {
+	case SHARD_KILLING:
+		if (s->stop_wanted)
+			shard_gone(s);
+		else
+			shard_connect(s);
+		break;
+	case SHARD_STOPPING:
+	case SHARD_HAUNTED:
+		shard_gone(s);
+		break;
+	case SHARD_CONNECTING:
+	case SHARD_READY: /* the client's end says it too, and leads to the next server */
+	case SHARD_GONE:
+		break;
+	}
+}
+
+/* Who listens on our socket, asked of the kernel: a wedged server cannot say it itself. */
+static pid_t server_behind(const char *socket)
+{
+	cleanup_close int fd = -1;
+	struct ucred cred;
+
+	if (sock_connect(socket, &fd, NULL) < 0 || sock_peer(fd, &cred, NULL) < 0)
+		return 0;
+	return cred.uid == geteuid() ? cred.pid : 0;
+}
+
+/* Takes note of the server; true when it is another than before. */
+static bool server_note(struct tmux_shard *s)
+{
+	pid_t pid = server_behind(s->socket);
+	uint64_t start = pid > 0 ? proc_start_time(pid) : 0;
+
+	if (pid == s->server && start == s->server_start)
+		return false;
+	loop_child_free(s->server_watch);
+	s->server_watch = pid > 0 ? loop_child_watch(s->env->loop, pid, server_died, s, NULL) : NULL;
+	s->server = s->server_watch != NULL ? pid : 0;
+	s->server_start = start;
+	return true;
+}
+
+/* False when there is no such process any more. */
+static bool server_signal(struct tmux_shard *s, int signo)
+{
+	if (s->server == 0)
+		server_note(s);
+	return s->server > 0 && proc_start_time(s->server) == s->server_start &&
+	       kill(s->server, signo) == 0;
+}
+
+/* ---- connecting ---- */
+
+static void drop_clients(struct tmux_shard *s)
+{
+	tmux_client_destroy(s->cmd);
+	s->cmd = NULL;
+	tmux_client_destroy(s->events);
+	s->events = NULL;
+	s->cmd_up = s->events_up = false;
+	loop_timer_stop(s->events_timer);
+}
+
+static void shard_kill(struct tmux_shard *s)
+{
+	s->state = SHARD_KILLING;
+	drop_clients(s);
+	loop_timer_start(s->timer, server_signal(s, SIGKILL) || s->server > 0 ? TMUX_KILL_MS : 0);
+}
+
+/*
+ * Clients of a daemon that was killed: one whose output the server could not finish stays on the hub for
+ * ever (see reaper.h), and would hold up the server's end.
+ */
+static void leftovers_listed(void *arg, const struct err *e, const char *text, size_t len)
+{
+	struct tmux_shard *s = arg;
+	cleanup_free char *copy = xstrdup(text);
+	char *save = NULL;
+
+	(void)len;
+	if (e != NULL || s->cmd == NULL)
+		return;
+	for (char *line = strtok_r(copy, "\n", &save); line != NULL;
+		line = strtok_r(NULL, "\n", &save)) {
+		int64_t pid;
+
+		if (str_to_i64(line, 2, INT32_MAX, &pid) == 0 && pid != tmux_client_pid(s->cmd) &&
+			(s->events == NULL || pid != tmux_client_pid(s->events)))
+			kill((pid_t)pid, SIGKILL);
+	}
+}
+
+static void list_leftovers(struct tmux_shard *s)
+{
+	struct tmux_cmd cmd;
+
+	tmux_cmd_init(&cmd);
+	tmux_cmd_add(&cmd, "list-clients -t =" TMUX_HUB " -F");
+	tmux_cmd_arg(&cmd, "#{?client_control_mode,#{client_pid},-}");
+	tmux_client_send(s->cmd, &cmd, false, leftovers_listed, s, NULL);
+	tmux_cmd_finish(&cmd);
+}
+
+static void cmd_up(void *arg)
+{
+	struct tmux_shard *s = arg;
+
+	s->fresh |= server_note(s);
+	s->cmd_up = true;
+	if (s->stop_wanted)
+		shard_end(s);
+	else if (s->events == NULL)
+		events_connect(s);
+	else
+		shard_ready(s); /* the events client outlived the other one */
+}
+
+static void shard_ready(struct tmux_shard *s)
+{
+	bool fresh = s->fresh;
+
+	s->state = SHARD_READY;
+	s->quiet = s->fresh = false;
+	s->ready_since = clock_mono_ms();
+	if (fresh)
+		list_leftovers(s);
+	s->ops->on_ready(s->arg, fresh);
+}
+
+static void cmd_down(void *arg, const struct err *e, bool wedged)
+{
+	struct tmux_shard *s = arg;
+
+	tmux_client_destroy(s->cmd);
+	s->cmd = NULL;
+	s->cmd_up = false;
+	if (!s->events_up) {
+		tmux_client_destroy(s->events);
+		s->events = NULL;
+	}
+	if (s->state == SHARD_READY && clock_mono_ms() - s->ready_since >= TMUX_CALM_MS)
+		s->attempts = 0;
+	s->attempts++;
+	s->events_attempts = 0;
+	if (s->stop_wanted) {
+		shard_end(s);
+		return;
+	}
+	if (wedged) {
+		shard_kill(s);
+	} else {
+		s->state = SHARD_CONNECTING;
+		loop_timer_start(s->timer, backoff_ms(s->attempts));
+	}
+	s->ops->on_down(s->arg, e, s->attempts);
+}
+
+static void shard_connect(struct tmux_shard *s)
+{
+	static const struct tmux_client_ops ops = {.on_up = cmd_up, .on_down = cmd_down};
+	struct err e = {0};
+
+	s->state = SHARD_CONNECTING;
+	loop_timer_stop(s->timer);
+	if (tmux_client_create(s->env->loop, s->env->reaper, &s->spec, &ops, s, &s->cmd, &e) == 0)
+		return;
+	s->attempts++;
+	loop_timer_start(s->timer, backoff_ms(s->attempts + 1));
+	s->ops->on_down(s->arg, &e, s->attempts);
+}
+
+static void shard_timer(void *arg)
+{
+	struct tmux_shard *s = arg;
+
+	switch (s->state) {
+	case SHARD_CONNECTING:
+		shard_connect(s);
+		break;
+	case SHARD_KILLING:
+		if (s->server == 0) {
+			server_died(s, 0, (struct proc_status){0});
+		} else {
+			s->state = SHARD_HAUNTED;
+			s->ops->on_haunted(s->arg);
+		}
+		break;
+	case SHARD_STOPPING:
+		shard_kill(s);
+		break;
+	case SHARD_READY:
+	case SHARD_HAUNTED:
+	case SHARD_GONE:
+		break;
+	}
+}
+
+/* ---- events ---- */
+
+static int events_wait(struct tmux_shard *s);
+static void hush(struct tmux_shard *s);
+
+static void events_told(struct tmux_shard *s, const struct err *e, const char *records)
+{
+	if (e != NULL && e->code == ERR_UNAVAILABLE)
+		return;
+	if (events_wait(s) == 0)
+		s->ops->on_event(s->arg, records);
+}
+
+static void events_read(void *arg, const struct err *e, const char *text, size_t len)
+{
+	(void)len;
+	events_told(arg, e, e == NULL ? text : NULL);
+}
+
+/* Old records: what they tell of is in the listing that the owner makes now. */
+static void events_emptied(void *arg, const struct err *e, const char *text, size_t len)
+{
+	struct tmux_shard *s = arg;
+
+	(void)text;
+	(void)len;
+	if (s->state != SHARD_CONNECTING) {
+		s->quiet = false;
+		events_told(s, e, NULL);
+	} else if ((e == NULL || e->code != ERR_UNAVAILABLE) && events_wait(s) == 0 && s->cmd_up) {
+		shard_ready(s);
+	}
+}
+
+static int events_send(struct tmux_shard *s, const char *first, const char *second,
+	tmux_reply_fn *fn)
+{
+	struct tmux_cmd cmd;
+	int ret;
+
+	tmux_cmd_init(&cmd);
+	tmux_cmd_add(&cmd, first);
+	if (second != NULL)
+		tmux_cmd_add(&cmd, second);
+	ret = tmux_client_send(s->events, &cmd, true, fn, s, NULL);
+	tmux_cmd_finish(&cmd);
+	return ret;
+}
+
+static int events_wait(struct tmux_shard *s)
+{
+	if (events_send(s, "wait-for " TMUX_EV_CHANNEL, NULL, NULL) < 0)
+		return -1;
+	return events_send(s, "show-options -gqv " TMUX_EV_OPTION,
+		"set-option -g " TMUX_EV_OPTION " ''", events_read);
+}
+
+static void events_up(void *arg)
+{
+	struct tmux_shard *s = arg;
+
+	s->events_attempts = 0;
+	s->events_up = true;
+	events_send(s, "show-options -gqv " TMUX_EV_OPTION, "set-option -g " TMUX_EV_OPTION " ''",
+		events_emptied);
+}
+
+static void events_down(void *arg, const struct err *e, bool wedged)
+{
+	struct tmux_shard *s = arg;
+
+	tmux_client_destroy(s->events);
+	s->events = NULL;
+	s->events_up = false;
+	if (!s->cmd_up)
+		return; /* it is connected again behind the other one */
+	s->events_attempts++;
+	if (wedged || s->events_attempts >= EVENTS_ATTEMPTS_MAX)
+		tmux_client_fail(s->cmd, e, wedged);
+	else if (s->state == SHARD_CONNECTING)
+		loop_timer_start(s->events_timer, backoff_ms(s->events_attempts));
+	else
+		hush(s);
+}
+
+static void hushed(void *arg, const struct err *e, const char *text, size_t len)
+{
+	struct tmux_shard *s = arg;
+
+	(void)text;
+	(void)len;
+	if (e == NULL || e->code != ERR_UNAVAILABLE)
+		loop_timer_start(s->events_timer, backoff_ms(s->events_attempts));
+}
+
+/* Holds back new commands; when those under way are answered the events client is replaced. */
+static void hush(struct tmux_shard *s)
+{
+	struct tmux_cmd cmd;
+
+	s->quiet = true;
+	tmux_cmd_init(&cmd);
+	tmux_cmd_add(&cmd, "display-message -p .");
+	if (tmux_client_send(s->cmd, &cmd, false, hushed, s, NULL) < 0)
+		tmux_client_fail(s->cmd, &(struct err){.code = ERR_UNAVAILABLE}, false);
+	tmux_cmd_finish(&cmd);
+}
+
+static void events_connect(struct tmux_shard *s)
+{
+	static const struct tmux_client_ops ops = {.on_up = events_up, .on_down = events_down};
+	struct err e = {0};
+
+	if (tmux_client_create(s->env->loop, s->env->reaper, &s->spec, &ops, s, &s->events, &e) ==
+		0)
+		return;
+	if (++s->events_attempts >= EVENTS_ATTEMPTS_MAX)
+		tmux_client_fail(s->cmd, &e, false);
+	else
+		loop_timer_start(s->events_timer, backoff_ms(s->events_attempts + 1));
+}
+
+static void events_again(void *arg)
+{
+	struct tmux_shard *s = arg;
+
+	if (s->cmd_up && s->events == NULL && !s->stop_wanted)
+		events_connect(s);
+}
+
+/* ---- the owner's side ---- */
+
+struct tmux_shard *tmux_shard_create(const struct tmux_shard_env *env, const char *dir,
+	unsigned number, const struct tmux_shard_ops *ops, void *arg)
+{
+	struct tmux_shard *s = xcalloc(1, sizeof(*s));
+
+	s->env = env;
+	s->ops = ops;
+	s->arg = arg;
+	s->number = number;
+	str_fmt(s->socket, sizeof(s->socket), "%s/%u.sock", dir, number);
+	s->spec = (struct tmux_client_spec){.program = env->program,
+		.socket = s->socket,
+		.conf = env->conf,
+		.env = env->env,
+		.deadline_ms = env->deadline_ms,
+		.start_ms = env->start_ms};
+	s->timer = loop_timer_create(env->loop, shard_timer, s);
+	s->events_timer = loop_timer_create(env->loop, events_again, s);
+	s->state = SHARD_CONNECTING;
+	loop_timer_start(s->timer, 0);
+	return s;
+}
+
+void tmux_shard_destroy(struct tmux_shard *s)
+{
+	if (s == NULL)
+		return;
+	drop_clients(s);
+	loop_timer_free(s->timer);
+	loop_timer_free(s->events_timer);
+	loop_child_free(s->server_watch);
+	free(s);
+}
+
+/* TERM ends a tmux server as kill-server does, and reaches one that reads no commands as well. */
+static void shard_end(struct tmux_shard *s)
+{
+	s->state = SHARD_STOPPING;
+	loop_timer_start(s->timer, server_signal(s, SIGTERM) || s->server > 0 ? TMUX_KILL_MS : 0);
+	drop_clients(s);
+}
+
+void tmux_shard_stop(struct tmux_shard *s)
+{
+	if (s->stop_wanted)
+		return;
+	s->stop_wanted = true;
+	switch (s->state) {
+	case SHARD_READY:
+		shard_end(s);
+		break;
+	case SHARD_CONNECTING:
+		if (s->cmd == NULL || s->cmd_up)
+			shard_end(s);
+		break; /* else when the client is up: its server must not come up behind our back */
+	case SHARD_KILLING:
+	case SHARD_STOPPING:
+	case SHARD_HAUNTED:
+	case SHARD_GONE:
+		break;
+	}
+}
+
+bool tmux_shard_ready(const struct tmux_shard *s)
+{
+	return s->state == SHARD_READY && !s->quiet && !s->stop_wanted;
+}
+
+int tmux_shard_send(struct tmux_shard *s, struct tmux_cmd *cmd, tmux_reply_fn *fn, void *arg,
+	uint64_t *ret_seq, struct err *e)
+{
+	if (!tmux_shard_ready(s))
+		return err_set(e, ERR_UNAVAILABLE, "The tmux server at %s is not ready", s->socket);
+	if (tmux_client_send(s->cmd, cmd, false, fn, arg, e) < 0)
+		return -1;
+	s->seq++;
+	if (ret_seq != NULL)
+		*ret_seq = s->seq;
+	return 0;
+}
+
+unsigned tmux_shard_number(const struct tmux_shard *s)
+{
+	return s->number;
+}
+
+const char *tmux_shard_socket(const struct tmux_shard *s)
+{
+	return s->socket;
+}
+
+void tmux_shard_nudge(struct tmux_shard *s)
+{
+	if (s->state == SHARD_READY)
+		server_signal(s, SIGCHLD);
+}
+
+pid_t tmux_shard_server(const struct tmux_shard *s)
+{
+	return s->server;
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: ISC */
+/* Quoting: what it writes, and that the real tmux reads back every byte as it was. */
+#include "tests/unit/tmux/rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/proc.h"
+#include "daemon/tmux/client.h"
+#include "daemon/tmux/conf.h"
+#include "daemon/tmux/parse.h"
+#include "daemon/tmux/quote.h"
+#include "daemon/tmux/reaper.h"
+
+#define ROUNDS 200
+#define BIG (56 * 1024) /* quoted in the worst way it just fits a line */
+
+extern char **environ;
+
+static void check_line(struct tmux_cmd *c, const char *want)
+{
+	ck_assert(tmux_cmd_end(c));
+	ck_assert_uint_eq(c->line.len, strlen(want));
+	ck_assert_int_eq(memcmp(buf_data(&c->line), want, c->line.len), 0);
+	tmux_cmd_finish(c);
+}
+
+START_TEST(each_kind_of_byte_is_written_as_tmux_wants_it)
+{
+	struct tmux_cmd c;
+
+	tmux_cmd_init(&c);
+	tmux_cmd_add(&c, "set-buffer");
+	tmux_cmd_arg(&c, "plain ; {x} #{y} 'q' \303\251 % ");
+	tmux_cmd_arg(&c, "\"\\$~\n\033\177\377");
+	tmux_cmd_arg(&c, "");
+	check_line(&c, "set-buffer \"plain ; {x} #{y} 'q' \303\251 % \" "
+		       "\"\\042\\134\\044\\176\\012\\033\\177\\377\" \"\"\n");
+}
+END_TEST
+
+START_TEST(formats_and_several_commands)
+{
+	struct tmux_cmd c;
+
+	tmux_cmd_init(&c);
+	tmux_cmd_add(&c, "rename-window -t");
+	tmux_cmd_argf(&c, "%%%u", 3u);
+	tmux_cmd_format_arg(&c, "a#{b}##");
+	tmux_cmd_add(&c, "kill-session");
+	ck_assert_uint_eq(c.commands, 2);
+	check_line(&c, "rename-window -t \"%3\" \"a##{b}####\" ; kill-session\n");
+}
+END_TEST
+
+static bool argv_ok(char *const *argv)
+{
+	struct tmux_cmd c;
+	bool ok;
+
+	tmux_cmd_init(&c);
+	tmux_cmd_add(&c, "x");
+	ok = tmux_cmd_argv(&c, argv);
+	ck_assert_int_eq(tmux_cmd_end(&c), ok);
+	tmux_cmd_finish(&c);
+	return ok;
+}
+
+START_TEST(argv_never_meets_a_shell)
+{
+	struct tmux_cmd c;
+	char *one[] = {"a b", NULL}, *two[] = {"a", "", NULL}, *none[] = {NULL};
+	char *empty[] = {"", "x", NULL}, *assign[] = {"A=b", NULL}, *dash[] = {"-i", NULL};
+
+	tmux_cmd_init(&c);
+	tmux_cmd_add(&c, "x");
+	ck_assert(tmux_cmd_argv(&c, one));
+	check_line(&c, "x -- \"env\" \"a b\"\n");
+	tmux_cmd_init(&c);
+	tmux_cmd_add(&c, "x");
+	ck_assert(tmux_cmd_argv(&c, two));
+	check_line(&c, "x -- \"a\" \"\"\n");
+	ck_assert(!argv_ok(none));
+	ck_assert(!argv_ok(NULL));
+	ck_assert(!argv_ok(empty));
+	ck_assert(!argv_ok(assign));
+	ck_assert(!argv_ok(dash));
+}
+END_TEST
+
+START_TEST(nul_and_length_are_refused)
+{
+	struct tmux_cmd c;
+	cleanup_free char *big = xcalloc(1, TMUX_LINE_MAX + 1);
+
+	tmux_cmd_init(&c);
+	tmux_cmd_add(&c, "x");
+	tmux_cmd_arg_len(&c, "a\0b", 3);
+	ck_assert(!tmux_cmd_end(&c));
+	tmux_cmd_finish(&c);
+	memset(big, 'x', TMUX_LINE_MAX);
+	tmux_cmd_init(&c);
+	tmux_cmd_add(&c, "x");
+	tmux_cmd_arg(&c, big);
+	ck_assert(!tmux_cmd_end(&c));
+	tmux_cmd_finish(&c);
+	tmux_cmd_init(&c);
+	ck_assert(!tmux_cmd_end(&c)); /* nothing: an empty line would detach us */
+	tmux_cmd_finish(&c);
+}
+END_TEST
+
+/* ---- against tmux ---- */
+
+struct talk {
+	struct tmux_reaper *reaper;
+	struct tmux_client *client;
+	char *socket, *conf, *program;
+	struct tmux_client_spec spec;
+	bool up, down;
+	unsigned answered;
+	bool ok, ended;
+	char text[64];
+};
+
+static void talk_ended(void *arg, pid_t pid, struct proc_status st)
+{
+	(void)pid;
+	(void)st;
+	((struct talk *)arg)->ended = true;
+}
+
+static void talk_up(void *arg)
+{
+	((struct talk *)arg)->up = true;
+}
+
+static void talk_down(void *arg, const struct err *e, bool wedged)
+{
+	(void)wedged;
+	printf("# %s\n", e->message);
+	fflush(stdout);
+	((struct talk *)arg)->down = true;
+}
+
+static void talk_answer(void *arg, const struct err *e, const char *text, size_t len)
+{
+	struct talk *t = arg;
+
+	(void)len;
+	str_fmt(t->text, sizeof(t->text), "%s", text);
+	t->ok = e == NULL;
+	t->answered++;
+}
+
+static void talk_start(struct talk *t)
+{
+	static const struct tmux_client_ops ops = {.on_up = talk_up, .on_down = talk_down};
+	struct err e = {0};
+
+	memset(t, 0, sizeof(*t));
+	t->reaper = tmux_reaper_create(rig_loop);
+	t->socket = xasprintf("%s/q.sock", rig_dir);
+	t->program = proc_which("tmux");
+	ck_assert_ptr_nonnull(t->program);
+	t->spec = (struct tmux_client_spec){.program = t->program,
+		.socket = t->socket,
+		.conf = "/dev/null",
+		.env = tmux_conf_env(environ),
+		.deadline_ms = 10000,
+		.start_ms = 10000};
+	ck_assert_int_eq(
+		tmux_client_create(rig_loop, t->reaper, &t->spec, &ops, t, &t->client, &e), 0);
+	rig_until(t->up || t->down);
+	ck_assert(!t->down);
+}
+
+static void talk_run(struct talk *t, struct tmux_cmd *c)
+{
+	unsigned before = t->answered;
+
+	ck_assert_int_eq(tmux_client_send(t->client, c, false, talk_answer, t, NULL), 0);
+	tmux_cmd_finish(c);
+	rig_until(t->answered != before || t->down);
+	ck_assert(!t->down);
+}
+
+static void talk_end(struct talk *t)
+{
+	struct tmux_cmd c;
+
+	tmux_cmd_init(&c);
+	tmux_cmd_add(&c, "kill-server");
+	ck_assert_int_eq(tmux_client_send(t->client, &c, false, NULL, NULL, NULL), 0);
+	tmux_cmd_finish(&c);
+	rig_until(t->down);
+	tmux_client_destroy(t->client);
+	tmux_reaper_destroy(t->reaper);
+	strv_free((char **)t->spec.env);
+	free(t->socket);
+	free(t->program);
+}
+
+/* Gives tmux bytes as an argument and compares what it then holds. */
+static void round_trip(struct talk *t, const char *data, size_t len)
+{
+	cleanup_free char *path = xasprintf("%s/saved", rig_dir);
+	cleanup_free char *got = NULL;
+	size_t got_len;
+	struct tmux_cmd c;
+
+	tmux_cmd_init(&c);
+	tmux_cmd_add(&c, "set-buffer -b q --");
+	tmux_cmd_arg_len(&c, data, len);
+	tmux_cmd_add(&c, "save-buffer -b q");
+	tmux_cmd_arg(&c, path);
+	talk_run(t, &c);
+	ck_assert_msg(t->ok, "tmux refused %zu bytes", len);
+	ck_assert_int_eq(file_read(path, 4 * BIG, &got, &got_len, NULL), 0);
+	ck_assert_uint_eq(got_len, len);
+	ck_assert_int_eq(memcmp(got, data, len), 0);
+}
+
+START_TEST(tmux_reads_every_byte_back)
+{
+	struct talk t;
+	char all[255], one[2] = {0};
+
+	talk_start(&t);
+	for (int b = 1; b < 256; b++) {
+		all[b - 1] = (char)b;
+		one[0] = (char)b;
+		round_trip(&t, one, 1);
+	}
+	round_trip(&t, all, sizeof(all));
+	talk_end(&t);
+}
+END_TEST
+
+START_TEST(tmux_reads_random_strings_back)
+{
+	struct talk t;
+	unsigned seed;
+
+	random_bytes(&seed, sizeof(seed));
+	printf("# seed %u\n", seed);
+	srandom(seed);
+	talk_start(&t);
+	for (int i = 0; i < ROUNDS; i++) {
+		size_t len = (size_t)(random() % 2000) + 1;
+		cleanup_free char *s = xcalloc(1, len);
+		bool nasty = random() % 2;
+
+		for (size_t k = 0; k < len; k++)
+			s[k] = nasty ? "\"\\$~#{};'%\n\033\377 \t^!"[random() % 17]
+				     : (char)(random() % 255 + 1);
+		round_trip(&t, s, len);
+	}
+	talk_end(&t);
+}
+END_TEST
+
+START_TEST(tmux_takes_the_longest_line)
+{
+	struct talk t;
+	cleanup_free char *big = xcalloc(1, BIG);
+
+	memset(big, '\\', BIG);
+	talk_start(&t);
+	round_trip(&t, big, BIG);
+	talk_end(&t);
+}
+END_TEST
+
+/* A program that writes its arguments, each with its NUL, into a file: as a pane sees them. */
+START_TEST(a_pane_gets_its_argv_as_it_was)
+{
+	struct talk t;
+	cleanup_free char *path = xasprintf("%s/argv", rig_dir);
+	char *argv[] = {"sh", "-c", "printf '%s\\000' \"$@\" >\"$0.new\"; mv \"$0.new\" \"$0\"",
+		path, "", "two words", "$HOME ~ `x` #{pid} %1", "a\nb\tc", "\033[31m\\\"';",
+		"\303\251\377", "-x", NULL};
+	const char want[] = "\0two words\0$HOME ~ `x` #{pid} %1\0a\nb\tc\0\033[31m\\\"';\0"
+			    "\303\251\377\0-x";
+	cleanup_free char *got = NULL;
+	size_t len;
+	struct tmux_cmd c;
+
+	talk_start(&t);
+	tmux_cmd_init(&c);
+	tmux_cmd_add(&c, "set-option -gw remain-on-exit on");
+	tmux_cmd_add(&c, "new-session -d -s a -P -F");
+	tmux_cmd_arg(&c, "#{pane_pid}");
+	ck_assert(tmux_cmd_argv(&c, argv));
+	talk_run(&t, &c);
+	ck_assert(t.ok);
+	if (loop_child_watch(rig_loop, atoi(t.text), talk_ended, &t, NULL) != NULL)
+		rig_until(t.ended);
+	ck_assert_int_eq(file_read(path, 4096, &got, &len, NULL), 0);
+	ck_assert_uint_eq(len, sizeof(want));
+	ck_assert_int_eq(memcmp(got, want, len), 0);
+	talk_end(&t);
+}
+END_TEST
+
+RIG_MAIN("tmux/quote",
+	each_kind_of_byte_is_written_as_tmux_wants_it, formats_and_several_commands,
+	argv_never_meets_a_shell, nul_and_length_are_refused, tmux_reads_every_byte_back,
+	tmux_reads_random_strings_back, tmux_takes_the_longest_line, a_pane_gets_its_argv_as_it_was)
