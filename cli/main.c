@@ -96,6 +96,10 @@ static int run(struct cli *c, char *const *argv)
 		return no_verb(c);
 	if (strcmp(argv[at], "view") == 0)
 		return verb_view(c, argv + at + 1);
+	if (strcmp(argv[at], "man-page") == 0) {
+		help_man(stdout);
+		return EXIT_DONE;
+	}
 	const struct method_def *m = verb_find(argv + at, &words, &e);
 	if (!m)
 		return wrong_usage(c, argv, &e);

@@ -372,7 +372,6 @@ END_TEST
 START_TEST(a_reader_that_had_enough_is_no_error)
 {
 	int p[2], status;
-	cleanup_free char *err = NULL;
 
 	fake_start(respond);
 	ck_assert_int_eq(pipe(p), 0);
