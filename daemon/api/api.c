@@ -22,6 +22,9 @@ static handler_fn *const handlers[METHOD_COUNT] = {
 
 static void call_free(struct call *c)
 {
+	c->answered = true;
+	if (c->running)
+		return;
 	json_decref(c->params);
 	json_decref(c->id);
 	json_decref(c->collected);
@@ -195,7 +198,11 @@ static void run(struct call *c, const char *name, const json_t *params)
 	}
 	if (c->req)
 		peer_request_on_abandon(c->req, abandoned, c);
+	c->running = true;
 	handlers[c->method->id](c);
+	c->running = false;
+	if (c->answered)
+		call_free(c);
 }
 
 static struct call *call_new(struct api *a)

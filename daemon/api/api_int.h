@@ -47,6 +47,8 @@ struct call {
 	char place[ID_SIZE];
 	json_int_t conn;
 	json_t *id;
+	/* An answer frees the call, but never under its handler's feet. */
+	bool running, answered;
 	/* What is under way for it, for when the caller goes away. */
 	char started[ID_SIZE];
 	struct wait_handle *wait;

@@ -94,17 +94,15 @@ static void inherit(struct call *c, struct instance *in)
 void api_SPAWN(struct call *c)
 {
 	struct instance *in = instance_asked(c);
-	struct spawn_args a = {.in = in,
-		.prompt = call_str(c, "prompt"),
-		.wait = !call_bool(c, "no_wait"),
-		.progress = on_progress,
-		.done = started,
-		.arg = c};
-	const char *parent = call_str(c, "parent");
+	struct spawn_args a = {.in = in, .progress = on_progress, .done = started, .arg = c};
+	const char *parent;
 	struct err err = {0};
 
 	if (!in)
 		return;
+	a.prompt = call_str(c, "prompt");
+	a.wait = !call_bool(c, "no_wait");
+	parent = call_str(c, "parent");
 	if (c->who.instance)
 		inherit(c, in);
 	if (parent && !c->who.instance) {
