@@ -203,7 +203,9 @@ static int claude_launch(const struct instance *in, const struct agent_place *pl
 {
 	struct agent_launch l = {0};
 	const char *start_event = CLAUDE_START, *prompt = pl->prompt;
-	bool resume = pl->resume && in->conversation;
+	/* A conversation is written down at the end of its first turn: before, --resume would not find it,
+	 * and its id may be used again. */
+	bool resume = pl->resume && in->conversation && in->turns > 0;
 
 	if (prompt && strlen(prompt) > PROMPT_ARG_MAX) {
 		err_set(e, ERR_LIMIT, "the first prompt has more than %d bytes", PROMPT_ARG_MAX);

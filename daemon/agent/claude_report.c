@@ -207,6 +207,7 @@ static int on_stop(const struct instance *in, const json_t *body, struct agent_f
 	if (tasks) {
 		snprintf(detail, sizeof(detail), "%zu in the background", tasks);
 		state(f, ST_WORKING, "background", detail);
+		f->turn_ended = true;
 		return 0;
 	}
 	state(f, ST_IDLE, "", text_of(body, "last_assistant_message"));

@@ -21,6 +21,6 @@ bool claude_prompt_reported(const char *text);
 #define CLAUDE_START "SessionStart"
 #define CLAUDE_START_PROMPT "SessionStartPrompt"   /* a first prompt follows, and will be reported */
 #define CLAUDE_START_COMMAND "SessionStartCommand" /* one follows that is never reported (/x, !x) */
-#define CLAUDE_START_LOGIN "SessionStartLogin"     /* no login: its login menu was asked for */
+#define CLAUDE_START_LOGIN "SessionStartNoLogin"   /* no login: its login menu was asked for */
 
 #endif

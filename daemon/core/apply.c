@@ -77,8 +77,8 @@ void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const c
 		json_pack("{s:s, s:s, s:s?, s:s?}", "from", state_name(from), "to", state_name(to),
 			"reason", reason, "detail", detail));
 	waits_check(u);
-	if (to == ST_IDLE)
-		prompts_next(u);
+	if (to == ST_IDLE || to == ST_WORKING)
+		prompts_next(u); /* it looks itself whether one may be given */
 }
 
 void place_apply(struct site *s, enum place_state to, const char *reason)

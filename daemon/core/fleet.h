@@ -99,6 +99,8 @@ void fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const
 	json_t *event);
 void fleet_on_shim_lost(struct fleet *f, const char *place, const struct err *why);
 void fleet_on_denied(struct fleet *f, const char *place, json_t *data /* stolen */);
+/* What its place will run under, once that is known; NULL: nothing to say. */
+void fleet_place_accel(struct fleet *f, const char *place, const char *accel);
 void fleet_on_pane(struct fleet *f, const char *instance, bool present, const char *what);
 
 #endif

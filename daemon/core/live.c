@@ -32,6 +32,11 @@ void live_fact(struct unit *u, const struct agent_fact *fact)
 		(!u->in->conversation || strcmp(u->in->conversation, fact->conversation))) {
 		free(u->in->conversation);
 		u->in->conversation = xstrdup(fact->conversation);
+		u->in->turns = 0;
+		unit_save(u);
+	}
+	if (fact->turn_ended) {
+		u->in->turns++;
 		unit_save(u);
 	}
 	/* Ready before the state: entering idle hands out the next prompt. */
@@ -390,6 +395,17 @@ void fleet_on_shim_lost(struct fleet *f, const char *place, const struct err *wh
 	if (s->u && !state_final(s->u->in->state))
 		live_place_lost(s, "shim", why->message);
 	stop_place(s, true);
+}
+
+void fleet_place_accel(struct fleet *f, const char *place, const char *accel)
+{
+	struct site *s = site_find(f, place);
+
+	if (!s || !accel || (s->pl->accel && !strcmp(s->pl->accel, accel)))
+		return;
+	free(s->pl->accel);
+	s->pl->accel = xstrdup(accel);
+	P(f)->place_put(CTX(f), s->pl);
 }
 
 void fleet_on_denied(struct fleet *f, const char *place, json_t *data)

@@ -141,6 +141,13 @@ static void typed_done(void *arg, json_t *result, const struct err *error)
 		settle(u, PR_DELIVERED, NULL);
 }
 
+/* At its prompt: idle, or with work left in the background only (which may never end). */
+static bool takes_prompt(const struct instance *in)
+{
+	return in->state == ST_IDLE ||
+	       (in->state == ST_WORKING && in->reason && !strcmp(in->reason, "background"));
+}
+
 void prompts_next(struct unit *u)
 {
 	struct pending_prompt *pp = u->prompts;
@@ -152,7 +159,7 @@ void prompts_next(struct unit *u)
 	if (pp->typed || u->step != STEP_LIVE)
 		return;
 	prog = P(u->f)->agent(CTX(u->f), u->in->agent);
-	if (prog->reports && !pp->p->raw && u->in->state != ST_IDLE)
+	if (prog->reports && !pp->p->raw && !takes_prompt(u->in))
 		return;
 	pp->typed = true;
 	pp->p->status = PR_DELIVERING;

@@ -242,6 +242,7 @@ static const struct field fields[] = {
 	FIELD("state_since_ms", F_INT, state_since_ms, true),
 	FIELD("conversation", F_TEXT, conversation, false),
 	FIELD("starts", F_INT, starts, true),
+	FIELD("turns", F_INT, turns, true),
 	FIELD("pid", F_INT, pid, true),
 	FIELD("exit_known", F_BOOL, exit.known, true),
 	FIELD("exit_code", F_I32, exit.code, true),

@@ -71,6 +71,8 @@ struct instance {
 	int64_t time_in_state[ST_COUNT];    /* ms, of states left */
 	char *conversation;                 /* the agent program's own id of the conversation */
 	int64_t starts;                     /* how often its program was started */
+	int64_t turns;                      /* ended in this conversation; without one there is nothing
+					     * to resume */
 	int64_t pid;                        /* in its place; 0 when it does not run */
 	struct exit_info exit;
 	bool has_pane;

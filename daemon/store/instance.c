@@ -19,7 +19,7 @@ static const struct {
 	{"spawn_rate", C_INT},	{"state", C_TEXT},	    {"reason", C_TEXT},
 	{"detail", C_TEXT},	{"created_ms", C_INT},	    {"state_since_ms", C_INT},
 	{"time_in_state", C_JSON}, {"conversation", C_TEXT}, {"starts", C_INT},
-	{"pid", C_INT},		{"exit_known", C_INT},	    {"exit_code", C_INT},
+	{"turns", C_INT},	{"pid", C_INT},		{"exit_known", C_INT},	    {"exit_code", C_INT},
 	{"exit_signal", C_INT}, {"has_pane", C_INT},
 };
 

@@ -22,7 +22,7 @@ static const char version_1[] =
 	" max_depth INTEGER NOT NULL, spawn_rate INTEGER NOT NULL,"
 	" state TEXT NOT NULL, reason TEXT, detail TEXT,"
 	" created_ms INTEGER NOT NULL, state_since_ms INTEGER NOT NULL, time_in_state TEXT NOT NULL,"
-	" conversation TEXT, starts INTEGER NOT NULL, pid INTEGER NOT NULL,"
+	" conversation TEXT, starts INTEGER NOT NULL, turns INTEGER NOT NULL, pid INTEGER NOT NULL,"
 	" exit_known INTEGER NOT NULL, exit_code INTEGER NOT NULL, exit_signal INTEGER NOT NULL,"
 	" has_pane INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
 	"CREATE UNIQUE INDEX instances_living_name ON instances(name)"

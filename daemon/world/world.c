@@ -204,6 +204,8 @@ static void made(void *arg, json_t *o, const struct err *error)
 		gid_t gid = (gid_t)json_integer_value(json_object_get(shim, "gid"));
 		egressctl_add(m->w->egress, m->place, m->allow, uid, gid, &err);
 	}
+	if (!err.code)
+		fleet_place_accel(m->w->fleet, m->place, json_string_value(json_object_get(o, "accel")));
 	json_decref(o);
 	m->done(m->arg, err.code ? &err : NULL);
 	strv_free(m->allow);
@@ -621,8 +623,10 @@ void world_finish(struct world *w)
 {
 	turn_flush(w->turn);
 	tmux_pool_destroy(w->panes);
+	driver_finish();
 	while (w->sites)
 		w_shim_forget(w, w->sites->place);
+	shimctl_finish();
 	fleet_destroy(w->fleet);
 	egressctl_destroy(w->egress);
 	turn_destroy(w->turn);

@@ -180,6 +180,9 @@ START_TEST(test_a_conversation_is_resumed_under_its_id)
 	pl.resume = true;
 	in->permissions = PERM_PLAN;
 	launch(claude);
+	ck_assert_str_eq(l.argv[3], "--session-id"); /* no turn of it was ever ended */
+	in->turns = 1;
+	launch(claude);
 	argv_is("claude --settings /run/tmux-claude/ab12cd.claude.json --resume "
 		"be0e21ef-393f-46b3-a2a3-a2e8e4528599 --permission-mode plan");
 	free(in->conversation);
@@ -248,7 +251,7 @@ START_TEST(test_without_a_login_a_vm_shows_the_login)
 	launch(claude);
 	ck_assert_str_eq(l.argv[strv_len(l.argv) - 1], "/login");
 	cleanup_free char *command = hook_command("SessionStart");
-	ck_assert_ptr_nonnull(strstr(command, " SessionStartLogin"));
+	ck_assert_ptr_nonnull(strstr(command, " SessionStartNoLogin"));
 	/* What the user gave by --env is a login too. */
 	in->env = json_pack("{s:s}", "ANTHROPIC_AUTH_TOKEN", "t");
 	launch(claude);

@@ -130,14 +130,14 @@ END_TEST
 START_TEST(test_background_tasks_keep_it_working)
 {
 	ck_assert_str_eq(replay("background", "SessionStartPrompt"),
-		"starting working! working working working/background working idle+");
+		"starting working! working working working/background+ working idle+");
 }
 END_TEST
 
 START_TEST(test_a_subagent_keeps_it_working)
 {
 	ck_assert_str_eq(replay("subagent", "SessionStartPrompt"),
-		"starting working! working working working working/background working working working "
+		"starting working! working working working working/background+ working working working "
 		"working idle+");
 }
 END_TEST
@@ -153,7 +153,7 @@ END_TEST
 
 START_TEST(test_the_login_menu_holds_the_first_prompt_back)
 {
-	ck_assert_str_eq(replay("login", "SessionStartLogin"), "waiting/login");
+	ck_assert_str_eq(replay("login", "SessionStartNoLogin"), "waiting/login");
 	ck_assert(fact.prompt_held);
 	ck_assert(!fact.ready);
 	must_tell("SessionStart", "{\"source\":\"clear\"}");
@@ -188,7 +188,7 @@ START_TEST(test_the_first_start_by_how_it_was_started)
 	enter(ST_WORKING, NULL);
 	must_tell("SessionStartPrompt", "{\"source\":\"compact\"}");
 	ck_assert(!fact.has_state);
-	must_tell("SessionStartLogin", "{\"source\":\"clear\"}");
+	must_tell("SessionStartNoLogin", "{\"source\":\"clear\"}");
 	ck_assert(in->state == ST_IDLE && !fact.prompt_held);
 }
 END_TEST
@@ -272,7 +272,7 @@ START_TEST(test_malformed_reports_are_survived)
 		"{\"tool_name\":\"AskUserQuestion\",\"tool_input\":{\"questions\":[7]}}",
 		"{\"notification_type\":null}", "{\"source\":0}"};
 	static const char *const events[] = {"SessionStart", "SessionStartPrompt", "SessionStartCommand",
-		"SessionStartLogin", "UserPromptSubmit", "PreToolUse", "PostToolUse", "PostToolUseFailure",
+		"SessionStartNoLogin", "UserPromptSubmit", "PreToolUse", "PostToolUse", "PostToolUseFailure",
 		"PermissionRequest", "PermissionDenied", "Notification", "Stop", "StopFailure",
 		"SubagentStart", "SubagentStop", "SessionEnd", "SessionFile", "PreCompact"};
 	for (size_t b = 0; b < ARRAY_LEN(bodies); b++) {

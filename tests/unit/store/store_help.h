@@ -72,6 +72,7 @@ static inline struct instance *sample_instance(const char *id, const char *name)
 	i->time_in_state[ST_STARTING] = 877;
 	i->conversation = xstrdup("0b0e7f5e-6b7b-4c7d-8d4e-0d1a2b3c4d5e");
 	i->starts = 2;
+	i->turns = 5;
 	i->pid = 4711;
 	i->exit = (struct exit_info){true, -1, 9};
 	i->has_pane = true;
