@@ -448,6 +448,14 @@ void conn_pause(struct conn *c, bool paused)
 		conn_kick(c);
 }
 
+int conn_unread(struct conn *c, const void *data, size_t len)
+{
+	if (c->destroyed || buf_append(&c->in, data, len) < 0)
+		return -1;
+	conn_kick(c);
+	return 0;
+}
+
 void conn_kick(struct conn *c)
 {
 	if (c->destroyed)

@@ -47,6 +47,9 @@ size_t conn_out_pending(const struct conn *c);
 size_t conn_out_room(const struct conn *c);
 void conn_pause(struct conn *c, bool paused); /* stop/resume reading: back-pressure */
 void conn_kick(struct conn *c);               /* calls on_data again soon, if bytes are there */
+/* Puts bytes that were read elsewhere (with an earlier protocol's last message) where on_data finds
+ * them, behind what stands there, and calls it soon. -1 when the in buffer's bound would be passed. */
+int conn_unread(struct conn *c, const void *data, size_t len);
 /* Ends after the output is written: then the write side is shut (or closed). Reading goes on. */
 void conn_shutdown(struct conn *c);
 /* Destroys itself once the output is written, or after ms. The owner must forget c. */

@@ -47,7 +47,7 @@ struct screen {
 	struct screen_ops ops;
 	void *arg;
 	struct buf *live; /* during screen_feed */
-	bool live_full, wrap_pending;
+	bool live_full, wrap_pending, no_lines;
 	unsigned char last[4]; /* the character printed last, for REP */
 	size_t last_len;
 	struct saved_cursor saved[2];
@@ -166,7 +166,7 @@ static int on_pushline(int cols, const VTermScreenCell *cells, void *user)
 	struct buf text;
 	int i, blanks = 0;
 
-	if (!s->ops.line)
+	if (!s->ops.line || s->no_lines)
 		return 0;
 	buf_init(&text, LINE_MAX_BYTES);
 	for (i = 0; i < cols; i++) {
@@ -658,6 +658,11 @@ int screen_feed(struct screen *s, const void *data, size_t len, struct buf *live
 	scan_feed(&s->scan, data, len, on_token, s);
 	s->live = NULL;
 	return s->live_full ? -1 : 0;
+}
+
+void screen_catch_lines(struct screen *s, bool on)
+{
+	s->no_lines = !on;
 }
 
 size_t screen_pending(const struct screen *s)

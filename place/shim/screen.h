@@ -65,6 +65,8 @@ void screen_destroy(struct screen *s);
  * unknown removed) is appended to live when that is not NULL; -1 when live was full (the screen is
  * right all the same; the view must be repainted). */
 int screen_feed(struct screen *s, const void *data, size_t len, struct buf *live);
+/* Switches ops.line on and off (on at first): turning every line into text takes time. */
+void screen_catch_lines(struct screen *s, bool on);
 /* Bytes fed last that belong to an unfinished sequence: a snapshot taken now stands that far back. */
 size_t screen_pending(const struct screen *s);
 void screen_resize(struct screen *s, int rows, int cols);

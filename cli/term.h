@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: ISC */
+/* The user's terminal while a view has it: raw, and as it was again on every way out. */
+#ifndef CLI_TERM_H
+#define CLI_TERM_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+/* Makes standard input raw. From here on the terminal is restored at exit and on signals that end the
+ * program (not on SIGKILL). painted: what is shown may have switched modes; they are reset, too. */
+int term_raw(bool painted, struct err *e);
+/* As it was before term_raw; may be called again and again. */
+void term_restore(void);
+bool term_size(int *rows, int *cols);
+/* A descriptor that becomes readable when a signal of interest came: SIGWINCH, and those that end us.
+ * term_signal returns the next one, or 0. */
+int term_signal_fd(struct err *e);
+int term_signal(int fd);
+
+#endif

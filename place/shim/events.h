@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/* What the daemon is told: numbered, kept until it says that it is durable, bounded. */
+#ifndef SHIM_EVENTS_H
+#define SHIM_EVENTS_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "ipc/peer.h"
+
+#define EVENTS_MAX 4096
+#define EVENTS_BYTES_MAX (4 * 1024 * 1024)
+
+struct events;
+
+/* on_slow: the daemon does not read; drop its connection, it will hear the rest on its next one. */
+struct events *events_create(void (*on_slow)(void *arg), void *arg);
+void events_destroy(struct events *ev); /* NULL ok */
+/* The daemon's connection, or NULL. What is kept is sent to a new one, oldest first. */
+void events_attach(struct events *ev, struct peer *daemon);
+/* Tells type with the members of fields (stolen, may be NULL), keeping it until acknowledged. When too
+ * many are kept the oldest report is dropped and counted in the next event's "dropped". */
+void events_tell(struct events *ev, const char *type, json_t *fields);
+/* The same with seq 0: lost when no daemon is there. */
+void events_mention(struct events *ev, const char *type, json_t *fields);
+void events_ack(struct events *ev, uint64_t seq);
+uint64_t events_last(const struct events *ev);
+size_t events_kept(const struct events *ev);
+
+#endif
