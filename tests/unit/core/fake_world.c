@@ -71,8 +71,14 @@ static int report(const struct instance *in, const char *event, const json_t *bo
 		ret->prompt_delivered = ret->has_state = true;
 		ret->state = ST_WORKING;
 	} else if (!strcmp(event, "stop")) {
-		ret->has_state = true;
+		ret->has_state = ret->turn_ended = true;
 		ret->state = ST_IDLE;
+	} else if (!strcmp(event, "background")) {
+		ret->has_state = ret->turn_ended = true;
+		ret->state = ST_WORKING;
+		strcpy(ret->reason, "background");
+	} else if (!strcmp(event, "clear")) {
+		strcpy(ret->conversation, "another");
 	} else if (!strcmp(event, "ask")) {
 		ret->has_state = true;
 		ret->state = ST_WAITING;

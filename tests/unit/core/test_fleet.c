@@ -226,6 +226,47 @@ START_TEST(a_prompt_waits_for_the_agent_and_is_typed_once)
 }
 END_TEST
 
+START_TEST(a_prompt_is_given_beside_work_in_the_background)
+{
+	struct heard h = {0}, p = {0};
+	struct send_args a = {.text = "x", .timeout_ms = 60000, .done = prompt_done, .arg = &p};
+	char id[ID_SIZE];
+
+	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
+	up(id);
+	report(id, 3, "prompt");
+	fleet_send(w.f, fleet_get(w.f, id), &a, NULL);
+	fake_turn(&w);
+	ck_assert_ptr_null(fake_find(&w, "input"));
+	report(id, 4, "background"); /* the turn is over, a task of it goes on */
+	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_WORKING);
+	ck_assert_ptr_nonnull(fake_find(&w, "input"));
+	fake_answer(&w, "input", json_object());
+	report(id, 5, "prompt");
+	ck_assert_int_eq(p.calls, 1);
+	ck_assert_int_eq(p.err.code, 0);
+}
+END_TEST
+
+START_TEST(turns_are_counted_for_each_conversation)
+{
+	struct heard h = {0};
+	char id[ID_SIZE];
+
+	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
+	up(id);
+	ck_assert_int_eq(fleet_get(w.f, id)->turns, 0);
+	report(id, 3, "prompt");
+	report(id, 4, "stop");
+	report(id, 5, "prompt");
+	report(id, 6, "stop");
+	ck_assert_int_eq(fleet_get(w.f, id)->turns, 2);
+	report(id, 7, "clear");
+	ck_assert_int_eq(fleet_get(w.f, id)->turns, 0);
+	ck_assert_str_eq(fleet_get(w.f, id)->conversation, "another");
+}
+END_TEST
+
 START_TEST(a_prompt_is_refused_while_a_person_is_asked)
 {
 	struct heard h = {0};
@@ -670,6 +711,7 @@ TEST_MAIN_FIXTURE("core/fleet", setup, teardown, spawn_returns_when_the_prompt_i
 		first_prompt_by_argument_ends_the_spawn_when_reported,
 		mute_program_is_typed_its_first_prompt, an_event_told_twice_counts_once,
 		a_prompt_waits_for_the_agent_and_is_typed_once,
+		a_prompt_is_given_beside_work_in_the_background, turns_are_counted_for_each_conversation,
 		a_prompt_is_refused_while_a_person_is_asked, kill_answers_when_nothing_is_left,
 		kill_of_a_parent_needs_cascade, a_program_that_ends_takes_its_place_along,
 		a_program_that_ends_too_early_fails_the_spawn_with_its_code,
