@@ -67,9 +67,11 @@ static int spawn_daemon(struct cli *c, int log_fd, int ready_fd, pid_t *pid, str
 	char *argv[] = {program, "--ready-fd", "3", NULL};
 	struct proc_spec spec = {.argv = argv, .cwd = "/", .setsid = true};
 
-	(void)c;
 	if (!program)
 		return -1;
+	/* A relative one counts from our folder, and the daemon stands in another. */
+	if (c->layout.home)
+		setenv("TMUX_CLAUDE_HOME", c->layout.home, 1);
 	proc_spec_fd(&spec, log_fd, 1);
 	proc_spec_fd(&spec, log_fd, 2);
 	proc_spec_fd(&spec, ready_fd, READY_FD);
