@@ -1,21 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* Quoting: what it writes, and that the real tmux reads back every byte as it was. */
-#include "tests/unit/tmux/rig.h"
+#include "tests/unit/tmux/talk.h"
 
-#include <errno.h>
-#include <fcntl.h>
-
-#include "base/proc.h"
-#include "daemon/tmux/client.h"
-#include "daemon/tmux/conf.h"
 #include "daemon/tmux/parse.h"
-#include "daemon/tmux/quote.h"
-#include "daemon/tmux/reaper.h"
 
 #define ROUNDS 200
 #define BIG (56 * 1024) /* quoted in the worst way it just fits a line */
-
-extern char **environ;
 
 static void check_line(struct tmux_cmd *c, const char *want)
 {
@@ -111,95 +101,6 @@ START_TEST(nul_and_length_are_refused)
 END_TEST
 
 /* ---- against tmux ---- */
-
-struct talk {
-	struct tmux_reaper *reaper;
-	struct tmux_client *client;
-	char *socket, *conf, *program;
-	struct tmux_client_spec spec;
-	bool up, down;
-	unsigned answered;
-	bool ok, ended;
-	char text[64];
-};
-
-static void talk_ended(void *arg, pid_t pid, struct proc_status st)
-{
-	(void)pid;
-	(void)st;
-	((struct talk *)arg)->ended = true;
-}
-
-static void talk_up(void *arg)
-{
-	((struct talk *)arg)->up = true;
-}
-
-static void talk_down(void *arg, const struct err *e, bool wedged)
-{
-	(void)wedged;
-	printf("# %s\n", e->message);
-	fflush(stdout);
-	((struct talk *)arg)->down = true;
-}
-
-static void talk_answer(void *arg, const struct err *e, const char *text, size_t len)
-{
-	struct talk *t = arg;
-
-	(void)len;
-	str_fmt(t->text, sizeof(t->text), "%s", text);
-	t->ok = e == NULL;
-	t->answered++;
-}
-
-static void talk_start(struct talk *t)
-{
-	static const struct tmux_client_ops ops = {.on_up = talk_up, .on_down = talk_down};
-	struct err e = {0};
-
-	memset(t, 0, sizeof(*t));
-	t->reaper = tmux_reaper_create(rig_loop);
-	t->socket = xasprintf("%s/q.sock", rig_dir);
-	t->program = proc_which("tmux");
-	ck_assert_ptr_nonnull(t->program);
-	t->spec = (struct tmux_client_spec){.program = t->program,
-		.socket = t->socket,
-		.conf = "/dev/null",
-		.env = tmux_conf_env(environ),
-		.deadline_ms = 10000,
-		.start_ms = 10000};
-	ck_assert_int_eq(
-		tmux_client_create(rig_loop, t->reaper, &t->spec, &ops, t, &t->client, &e), 0);
-	rig_until(t->up || t->down);
-	ck_assert(!t->down);
-}
-
-static void talk_run(struct talk *t, struct tmux_cmd *c)
-{
-	unsigned before = t->answered;
-
-	ck_assert_int_eq(tmux_client_send(t->client, c, false, talk_answer, t, NULL), 0);
-	tmux_cmd_finish(c);
-	rig_until(t->answered != before || t->down);
-	ck_assert(!t->down);
-}
-
-static void talk_end(struct talk *t)
-{
-	struct tmux_cmd c;
-
-	tmux_cmd_init(&c);
-	tmux_cmd_add(&c, "kill-server");
-	ck_assert_int_eq(tmux_client_send(t->client, &c, false, NULL, NULL, NULL), 0);
-	tmux_cmd_finish(&c);
-	rig_until(t->down);
-	tmux_client_destroy(t->client);
-	tmux_reaper_destroy(t->reaper);
-	strv_free((char **)t->spec.env);
-	free(t->socket);
-	free(t->program);
-}
 
 /* Gives tmux bytes as an argument and compares what it then holds. */
 static void round_trip(struct talk *t, const char *data, size_t len)
