@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The control client and the pool against what forking tmux for each command costs: latencies, spawn
+ * rates, the time from a pane's death to its event. Each figure is the median of RUNS with its spread.
+ * bench_tmux [PANES]
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/proc.h"
+#include "base/util.h"
+#include "daemon/tmux/client.h"
+#include "daemon/tmux/conf.h"
+#include "daemon/tmux/pane.h"
+#include "daemon/tmux/reaper.h"
+
+#define RUNS 5
+#define ONE_AT_A_TIME 2000
+#define PIPELINED 20000
+#define WINDOW 500
+#define FORKS 100
+#define DEATHS 40
+#define PANES_DEFAULT 200
+#define PANES_MAX 2000
+
+extern char **environ;
+
+static struct loop *loop;
+static char dir[] = "/tmp/tc-bench-tmux-XXXXXX";
+static char *program, *conf, **env;
+static unsigned panes = PANES_DEFAULT;
+
+static void must(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "bench_tmux: %s failed\n", what);
+	exit(1);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double median(double *v, size_t n)
+{
+	qsort(v, n, sizeof(v[0]), by_size);
+	return v[n / 2];
+}
+
+/* Runs fn RUNS times and prints; returns the median. */
+static double measure(const char *what, const char *unit, double (*fn)(void))
+{
+	double v[RUNS], m;
+
+	for (int i = 0; i < RUNS; i++)
+		v[i] = fn();
+	m = median(v, RUNS);
+	printf("%-48s %9.1f %-3s (%.1f-%.1f)\n", what, m, unit, v[0], v[RUNS - 1]);
+	fflush(stdout);
+	return m;
+}
+
+/* ---- one client ---- */
+
+static struct tmux_reaper *reaper;
+static struct tmux_client *client;
+static struct tmux_client_spec spec;
+static bool up, down;
+static unsigned answered;
+
+static void client_up(void *arg)
+{
+	(void)arg;
+	up = true;
+}
+
+static void client_down(void *arg, const struct err *e, bool wedged)
+{
+	(void)arg;
+	(void)e;
+	(void)wedged;
+	down = true;
+}
+
+static void client_answer(void *arg, const struct err *e, const char *text, size_t len)
+{
+	(void)arg;
+	(void)text;
+	(void)len;
+	must(e == NULL, "a command");
+	answered++;
+}
+
+static void client_open(const char *socket)
+{
+	static const struct tmux_client_ops ops = {.on_up = client_up, .on_down = client_down};
+
+	up = down = false;
+	spec = (struct tmux_client_spec){program, socket, conf, env, 60000, 60000};
+	must(tmux_client_create(loop, reaper, &spec, &ops, NULL, &client, NULL) == 0, "a client");
+	while (!up && !down)
+		loop_turn(loop, -1);
+	must(up, "connecting");
+}
+
+static void client_close(void)
+{
+	struct tmux_cmd c;
+
+	tmux_cmd_init(&c);
+	tmux_cmd_add(&c, "kill-server");
+	tmux_client_send(client, &c, false, NULL, NULL, NULL);
+	tmux_cmd_finish(&c);
+	while (!down)
+		loop_turn(loop, -1);
+	tmux_client_destroy(client);
+}
+
+static void send_literal(const char *literal)
+{
+	struct tmux_cmd c;
+
+	tmux_cmd_init(&c);
+	tmux_cmd_add(&c, literal);
+	must(tmux_client_send(client, &c, false, client_answer, NULL, NULL) == 0, "sending");
+	tmux_cmd_finish(&c);
+}
+
+static double display_one_at_a_time(void)
+{
+	static double v[ONE_AT_A_TIME];
+
+	for (unsigned i = 0; i < ONE_AT_A_TIME; i++) {
+		int64_t t = clock_mono_us();
+
+		answered = 0;
+		send_literal("display-message -p x");
+		while (answered == 0)
+			loop_turn(loop, -1);
+		v[i] = (double)(clock_mono_us() - t);
+	}
+	return median(v, ONE_AT_A_TIME);
+}
+
+static double display_pipelined(void)
+{
+	int64_t t = clock_mono_us();
+	unsigned sent = 0;
+
+	answered = 0;
+	while (answered < PIPELINED) {
+		while (sent < PIPELINED && sent - answered < WINDOW) {
+			send_literal("display-message -p x");
+			sent++;
+		}
+		loop_turn(loop, -1);
+	}
+	return (double)(clock_mono_us() - t) / PIPELINED;
+}
+
+static void fork_tmux(char *const *argv)
+{
+	struct proc_spec ps = {.argv = argv, .envp = env, .cwd = "/"};
+	int status;
+	pid_t pid;
+
+	must(proc_spawn(&ps, &pid, NULL) == 0, "starting tmux");
+	must(waitpid(pid, &status, 0) == pid && status == 0, "a forked tmux");
+}
+
+static double display_forked(void)
+{
+	char *argv[] = {program, "-S", (char *)spec.socket, "display-message", "-p", "x", NULL};
+	double v[FORKS];
+
+	for (unsigned i = 0; i < FORKS; i++) {
+		int64_t t = clock_mono_us();
+
+		fork_tmux(argv);
+		v[i] = (double)(clock_mono_us() - t);
+	}
+	return median(v, FORKS);
+}
+
+/* ---- spawning ---- */
+
+static char *fresh_socket(void)
+{
+	static unsigned n;
+
+	return xasprintf("%s/b%u.sock", dir, n++);
+}
+
+/* Sessions by one forked tmux each, on servers of TMUX_PANES_PER_SERVER as the pool has. */
+static double spawn_forked(void)
+{
+	unsigned n = panes < FORKS ? panes : FORKS;
+	char *socket = NULL;
+	int64_t took = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		cleanup_free char *id = xasprintf("p%04u", i);
+		char *argv[] = {program, "-S", NULL, "new-session", "-d", "-s", id, "-x", "80",
+			"-y", "24", "--", "cat", "-u", NULL};
+		int64_t t;
+
+		if (i % TMUX_PANES_PER_SERVER == 0) {
+			if (socket != NULL)
+				client_close();
+			free(socket);
+			socket = fresh_socket();
+			client_open(socket);
+		}
+		argv[2] = socket;
+		t = clock_mono_us();
+		fork_tmux(argv);
+		took += clock_mono_us() - t;
+	}
+	client_close();
+	free(socket);
+	return n * 1e6 / (double)took;
+}
+
+/* The same over one control client a server, pipelined, one server after the other: what the pool's
+ * care costs is seen beside this. */
+static double spawn_raw(void)
+{
+	int64_t took = 0;
+
+	for (unsigned done = 0; done < panes;) {
+		cleanup_free char *socket = fresh_socket();
+		unsigned n = panes - done < TMUX_PANES_PER_SERVER ? panes - done
+								  : TMUX_PANES_PER_SERVER;
+		int64_t t;
+
+		client_open(socket);
+		t = clock_mono_us();
+		answered = 0;
+		for (unsigned i = 0; i < n; i++) {
+			cleanup_free char *cmd = xasprintf(
+				"new-session -d -s p%04u -x 80 -y 24 -- cat -u", done + i);
+
+			send_literal(cmd);
+		}
+		while (answered < n)
+			loop_turn(loop, -1);
+		took += clock_mono_us() - t;
+		client_close();
+		done += n;
+	}
+	return panes * 1e6 / (double)took;
+}
+
+static struct tmux_pool *pool;
+static unsigned opened, died;
+static bool ended;
+
+static void pane_done(void *arg, const char *id, const struct err *e)
+{
+	(void)arg;
+	(void)id;
+	must(e == NULL, "a pane");
+	opened++;
+}
+
+static void pool_done(void *arg, const char *id, const struct err *e)
+{
+	(void)arg;
+	(void)id;
+	(void)e;
+	ended = true;
+}
+
+static void pane_died(void *arg, const char *id, struct proc_status st, bool again)
+{
+	(void)arg;
+	(void)id;
+	(void)st;
+	(void)again;
+	died++;
+}
+
+static void pane_lost(void *arg, const char *id, const char *why, bool again)
+{
+	(void)arg;
+	(void)id;
+	(void)why;
+	(void)again;
+}
+
+static void pane_back(void *arg, const char *id)
+{
+	(void)arg;
+	(void)id;
+}
+
+static const struct tmux_pool_ops pool_ops = {
+	.on_died = pane_died, .on_lost = pane_lost, .on_back = pane_back};
+
+static void pool_up(void)
+{
+	cleanup_free char *folder = xasprintf("%s/t", dir);
+
+	must(tmux_pool_create(loop, folder, NULL, &pool_ops, NULL, &pool, NULL) == 0, "the pool");
+}
+
+static void pool_down(void)
+{
+	ended = false;
+	tmux_pool_end(pool, pool_done, NULL);
+	while (!ended)
+		loop_turn(loop, -1);
+	tmux_pool_destroy(pool);
+}
+
+static void open_all(unsigned n)
+{
+	char *argv[] = {"cat", "-u", NULL};
+
+	opened = 0;
+	for (unsigned i = 0; i < n; i++) {
+		char id[16];
+		struct tmux_pane_spec ps = {.id = id, .argv = argv};
+
+		str_fmt(id, sizeof(id), "p%04u", i);
+		must(tmux_pane_open(pool, &ps, pane_done, NULL, NULL) == 0, "opening");
+	}
+	while (opened < n)
+		loop_turn(loop, -1);
+}
+
+/* From nothing: starting the servers is part of it. */
+static double spawn_pool(void)
+{
+	int64_t t;
+	double rate;
+
+	pool_up();
+	t = clock_mono_us();
+	open_all(panes);
+	rate = panes * 1e6 / (double)(clock_mono_us() - t);
+	pool_down();
+	return rate;
+}
+
+static double death_to_event(void)
+{
+	double v[DEATHS];
+
+	pool_up();
+	open_all(TMUX_PANES_PER_SERVER);
+	for (unsigned i = 0; i < DEATHS; i++) {
+		struct tmux_location l;
+		char id[16];
+		int64_t t;
+
+		str_fmt(id, sizeof(id), "p%04u", i);
+		must(tmux_pane_locate(pool, id, &l, NULL) == 0, "finding");
+		died = 0;
+		t = clock_mono_us();
+		kill(l.pid, SIGKILL);
+		while (died == 0)
+			loop_turn(loop, -1);
+		v[i] = (double)(clock_mono_us() - t);
+	}
+	pool_down();
+	return median(v, DEATHS);
+}
+
+static void ratio(const char *what, double a, double b)
+{
+	printf("%-48s %9.1f x\n", what, a / b);
+}
+
+static void commands(void)
+{
+	cleanup_free char *socket = fresh_socket();
+	double one, many, forked;
+
+	client_open(socket);
+	one = measure("display-message, one at a time", "us", display_one_at_a_time);
+	many = measure("display-message, pipelined", "us", display_pipelined);
+	forked = measure("display-message, fork and exec of tmux", "us", display_forked);
+	client_close();
+	ratio("fork / one at a time", forked, one);
+	ratio("fork / pipelined", forked, many);
+}
+
+static void spawning(void)
+{
+	double raw, forked, ours;
+
+	raw = measure("new-session, raw control mode", "/s", spawn_raw);
+	forked = measure("new-session, fork and exec of tmux each", "/s", spawn_forked);
+	ours = measure("tmux_pane_open, servers started too", "/s", spawn_pool);
+	ratio("pane_open / raw control mode", ours, raw);
+	ratio("pane_open / forked", ours, forked);
+}
+
+int main(int argc, char **argv)
+{
+	int64_t n;
+
+	if (argc > 1 && str_to_i64(argv[1], 1, PANES_MAX, &n) == 0)
+		panes = (unsigned)n;
+	signal(SIGPIPE, SIG_IGN);
+	loop = loop_create(NULL);
+	program = proc_which("tmux");
+	must(loop != NULL && program != NULL && mkdtemp(dir) != NULL, "setting up");
+	env = tmux_conf_env(environ);
+	reaper = tmux_reaper_create(loop);
+	cleanup_free char *text = tmux_conf_text();
+	conf = xasprintf("%s/tmux.conf", dir);
+	must(file_write_atomic(conf, text, strlen(text), 0600, NULL) == 0, "the configuration");
+	printf("%u panes, %d a server; medians of %d (spread)\n", panes, TMUX_PANES_PER_SERVER,
+		RUNS);
+	commands();
+	spawning();
+	measure("a pane's death to its event, 48 panes", "us", death_to_event);
+	tmux_reaper_destroy(reaper);
+	loop_destroy(loop);
+	strv_free(env);
+	free(program);
+	free(conf);
+	tree_remove(dir, NULL);
+	return 0;
+}
