@@ -125,3 +125,14 @@ int history_text(struct record *r, const struct screen *now, int lines, struct b
 	buf_finish(&text);
 	return rc ? -1 : 0;
 }
+
+int history_tail(struct record *r, struct buf *tail, struct err *e)
+{
+	bool cut = record_end(r) - record_first(r) > HISTORY_TAIL;
+
+	if (read_tail(r, tail, e) < 0)
+		return -1;
+	if (cut)
+		skip_lead(tail);
+	return 0;
+}

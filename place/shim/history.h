@@ -15,4 +15,7 @@
 int history_text(struct record *r, const struct screen *now, int lines, struct buf *out,
 	struct err *e);
 
+/* Appends the newest HISTORY_TAIL bytes of the recording, beginning where a line or sequence does. */
+int history_tail(struct record *r, struct buf *tail, struct err *e);
+
 #endif
