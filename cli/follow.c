@@ -6,10 +6,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/wait.h>
 
+#include "base/proc.h"
 #include "base/util.h"
 #include "cli/verbs.h"
 #include "ipc/link/shim_stream.h"
+#include "ipc/layout.h"
 #include "ipc/rpc.h"
 
 /* Leaves escape sequences and controls out of a stream of bytes, wherever it is cut. */
@@ -105,6 +108,41 @@ static int follow(struct shim_stream *s, bool raw, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
+/* Of an ended agent: its shim is gone, so the shim's program reads the recording. */
+static int dump(const char *recording, const json_t *since, bool raw, struct err *e)
+{
+	cleanup_free char *prog = layout_program("tmux-claude-shim", e);
+	cleanup_free char *from = xasprintf("%lld", (long long)json_integer_value(since));
+	char *argv[] = {prog, "--dump", (char *)recording, json_is_integer(since) ? "--since" : NULL, from, NULL};
+	struct proc_spec spec = {.argv = argv};
+	enum strip_state st = STRIP_TEXT;
+	struct frame f = {0};
+	unsigned char piece[FRAME_PAYLOAD_MAX];
+	int p[2], status = 0, rc = 0;
+	ssize_t n;
+	pid_t pid;
+
+	if (!prog)
+		return -1;
+	if (pipe(p) < 0)
+		return err_set_errno(e, ERR_IO, errno, "cannot make a pipe");
+	proc_spec_fd(&spec, p[1], 1);
+	proc_spec_fd(&spec, STDERR_FILENO, 2);
+	if (proc_spawn(&spec, &pid, e) < 0)
+		rc = -1;
+	close(p[1]);
+	while (rc == 0 && (n = read(p[0], piece, sizeof(piece))) > 0) {
+		f.payload = piece;
+		f.len = (uint32_t)n;
+		if (put(raw, &st, &f) < 0)
+			rc = err_set_errno(e, ERR_IO, errno, "cannot write");
+	}
+	close(p[0]);
+	if (rc == 0 && waitpid(pid, &status, 0) == pid && status)
+		rc = err_set(e, ERR_NOT_FOUND, "that part of the recording is not kept");
+	return rc;
+}
+
 int read_stream(struct cli *c)
 {
 	const json_t *params = c->args.params, *since = json_object_get(params, "since");
@@ -115,7 +153,12 @@ int read_stream(struct cli *c)
 	int rc;
 
 	cli_catch_signals();
-	rc = cli_call(c, "attach", json_pack("{s:s}", "id", jstr(params, "id")), -1, &where, &e);
+	rc = cli_call(c, "read", json_pack("{s:s, s:b}", "id", jstr(params, "id"), "raw", 1), -1, &where, &e);
+	if (rc == 0 && !json_is_string(json_object_get(json_object_get(where, "stream"), "socket"))) {
+		rc = dump(jstr(where, "recording"), since, raw, &e);
+		json_decref(where);
+		return rc < 0 ? cli_fail(c, &e) : EXIT_DONE;
+	}
 	if (rc == 0) {
 		hello = json_pack("{s:s, s:s, s:b}", "role", "follow", "instance", jstr(where, "instance"), "follow",
 			args_flag(&c->args, "follow"));
