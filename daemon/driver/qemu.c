@@ -359,6 +359,27 @@ static gid_t vm_gid(uid_t uid)
 	return (gid_t)uid;
 }
 
+/*
+ * A root daemon's shim gives its rights up too, standing in the place's folder: it must get at what is
+ * in there by relative names, and at the recording by the open folder of all recordings. Both stay root's,
+ * below folders that nobody else may enter; the recording's own becomes the VM's.
+ */
+static int open_to_vm(const struct making *m, const char *instance, struct err *e)
+{
+	const char *all = m->env->layout->recordings_dir;
+	cleanup_free char *recording = xasprintf("%s/%s", all, instance);
+
+	if (m->uid == (uid_t)-1)
+		return 0;
+	if (chmod(m->dir, 0711) || dir_make(recording, 0700, e) || chmod(all, 0711) ||
+		lchown(recording, m->uid, (gid_t)m->uid)) {
+		if (!e || !e->code)
+			err_set_errno(e, ERR_IO, errno, "cannot prepare %s for the VM's user", m->dir);
+		return -1;
+	}
+	return 0;
+}
+
 static int begin(struct making *m, const struct place *p, const struct instance *in, struct err *e)
 {
 	const char *name = in->template_name ? in->template_name : "";
@@ -377,6 +398,8 @@ static int begin(struct making *m, const struct place *p, const struct instance 
 		m->uid = (uid_t)(config_int(m->env->config, OPT_VM_UID_BASE) + p->number);
 		m->gid = vm_gid(m->uid);
 	}
+	if (open_to_vm(m, in->id, e))
+		return -1;
 	if (template_bind(from, m->dir, !has_overlay(m), &m->parts, e))
 		return -1;
 	cleanup_free char *stamp_path = xasprintf("%s/" TEMPLATE_STAMP, m->dir);

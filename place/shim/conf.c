@@ -180,6 +180,7 @@ static int take_all(const json_t *o, struct conf *c, struct err *e)
 		take_holder(json_object_get(o, "holder"), c, e) < 0 ||
 		take_string(o, "link", false, &c->link, e) < 0 || take_string(o, "qmp", true, &c->qmp, e) < 0 ||
 		take_string(o, "egress", true, &c->egress, e) < 0 ||
+		take_string(o, "console", true, &c->console, e) < 0 ||
 		take_files(json_object_get(o, "files"), c, e) < 0 ||
 		take_int(o, "boot_timeout_ms", 1, TIMEOUT_MOST_MS, 60000, &c->boot_timeout_ms, e) < 0 ||
 		take_identity(json_object_get(o, "shim"), &c->shim_uid, &c->shim_gid, e) < 0)
@@ -225,6 +226,7 @@ void conf_free(struct conf *c)
 	free(c->link);
 	free(c->qmp);
 	free(c->egress);
+	free(c->console);
 	free(c->files_program);
 	free(c);
 }

@@ -38,7 +38,7 @@ struct conf {
 	size_t nfds;
 	uid_t holder_uid, shim_uid, files_uid;
 	gid_t holder_gid, shim_gid, files_gid;
-	char *link, *qmp, *egress; /* qmp, egress: NULL when there is none */
+	char *link, *qmp, *egress, *console; /* all but link: NULL when there is none */
 	char *files_program;       /* NULL: no folders */
 	struct conf_mount mounts[CONF_MOUNTS_MAX];
 	size_t nmounts;

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "place/shim/api.h"
+#include "place/shim/console.h"
 #include "place/shim/control.h"
 #include "place/shim/exec.h"
 #include "place/shim/guest.h"
@@ -108,7 +109,11 @@ static int start(struct shim *s, bool adopt_only, struct err *e)
 		return -1;
 	s->api = api_create(s);
 	s->guest = guest_create(s, on_up);
-	if (holder_create(s, adopt_only, &s->holder, e) < 0 || drop_privileges(s->conf, e) < 0)
+	if (holder_create(s, adopt_only, &s->holder, e) < 0)
+		return -1;
+	if (s->conf->console && holder_running(s->holder))
+		s->console = console_create(s->loop, s->conf->console, CONSOLE_FILE);
+	if (drop_privileges(s->conf, e) < 0)
 		return -1;
 	prctl(PR_SET_DUMPABLE, 0); /* a change of identity had reset it */
 	return 0;
@@ -128,6 +133,7 @@ static void finish(struct shim *s)
 	relay_destroy_all();
 	api_destroy(s->api);
 	guest_destroy(s->guest);
+	console_destroy(s->console);
 	holder_destroy(s->holder);
 	events_destroy(s->events);
 	spawner_destroy(s->spawner);

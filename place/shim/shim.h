@@ -25,6 +25,7 @@
 #define CONSOLE_FILE "console.log"
 
 struct inst;
+struct console;
 struct holder;
 struct guest;
 struct control;
@@ -39,6 +40,7 @@ struct shim {
 	int recordings; /* the folder, opened before privileges were dropped */
 	struct events *events;
 	struct holder *holder;
+	struct console *console; /* NULL: none is kept */
 	struct guest *guest;
 	struct server *server;
 	struct control *control;

@@ -98,6 +98,7 @@ static void setup(void)
 	p->driver = xstrdup("qemu");
 	p->number = 7;
 	in = instance_new();
+	strcpy(in->id, "ab12cd");
 	in->dir = xstrdup(in_top("project"));
 	in->agent = xstrdup("claude");
 	in->template_name = xstrdup("minimal");
@@ -173,8 +174,16 @@ START_TEST(test_a_place_gets_a_disk_of_its_own)
 	ck_assert_uint_eq(st.st_mode & 0777, 0600);
 	json_int_t want = geteuid() ? -1 : config_int(config, OPT_VM_UID_BASE) + 7;
 	ck_assert_int_eq(json_integer_value(holder("uid")), want);
-	if (!geteuid())
+	if (!geteuid()) {
+		/* What the shim needs after it gave its rights up. */
 		ck_assert_int_eq(st.st_uid, want);
+		ck_assert_int_eq(stat(in_top("state/r/ab12cd"), &st), 0);
+		ck_assert_int_eq(st.st_uid, want);
+		ck_assert_uint_eq(st.st_mode & 0777, 0700);
+		ck_assert_int_eq(stat(in_top("state/p/k3x9qa"), &st), 0);
+		ck_assert_int_eq(st.st_uid, 0);
+		ck_assert_uint_eq(st.st_mode & 0777, 0711);
+	}
 	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(made_json, "shim"), "uid")),
 		want);
 	ck_assert_str_eq(json_string_value(json_object_get(made_json, "accel")), "tcg");
