@@ -260,7 +260,7 @@ static double spawn_raw(void)
 }
 
 static struct tmux_pool *pool;
-static unsigned opened, died;
+static unsigned opened, died, back;
 static bool ended;
 
 static void pane_done(void *arg, const char *id, const struct err *e)
@@ -300,6 +300,7 @@ static void pane_back(void *arg, const char *id)
 {
 	(void)arg;
 	(void)id;
+	back++;
 }
 
 static const struct tmux_pool_ops pool_ops = {
@@ -364,12 +365,14 @@ static double death_to_event(void)
 
 		str_fmt(id, sizeof(id), "p%04u", i);
 		must(tmux_pane_locate(pool, id, &l, NULL) == 0, "finding");
-		died = 0;
+		died = back = 0;
 		t = clock_mono_us();
 		kill(l.pid, SIGKILL);
 		while (died == 0)
 			loop_turn(loop, -1);
 		v[i] = (double)(clock_mono_us() - t);
+		while (back == 0)
+			loop_turn(loop, -1);
 	}
 	pool_down();
 	return median(v, DEATHS);
