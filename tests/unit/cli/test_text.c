@@ -167,7 +167,8 @@ static json_t *instance(const char *id, const char *parent, const char *state)
 		"1970-01-01T00:00:10Z");
 }
 
-static char *instances_text(json_t *list, bool tree)
+/* Not inlined: gcc 12 then takes the stream's buffer for a local. */
+static __attribute__((noinline)) char *instances_text(json_t *list, bool tree)
 {
 	char *text;
 	size_t len;
