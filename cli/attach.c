@@ -15,7 +15,9 @@
 /* Does not return when tmux could be started. */
 static int become_tmux(struct cli *c, const char *program, const json_t *tmux, struct err *e)
 {
-	cleanup_free char *target = xasprintf("=%s", jstr(tmux, "session"));
+	/* "$3": a session that somebody renamed; a name is to match exactly. */
+	const char *session = jstr(tmux, "session");
+	cleanup_free char *target = xasprintf("%s%s", session[0] == '$' ? "" : "=", session);
 	char *argv[] = {(char *)program, "-u", "-S", (char *)jstr(tmux, "socket"), "attach-session", "-t", target,
 		args_flag(&c->args, "read_only") ? "-r" : NULL, NULL};
 

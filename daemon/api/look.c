@@ -236,7 +236,8 @@ void api_ATTACH(struct call *c)
 	sock = world_shim_socket(c->w, in->place);
 	if (c->w->panes && tmux_pane_locate(c->w->panes, in->id, &loc, NULL) == 0 &&
 		loc.state == TMUX_PANE_OPEN)
-		tmux = json_pack("{s:s, s:s}", "socket", loc.socket, "session", in->id);
+		tmux = json_pack("{s:s, s:s}", "socket", loc.socket, "session",
+			loc.target + (loc.target[0] == '='));
 	call_result(c, json_pack("{s:s, s:o, s:{s:s}}", "instance", in->id, "tmux",
 			       tmux ? tmux : json_null(), "stream", "socket", sock));
 }

@@ -492,6 +492,16 @@ static bool socket_number(const char *name, unsigned *ret)
 	return true;
 }
 
+static bool server_numbered(const struct tmux_pool *p, unsigned number)
+{
+	const struct server *sv;
+
+	TAILQ_FOREACH (sv, &p->servers, entry)
+		if (tmux_shard_number(sv->shard) == number)
+			return true;
+	return false;
+}
+
 void tmux_pool_adopt(struct tmux_pool *p, tmux_adopt_fn *fn, void *arg)
 {
 	DIR *d = opendir(p->dir);
@@ -506,7 +516,7 @@ void tmux_pool_adopt(struct tmux_pool *p, tmux_adopt_fn *fn, void *arg)
 		struct err e = {0};
 		unsigned number;
 
-		if (!socket_number(de->d_name, &number))
+		if (!socket_number(de->d_name, &number) || server_numbered(p, number))
 			continue;
 		if (sock_connect(path, &fd, &e) == 0)
 			server_add(p, number)->adopting = true;

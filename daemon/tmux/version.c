@@ -66,7 +66,7 @@ int tmux_version_parse(const char *said, struct tmux_version *ret, struct err *e
 	number = version_number(v.text);
 	if (number < OLDEST) {
 		err_set(e, ERR_VERSION, "tmux %s is too old: 3.2a or later is needed", v.text);
-		return err_hint(e, "Install a newer tmux, or name one by the option tmux_program");
+		return err_hint(e, "Install a newer tmux, or name it in the option tmux_path");
 	}
 	for (size_t i = 0; i < ARRAY_LEN(table); i++)
 		*((bool *)((char *)&v + table[i].flag)) = number >= table[i].since;

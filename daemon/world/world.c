@@ -84,10 +84,25 @@ static void w_intent_done(void *ctx, const char *kind, const char *key)
 	check(w, store_intent_done(w->store, kind, key, &err), &err);
 }
 
+/* The status line of an agent's pane. */
+static void pane_state(struct world *w, const char *instance, const json_t *data)
+{
+	const char *to = json_string_value(json_object_get(data, "to"));
+	const char *reason = json_string_value(json_object_get(data, "reason"));
+	cleanup_free char *text = xasprintf("%s%s%s%s", to ? to : "", reason && *reason ? " (" : "",
+		reason ? reason : "", reason && *reason ? ")" : "");
+
+	tmux_pane_status(w->panes, instance, text);
+}
+
 static void w_event_add(void *ctx, enum event_id type, const char *instance, const char *place,
 	json_t *data)
 {
-	turn_event(((struct world *)ctx)->turn, type, instance, place, data);
+	struct world *w = ctx;
+
+	if (type == EV_STATE && instance && w->panes)
+		pane_state(w, instance, data);
+	turn_event(w->turn, type, instance, place, data);
 }
 
 static bool w_id_used(void *ctx, const char *id)
@@ -420,7 +435,9 @@ static void w_pane_open(void *ctx, const struct instance *in)
 
 	if (!w->panes || !cli)
 		return;
-	if (tmux_pane_open(w->panes, &spec, pane_opened, w, &err) < 0)
+	if (tmux_pane_open(w->panes, &spec, pane_opened, w, &err) == 0)
+		tmux_pane_status(w->panes, in->id, state_name(in->state));
+	else
 		log_error("tmux", in->id, "its pane could not be opened: %s", err.message);
 }
 
@@ -613,9 +630,11 @@ int world_load(struct world *w, struct err *e)
 	if (store_load(w->store, &ops, w, e) < 0)
 		return -1;
 	routes_again(w);
-	fleet_reconcile(w->fleet);
+	/* Before anything asks for a pane: asking waits until what lives is found (by then the fleet is
+	 * loaded, too). */
 	if (w->panes)
 		tmux_pool_adopt(w->panes, panes_found, w);
+	fleet_reconcile(w->fleet);
 	return 0;
 }
 
