@@ -11,7 +11,5 @@ int verb_run(struct cli *c);
 int verb_view(struct cli *c, char *const *argv);
 /* The bare view of an instance's terminal at its shim's socket: an exit code, or -1. */
 int view_run(struct cli *c, const char *instance, const char *socket, bool read_only, struct err *e);
-/* read --follow, --since and --raw: bytes from the shim's stream. */
-int read_stream(struct cli *c);
 
 #endif
