@@ -91,19 +91,21 @@ static void decide(struct kvm_probe *p, bool works, const char *reason)
 	loop_defer_schedule(p->answer);
 }
 
-/* The last line of what QEMU wrote on stderr, which is owned by said. */
-static const char *last_line(struct buf *said)
+/* The line of QEMU's stderr that says most: one with "error: ", else the last. Owned by said. */
+static const char *telling_line(struct buf *said)
 {
-	char *text, *nl;
+	const char *best = NULL, *last = "it said nothing";
+	char *save = NULL;
 
-	while (said->len && buf_data(said)[said->len - 1] == '\n')
-		said->len--;
 	if (!said->len || !buf_reserve(said, 1))
-		return "it said nothing";
-	text = (char *)buf_data(said);
-	text[said->len] = '\0';
-	nl = strrchr(text, '\n');
-	return nl ? nl + 1 : text;
+		return last;
+	buf_data(said)[said->len] = '\0';
+	for (char *l = strtok_r((char *)buf_data(said), "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+		last = l;
+		if (strstr(l, "error: "))
+			best = l;
+	}
+	return best ? best : last;
 }
 
 static void deadline_fn(void *arg)
@@ -118,7 +120,7 @@ static void ended(struct kvm_probe *p)
 
 	if (p->child || p->console || p->errors)
 		return;
-	snprintf(reason, sizeof(reason), "QEMU with KVM ends at once: %s", last_line(&p->said));
+	snprintf(reason, sizeof(reason), "QEMU with KVM ends at once: %s", telling_line(&p->said));
 	decide(p, false, reason);
 }
 

@@ -10,7 +10,7 @@
 
 /* The script's descriptor 5 is the console; see kvm_probe.c. */
 #define SAYS_MARK "#!/bin/sh\necho tried >>tried\nprintf 'x\\r\\ntmux-claude-probe: ok\\r\\n' >&5\nexec sleep 60\n"
-#define SAYS_WHY "#!/bin/sh\necho tried >>tried\necho first >&2\necho 'error: failed to set MSR 0x10a' >&2\nexit 1\n"
+#define SAYS_WHY "#!/bin/sh\necho tried >>tried\necho first >&2\necho 'error: failed to set MSR 0x10a' >&2\necho last >&2\nexit 1\n"
 #define HANGS "#!/bin/sh\necho tried >>tried\nexec sleep 60\n"
 #define FLOODS "#!/bin/sh\nexec cat /dev/zero >&5\n"
 #define DEADLINE_MS 300
@@ -121,7 +121,7 @@ START_TEST(the_mark_is_yes)
 }
 END_TEST
 
-START_TEST(an_early_end_is_no_with_the_last_words)
+START_TEST(an_early_end_is_no_with_its_reason)
 {
 	qemu_is(SAYS_WHY);
 	struct answer a = probe("kvm");
@@ -228,6 +228,6 @@ START_TEST(destroyed_early_it_says_nothing)
 END_TEST
 
 TEST_MAIN_FIXTURE("driver/kvm_probe", setup, teardown, the_mark_is_yes,
-	an_early_end_is_no_with_the_last_words, a_hang_is_no_at_the_deadline, endless_output_is_no,
+	an_early_end_is_no_with_its_reason, a_hang_is_no_at_the_deadline, endless_output_is_no,
 	an_answer_is_kept_for_this_boot_only, a_no_is_kept_with_its_reason, another_qemu_is_tried_again,
 	what_is_not_there_is_not_tried_and_not_kept, destroyed_early_it_says_nothing)
