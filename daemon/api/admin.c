@@ -46,7 +46,7 @@ void api_DOWN(struct call *c)
 	c->pending = 1;
 	for (size_t i = fleet_count(f); call_bool(c, "all") && i-- > 0;) {
 		struct instance *in = fleet_at(f, i);
-		if (!state_living(in->state))
+		if (!fleet_active(f, in))
 			continue;
 		c->pending++;
 		fleet_kill(f, in, true, false, false, ended_one, c, &err);

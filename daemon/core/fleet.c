@@ -279,6 +279,13 @@ size_t fleet_living(const struct fleet *f)
 	return n;
 }
 
+bool fleet_active(struct fleet *f, const struct instance *in)
+{
+	struct site *s = site_of(unit_find(f, in->id));
+
+	return state_living(in->state) || (s && s->pl->state != PL_DOWN);
+}
+
 static json_t *limit_json(int64_t n)
 {
 	return n == CAP_UNLIMITED ? json_string("unlimited") : json_integer(n);

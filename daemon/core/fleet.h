@@ -44,6 +44,8 @@ bool fleet_is_within(struct fleet *f, const char *ancestor, const char *id); /* 
 size_t fleet_count(const struct fleet *f);
 struct instance *fleet_at(const struct fleet *f, size_t n); /* in order of creation */
 size_t fleet_living(const struct fleet *f);
+/* Something of it still runs, or is being ended: it lives, or its place is not down yet. */
+bool fleet_active(struct fleet *f, const struct instance *in);
 /* The contract's instance object; new reference. */
 json_t *fleet_instance_json(struct fleet *f, const struct instance *in);
 
