@@ -205,7 +205,7 @@ static void cmd_up(void *arg)
 	else if (s->events == NULL)
 		events_connect(s);
 	else
-		shard_ready(s); /* the events client outlived the other one */
+		shard_ready(s); /* the events client outlived the other one: it is up, see shard_timer */
 }
 
 static void shard_ready(struct tmux_shard *s)
@@ -227,10 +227,6 @@ static void cmd_down(void *arg, const struct err *e, bool wedged)
 	tmux_client_destroy(s->cmd);
 	s->cmd = NULL;
 	s->cmd_up = false;
-	if (!s->events_up) {
-		tmux_client_destroy(s->events);
-		s->events = NULL;
-	}
 	if (s->state == SHARD_READY && clock_mono_ms() - s->ready_since >= TMUX_CALM_MS)
 		s->attempts = 0;
 	s->attempts++;
@@ -268,7 +264,9 @@ static void shard_timer(void *arg)
 
 	switch (s->state) {
 	case SHARD_CONNECTING:
-		shard_connect(s);
+		/* A half connected events client is neither given up nor overtaken: see the theory. */
+		if (s->events == NULL || s->events_up)
+			shard_connect(s);
 		break;
 	case SHARD_KILLING:
 		if (s->server == 0) {
@@ -351,6 +349,8 @@ static void events_up(void *arg)
 
 	s->events_attempts = 0;
 	s->events_up = true;
+	if (s->state == SHARD_CONNECTING && s->cmd == NULL)
+		loop_timer_start(s->timer, 0);
 	events_send(s, "show-options -gqv " TMUX_EV_OPTION, "set-option -g " TMUX_EV_OPTION " ''",
 		events_emptied);
 }
@@ -362,8 +362,13 @@ static void events_down(void *arg, const struct err *e, bool wedged)
 	tmux_client_destroy(s->events);
 	s->events = NULL;
 	s->events_up = false;
-	if (!s->cmd_up)
-		return; /* it is connected again behind the other one */
+	if (!s->cmd_up) { /* it is connected again behind the other one */
+		if (s->state == SHARD_CONNECTING && s->cmd == NULL && wedged)
+			shard_kill(s);
+		else if (s->state == SHARD_CONNECTING && s->cmd == NULL)
+			loop_timer_start(s->timer, backoff_ms(s->attempts));
+		return;
+	}
 	s->events_attempts++;
 	if (wedged || s->events_attempts >= EVENTS_ATTEMPTS_MAX)
 		tmux_client_fail(s->cmd, e, wedged);
