@@ -7,16 +7,10 @@
  * and never hold anything up. Offsets are absolute over the life of the recording: `base` is where the
  * running program's own bytes begin, as a restarted instance goes on in the recording it had.
  *
- * State file (term.json): base, size, and every SNAPSHOT_EVERY bytes a painting of the screen with its
- * offset, so that a new shim paints that, feeds the recording from there, and stands where the old one
- * stood, modes included, however long ago they were set.
- *
  * The end: the guest's FIN says how. It is told as `exited`; the stream, and with it the guest's memory
  * of the exit, is let go only by inst_forget, when the daemon has taken note.
  */
-#include "place/shim/inst.h"
-
-#include <ctype.h>
+#include "place/shim/inst_int.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -28,55 +22,12 @@
 #include "place/shim/server.h"
 #include "place/shim/view.h"
 
-#define STATE_FILE "term.json"
-#define STATE_MAX (16 * 1024 * 1024)
-#define PAINT_MAX (8 * 1024 * 1024)
 #define SNAPSHOT_EVERY (256 * 1024)
-#define RESTORE_TAIL (1024 * 1024) /* fed when there is no snapshot */
 #define LIVE_MAX (1024 * 1024)
 #define PIECE 16384
 #define WATCH_PIECE 2048 /* so that text that scrolls by is seen */
 #define BUSY_MS 1000
 #define BELL_MS 200
-#define WATCH_MAX 64
-
-enum inst_state { INST_STARTING, INST_RUNNING, INST_ENDED };
-
-struct watch {
-	struct watch *next;
-	char *text;
-	inst_watch_fn *fn;
-	void *arg;
-};
-
-struct inst {
-	struct inst *next;
-	struct shim *shim;
-	char id[INST_ID_LEN + 1];
-	enum inst_state state;
-	struct link_stream *stream;
-	struct record *record;
-	struct screen *screen;
-	struct input *input;
-	uint64_t base, offset; /* of the running program's first byte; behind the last one received */
-	uint64_t snapshot_at;
-	uint64_t input_mark;   /* link_acked that means: the terminal took what was written last */
-	bool input_waits;
-	bool restoring;        /* no answers to the queries of old */
-	bool record_failed;
-	pid_t pid;
-	int code, signal;
-	bool canonical, foreground, busy;
-	struct loop_timer *quiet;
-	int64_t bell_ms;
-	struct view *views, *owner;
-	uint64_t inputs; /* counts views' inputs */
-	struct follow *follows;
-	struct watch *watches;
-	struct buf live;
-	inst_started_fn *started;
-	void *started_arg;
-};
 
 bool inst_id_valid(const char *id)
 {
@@ -157,41 +108,15 @@ static void on_title(void *arg)
 		tell_activity(i);
 }
 
-/* Ends every watch whose text is in `seen`, or on the screen when that is NULL. */
-static void check_watches(struct inst *i, const char *seen, size_t len)
-{
-	struct watch **at = &i->watches, *hit = NULL, *w;
-
-	while ((w = *at)) {
-		bool found = seen ? memmem(seen, len, w->text, strlen(w->text)) != NULL
-				  : screen_contains(i->screen, w->text);
-
-		if (!found) {
-			at = &w->next;
-			continue;
-		}
-		*at = w->next;
-		w->next = hit;
-		hit = w;
-	}
-	while ((w = hit)) {
-		hit = w->next;
-		w->fn(w->arg, i->offset, NULL);
-		free(w->text);
-		free(w);
-	}
-	screen_catch_lines(i->screen, i->watches != NULL);
-}
-
 static void on_line(void *arg, const char *text, size_t len)
 {
 	struct inst *i = arg;
 
 	if (i->watches && !i->restoring)
-		check_watches(i, text, len);
+		inst_watch_check(i, text, len);
 }
 
-static const struct screen_ops screen_ops = {
+const struct screen_ops inst_screen_ops = {
 	.reply = on_reply, .bell = on_bell, .title = on_title, .line = on_line};
 
 /* --- input --- */
@@ -221,77 +146,6 @@ static bool input_canonical(void *arg)
 
 static const struct input_ops input_ops = {input_write, input_bracketed, input_canonical};
 
-/* --- the state file --- */
-
-static void save(struct inst *i)
-{
-	struct err e = {0};
-	struct buf paint;
-	json_t *o;
-	char *b64 = NULL, *text;
-	int rows, cols;
-
-	buf_init(&paint, PAINT_MAX);
-	if (paint_full(i->screen, &paint) == 0)
-		b64 = base64_encode(buf_data(&paint), paint.len);
-	screen_size(i->screen, &rows, &cols);
-	o = json_pack("{s:i, s:I, s:i, s:i, s:I, s:s?}", "version", 1, "base", (json_int_t)i->base, "rows",
-		rows, "cols", cols, "offset", (json_int_t)(i->offset - screen_pending(i->screen)), "paint",
-		b64);
-	text = json_dumps(o, JSON_COMPACT);
-	if (record_put(i->record, STATE_FILE, text, strlen(text), &e) < 0)
-		log_warn("record", i->id, "%s", e.message);
-	i->snapshot_at = i->offset;
-	free(text);
-	json_decref(o);
-	free(b64);
-	buf_finish(&paint);
-}
-
-static void feed_recorded(struct inst *i, uint64_t from)
-{
-	char *buf = xcalloc(1, PIECE);
-	struct err e = {0};
-	ssize_t n;
-
-	while ((n = record_read(i->record, from, buf, PIECE, &from, &e)) > 0) {
-		screen_feed(i->screen, buf, (size_t)n, NULL);
-		from += (uint64_t)n;
-	}
-	if (n < 0)
-		log_warn("record", i->id, "the screen is not whole: %s", e.message);
-	free(buf);
-}
-
-/* Makes the screen and brings it to where it stood at the recording's end. */
-static void restore(struct inst *i, uint64_t guest_next)
-{
-	cleanup_free char *text = NULL;
-	cleanup_free unsigned char *paint = NULL;
-	uint64_t first = record_first(i->record), end = record_end(i->record), from;
-	json_t *o = NULL;
-	struct err e = {0};
-	size_t len;
-
-	if (record_get(i->record, STATE_FILE, STATE_MAX, &text, &len, &e) == 0)
-		o = json_loadb(text, len, 0, NULL);
-	i->base = (uint64_t)json_get_int(o, "base", guest_next >= end ? 0 : (int64_t)end);
-	i->screen = screen_create((int)json_get_int(o, "rows", 24), (int)json_get_int(o, "cols", 80), &screen_ops, i);
-	i->restoring = true;
-	from = (uint64_t)json_get_int(o, "offset", -1);
-	paint = json_get_text(o, "paint", NULL) ? base64_decode(json_get_text(o, "paint", ""), &len) : NULL;
-	if (paint && from <= end && from >= first) {
-		screen_feed(i->screen, paint, len, NULL);
-	} else {
-		from = i->base > first ? i->base : first;
-		from = end > from && end - from > RESTORE_TAIL ? end - RESTORE_TAIL : from;
-	}
-	if (from < end)
-		feed_recorded(i, from);
-	i->restoring = false;
-	json_decref(o);
-}
-
 /* --- output --- */
 
 static void give_views(struct inst *i, const struct buf *live, bool whole)
@@ -304,25 +158,6 @@ static void give_views(struct inst *i, const struct buf *live, bool whole)
 	}
 }
 
-static void record_bytes(struct inst *i, const void *data, size_t len)
-{
-	struct err e = {0};
-	uint64_t want = i->offset;
-
-	if (record_end(i->record) < want)
-		record_skip(i->record, want, &e);
-	if (record_append(i->record, data, len, &e) == 0) {
-		if (i->record_failed)
-			log_info("record", i->id, "recording goes on at offset %llu", (unsigned long long)want);
-		i->record_failed = false;
-	} else if (!i->record_failed) {
-		/* The agent must not stop for it: these bytes are a hole in the recording. */
-		log_error("record", i->id, "%s; output is not recorded until there is room", e.message);
-		i->record_failed = true;
-	}
-	i->offset += len;
-}
-
 static void feed_piece(struct inst *i, const char *data, size_t len)
 {
 	bool whole;
@@ -332,7 +167,7 @@ static void feed_piece(struct inst *i, const char *data, size_t len)
 	if (i->views)
 		give_views(i, &i->live, whole);
 	if (i->watches)
-		check_watches(i, NULL, 0);
+		inst_watch_check(i, NULL, 0);
 }
 
 static void on_data(void *arg, struct link_stream *s, const void *data, size_t len)
@@ -341,7 +176,7 @@ static void on_data(void *arg, struct link_stream *s, const void *data, size_t l
 	const char *p = data;
 	size_t at, n;
 
-	record_bytes(i, data, len);
+	inst_record_bytes(i, data, len);
 	for (at = 0; at < len; at += n) {
 		n = i->watches ? WATCH_PIECE : PIECE;
 		n = len - at < n ? len - at : n;
@@ -351,7 +186,7 @@ static void on_data(void *arg, struct link_stream *s, const void *data, size_t l
 	follow_kick_all(i->follows);
 	input_echoed(i->input);
 	if (i->offset - i->snapshot_at >= SNAPSHOT_EVERY)
-		save(i);
+		inst_save(i);
 	loop_timer_start(i->quiet, BUSY_MS);
 	if (!i->busy) {
 		i->busy = true;
@@ -365,19 +200,13 @@ static void destroy(struct inst *i)
 {
 	struct err gone = {0};
 	struct inst **at = &i->shim->instances;
-	struct watch *w;
 
 	while (*at && *at != i)
 		at = &(*at)->next;
 	if (*at)
 		*at = i->next;
 	err_set(&gone, ERR_CANCELLED, "the instance %s is gone", i->id);
-	while ((w = i->watches)) {
-		i->watches = w->next;
-		w->fn(w->arg, i->offset, &gone);
-		free(w->text);
-		free(w);
-	}
+	inst_watch_fail(i, &gone);
 	while (i->views)
 		view_destroy(i->views);
 	follow_destroy_all(i->follows);
@@ -396,7 +225,6 @@ static void destroy(struct inst *i)
 static void ended(struct inst *i, int code, int signal, const char *reason)
 {
 	struct err gone = {0};
-	struct watch *w;
 	json_t *fin;
 
 	if (i->state == INST_ENDED)
@@ -406,15 +234,10 @@ static void ended(struct inst *i, int code, int signal, const char *reason)
 	i->signal = signal;
 	i->busy = false;
 	loop_timer_stop(i->quiet);
-	save(i);
+	inst_save(i);
 	err_set(&gone, ERR_STATE, "the program in %s has ended", i->id);
 	input_fail(i->input, &gone);
-	while ((w = i->watches)) {
-		i->watches = w->next;
-		w->fn(w->arg, i->offset, &gone);
-		free(w->text);
-		free(w);
-	}
+	inst_watch_fail(i, &gone);
 	fin = json_pack("{s:i, s:i}", "code", code, "signal", signal);
 	while (i->views)
 		view_end(i->views, fin);
@@ -552,7 +375,7 @@ static int create(struct shim *s, const char *id, struct inst **ret, struct err 
 
 static void begin_screen(struct inst *i, int rows, int cols)
 {
-	i->screen = screen_create(rows, cols, &screen_ops, i);
+	i->screen = screen_create(rows, cols, &inst_screen_ops, i);
 	screen_catch_lines(i->screen, false);
 }
 
@@ -599,7 +422,7 @@ int inst_run(struct shim *s, const json_t *params, inst_started_fn *fn, void *ar
 	}
 	i->started = fn;
 	i->started_arg = arg;
-	save(i);
+	inst_save(i);
 	server_instance_ready(s, i);
 	return 0;
 }
@@ -619,7 +442,7 @@ int inst_adopt(struct shim *s, const json_t *entry, struct err *e)
 		return 0;
 	if (create(s, id, &i, e) < 0)
 		return -1;
-	restore(i, next);
+	inst_restore(i, next);
 	screen_catch_lines(i->screen, false);
 	i->state = INST_RUNNING;
 	i->pid = (pid_t)json_get_int(entry, "pid", 0);
@@ -680,7 +503,7 @@ void inst_destroy_all(struct shim *s)
 {
 	while (s->instances) {
 		if (s->instances->state == INST_RUNNING)
-			save(s->instances);
+			inst_save(s->instances);
 		s->instances->stream = NULL; /* the link goes as a whole */
 		destroy(s->instances);
 	}
@@ -748,120 +571,3 @@ int inst_signal(struct inst *i, const char *signal, bool group, struct err *e)
 	return 0;
 }
 
-void inst_watch(struct inst *i, const char *text, inst_watch_fn *fn, void *arg)
-{
-	struct watch *w;
-	struct err e = {0};
-	size_t n = 0;
-
-	for (w = i->watches; w; w = w->next)
-		n++;
-	if (screen_contains(i->screen, text)) {
-		fn(arg, i->offset, NULL);
-	} else if (i->state == INST_ENDED || n >= WATCH_MAX) {
-		if (n >= WATCH_MAX)
-			err_set(&e, ERR_BUSY, "%d texts are waited for already", WATCH_MAX);
-		else
-			err_set(&e, ERR_STATE, "the program in %s has ended", i->id);
-		fn(arg, i->offset, &e);
-	} else {
-		w = xcalloc(1, sizeof(*w));
-		*w = (struct watch){.next = i->watches, .text = xstrdup(text), .fn = fn, .arg = arg};
-		i->watches = w;
-		screen_catch_lines(i->screen, true);
-	}
-}
-
-void inst_unwatch(struct inst *i, const char *text)
-{
-	struct err gone = {0};
-	struct watch **at = &i->watches, *w;
-
-	err_set(&gone, ERR_CANCELLED, "the wait was cancelled");
-	while ((w = *at)) {
-		if (strcmp(w->text, text) != 0) {
-			at = &w->next;
-			continue;
-		}
-		*at = w->next;
-		w->fn(w->arg, i->offset, &gone);
-		free(w->text);
-		free(w);
-	}
-	screen_catch_lines(i->screen, i->watches != NULL);
-}
-
-/* --- views --- */
-
-void inst_resize(struct inst *i, int rows, int cols)
-{
-	struct view *v, *next;
-	int r, c;
-
-	screen_size(i->screen, &r, &c);
-	if (i->state == INST_ENDED || (rows == r && cols == c))
-		return;
-	screen_resize(i->screen, rows, cols);
-	screen_size(i->screen, &rows, &cols);
-	if (rows == r && cols == c)
-		return;
-	if (i->stream)
-		link_send_ctl(i->stream, json_pack("{s:[i, i]}", "resize", rows, cols));
-	save(i);
-	for (v = i->views; v; v = next) {
-		next = v->next;
-		view_resized(v);
-	}
-}
-
-void inst_view_owns(struct inst *i, struct view *v)
-{
-	v->last_input = ++i->inputs;
-	if (v->read_only)
-		return;
-	i->owner = v;
-	inst_resize(i, v->rows, v->cols);
-}
-
-bool inst_view_is_owner(const struct inst *i, const struct view *v)
-{
-	return i->owner == v;
-}
-
-void inst_view_add(struct inst *i, struct view *v)
-{
-	v->next = i->views;
-	i->views = v;
-	if (!i->owner)
-		inst_view_owns(i, v);
-}
-
-void inst_view_remove(struct inst *i, struct view *v)
-{
-	struct view **at = &i->views, *best = NULL;
-
-	while (*at && *at != v)
-		at = &(*at)->next;
-	if (*at)
-		*at = v->next;
-	if (i->owner != v)
-		return;
-	i->owner = NULL;
-	for (v = i->views; v; v = v->next)
-		if (!v->read_only && (!best || v->last_input > best->last_input))
-			best = v;
-	if (best) {
-		i->owner = best;
-		inst_resize(i, best->rows, best->cols);
-	}
-}
-
-void inst_follow_add(struct inst *i, struct follow *f)
-{
-	follow_link(&i->follows, f);
-}
-
-void inst_follow_remove(struct inst *i, struct follow *f)
-{
-	follow_unlink(&i->follows, f);
-}

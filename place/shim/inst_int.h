@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of an instance share: its state, and each file's part of it. */
+#ifndef SHIM_INST_INT_H
+#define SHIM_INST_INT_H
+
+#include "place/shim/inst.h"
+
+enum inst_state { INST_STARTING, INST_RUNNING, INST_ENDED };
+
+struct watch {
+	struct watch *next;
+	char *text;
+	inst_watch_fn *fn;
+	void *arg;
+};
+
+struct inst {
+	struct inst *next;
+	struct shim *shim;
+	char id[INST_ID_LEN + 1];
+	enum inst_state state;
+	struct link_stream *stream;
+	struct record *record;
+	struct screen *screen;
+	struct input *input;
+	uint64_t base, offset; /* of the running program's first byte; behind the last one received */
+	uint64_t snapshot_at;
+	uint64_t input_mark;   /* link_acked that means: the terminal took what was written last */
+	bool input_waits;
+	bool restoring;        /* no answers to the queries of old */
+	bool record_failed;
+	pid_t pid;
+	int code, signal;
+	bool canonical, foreground, busy;
+	struct loop_timer *quiet;
+	int64_t bell_ms;
+	struct view *views, *owner;
+	uint64_t inputs; /* counts views' inputs */
+	struct follow *follows;
+	struct watch *watches;
+	struct buf live;
+	inst_started_fn *started;
+	void *started_arg;
+};
+
+/* inst_state.c: the recording, and what a new shim needs to stand where this one stands. */
+void inst_record_bytes(struct inst *i, const void *data, size_t len);
+void inst_save(struct inst *i);
+/* Makes the screen and brings it to where it stood at the recording's end. */
+void inst_restore(struct inst *i, uint64_t guest_next);
+extern const struct screen_ops inst_screen_ops;
+
+/* inst_watch.c: texts that are waited for. */
+/* Ends every watch whose text is in `seen`, or on the screen when that is NULL. */
+void inst_watch_check(struct inst *i, const char *seen, size_t len);
+void inst_watch_fail(struct inst *i, const struct err *why);
+
+#endif
