@@ -19,15 +19,12 @@
 #include "place/shim/filter.h"
 #include "place/shim/paint.h"
 #include "place/shim/scan.h"
+#include "place/shim/sgr.h"
 
 #define PRIMARY_MAX (8u * 1024 * 1024)
 #define LINE_MAX_BYTES (SCREEN_COLS_MAX * SCREEN_CELL_CHARS * 4)
 #define REPLY_MAX 256
-#define VTERM_SGR_ARGS 16
 #define RIGHT_HALF ((uint32_t)-1)
-
-/* The font attribute's bits, SGR 10 + value. */
-enum { FONT_DIM = 1, FONT_CONCEAL = 2, FONT_OVERLINE = 4 };
 
 struct saved_cursor {
 	bool valid, origin;
@@ -76,18 +73,6 @@ static void color_from_vterm(const VTermColor *c, struct screen_color *ret)
 	}
 }
 
-static uint8_t font_flags(unsigned font)
-{
-	return (uint8_t)((font & FONT_DIM ? ATTR_DIM : 0) | (font & FONT_CONCEAL ? ATTR_CONCEAL : 0) |
-			 (font & FONT_OVERLINE ? ATTR_OVERLINE : 0));
-}
-
-static unsigned flags_font(uint8_t flags)
-{
-	return (flags & ATTR_DIM ? FONT_DIM : 0u) | (flags & ATTR_CONCEAL ? FONT_CONCEAL : 0u) |
-	       (flags & ATTR_OVERLINE ? FONT_OVERLINE : 0u);
-}
-
 static void cell_from_vterm(const VTermScreenCell *c, struct screen_cell *ret)
 {
 	const VTermScreenCellAttrs *a = &c->attrs;
@@ -102,43 +87,10 @@ static void cell_from_vterm(const VTermScreenCell *c, struct screen_cell *ret)
 			ret->chars[i] = c->chars[i];
 	ret->attr.flags = (uint8_t)((a->bold ? ATTR_BOLD : 0) | (a->italic ? ATTR_ITALIC : 0) |
 				    (a->blink ? ATTR_BLINK : 0) | (a->reverse ? ATTR_REVERSE : 0) |
-				    (a->strike ? ATTR_STRIKE : 0) | font_flags(a->font));
+				    (a->strike ? ATTR_STRIKE : 0) | sgr_font_flags(a->font));
 	ret->attr.underline = (uint8_t)a->underline;
 	color_from_vterm(&c->fg, &ret->attr.fg);
 	color_from_vterm(&c->bg, &ret->attr.bg);
-}
-
-static size_t utf8_put(uint32_t c, char *out)
-{
-	if (c < 0x80) {
-		out[0] = (char)c;
-		return 1;
-	}
-	if (c < 0x800) {
-		out[0] = (char)(0xc0 | c >> 6);
-		out[1] = (char)(0x80 | (c & 0x3f));
-		return 2;
-	}
-	if (c < 0x10000) {
-		out[0] = (char)(0xe0 | c >> 12);
-		out[1] = (char)(0x80 | (c >> 6 & 0x3f));
-		out[2] = (char)(0x80 | (c & 0x3f));
-		return 3;
-	}
-	out[0] = (char)(0xf0 | c >> 18);
-	out[1] = (char)(0x80 | (c >> 12 & 0x3f));
-	out[2] = (char)(0x80 | (c >> 6 & 0x3f));
-	out[3] = (char)(0x80 | (c & 0x3f));
-	return 4;
-}
-
-size_t screen_cell_utf8(const struct screen_cell *c, char out[SCREEN_CELL_UTF8_MAX])
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < SCREEN_CELL_CHARS && c->chars[i]; i++)
-		n += utf8_put(c->chars[i], out + n);
-	return n;
 }
 
 /* Appends a cell's text; what was blank before is written once something follows. */
@@ -267,7 +219,7 @@ void screen_pen(const struct screen *s, struct screen_attr *ret)
 			       (pen_bool(s, VTERM_ATTR_BLINK) ? ATTR_BLINK : 0) |
 			       (pen_bool(s, VTERM_ATTR_REVERSE) ? ATTR_REVERSE : 0) |
 			       (pen_bool(s, VTERM_ATTR_STRIKE) ? ATTR_STRIKE : 0) |
-			       font_flags(pen_number(s, VTERM_ATTR_FONT)));
+			       sgr_font_flags(pen_number(s, VTERM_ATTR_FONT)));
 	ret->underline = (uint8_t)pen_number(s, VTERM_ATTR_UNDERLINE);
 	if (vterm_state_get_penattr(s->state, VTERM_ATTR_FOREGROUND, &v))
 		color_from_vterm(&v.color, &ret->fg);
@@ -282,112 +234,26 @@ static void feed_font(struct screen *s, unsigned font)
 	vt_write(s, sgr, (size_t)snprintf(sgr, sizeof(sgr), "\033[%um", 10 + (font & 7)));
 }
 
-struct sgr_out {
-	struct buf seq;
-	int args;
-};
-
-/* Appends n parameters as one group that must not be torn. */
-static void sgr_group(struct sgr_out *o, const int *v, int n, char sep)
-{
-	int i;
-
-	if (o->args + n > VTERM_SGR_ARGS) {
-		buf_append(&o->seq, "m\033[", 3);
-		o->args = 0;
-	}
-	for (i = 0; i < n; i++)
-		buf_printf(&o->seq, "%.1s%d", i > 0 ? &sep : o->args ? ";" : "", v[i]);
-	o->args += n;
-}
-
-/* A colour (38, 48) at parameter i, written with ';' or ':', with or without a colour space: appends
- * it as libvterm reads it and returns how many parameters it takes. */
-static int sgr_color(struct sgr_out *o, const struct scan_token *t, int i)
-{
-	int v[5] = {scan_param(t, i, 0), scan_param(t, i + 1, 0)}, n, take = 1, k, from;
-	bool colon = i + 1 < t->nparams && t->params[i + 1].colon;
-
-	n = v[1] == 2 ? 5 : v[1] == 5 ? 3 : 0;
-	while (colon && i + take < t->nparams && t->params[i + take].colon)
-		take++;
-	if (!colon)
-		take = n ? n : 2;
-	from = i + 2 + (colon && n == 5 && take >= 6 ? 1 : 0);
-	for (k = 2; k < n; k++)
-		v[k] = scan_param(t, from + k - 2, 0) & 0xff;
-	if (n && v[0] != 58)
-		sgr_group(o, v, n, ';');
-	return take;
-}
-
-/* SGR in libvterm's terms: dim, concealed and overlined become a font; underline colour is left out. */
 static void feed_sgr(struct screen *s, const struct scan_token *t)
 {
 	unsigned font = pen_number(s, VTERM_ATTR_FONT);
-	struct sgr_out o = {.args = 0};
-	int i = 0;
+	struct buf out;
 
-	buf_init(&o.seq, SCAN_HOLD_MAX * 4);
-	buf_append(&o.seq, "\033[", 2);
-	do {
-		int v[2] = {scan_param(t, i, 0), scan_param(t, i + 1, 0)};
-
-		if (v[0] == 38 || v[0] == 48 || v[0] == 58) {
-			i += sgr_color(&o, t, i);
-			continue;
-		}
-		if (v[0] == 0)
-			font = 0;
-		else if (v[0] == 2 || v[0] == 8 || v[0] == 53)
-			font |= v[0] == 2 ? FONT_DIM : v[0] == 8 ? FONT_CONCEAL : FONT_OVERLINE;
-		else if (v[0] == 22 || v[0] == 28 || v[0] == 55)
-			font &= ~(v[0] == 22 ? FONT_DIM : v[0] == 28 ? FONT_CONCEAL : FONT_OVERLINE) & 7u;
-		if (v[0] == 4 && i + 1 < t->nparams && t->params[i + 1].colon) {
-			v[1] = v[1] > 3 ? 1 : v[1]; /* dotted and dashed: underlined all the same */
-			sgr_group(&o, v, 2, ':');
-		} else if (v[0] != 2 && v[0] != 8 && v[0] != 59 && !(v[0] >= 10 && v[0] <= 19)) {
-			sgr_group(&o, v, 1, ';');
-		}
-		for (i++; i < t->nparams && t->params[i].colon; i++)
-			;
-	} while (i < t->nparams);
-	buf_append(&o.seq, "m", 1);
-	if (o.args > 0)
-		vt_write(s, buf_data(&o.seq), o.seq.len);
-	buf_finish(&o.seq);
+	buf_init(&out, SCAN_HOLD_MAX * 4);
+	sgr_rewrite(t, &font, &out);
+	if (out.len)
+		vt_write(s, buf_data(&out), out.len);
+	buf_finish(&out);
 	if (pen_number(s, VTERM_ATTR_FONT) != font)
 		feed_font(s, font);
 }
 
-static void feed_color(struct buf *out, const struct screen_color *c, int base)
-{
-	if (c->kind == COLOR_INDEX)
-		buf_printf(out, ";%d;5;%d", base, c->r);
-	else if (c->kind == COLOR_RGB)
-		buf_printf(out, ";%d;2;%d;%d;%d", base, c->r, c->g, c->b);
-}
-
 static void feed_pen(struct screen *s, const struct screen_attr *a)
 {
-	static const struct {
-		uint8_t flag, sgr;
-	} table[] = {{ATTR_BOLD, 1}, {ATTR_ITALIC, 3}, {ATTR_BLINK, 5}, {ATTR_REVERSE, 7},
-		{ATTR_STRIKE, 9}};
 	struct buf out;
-	size_t i;
 
 	buf_init(&out, 256);
-	buf_printf(&out, "\033[0");
-	for (i = 0; i < ARRAY_LEN(table); i++)
-		if (a->flags & table[i].flag)
-			buf_printf(&out, ";%d", table[i].sgr);
-	if (a->underline)
-		buf_printf(&out, ";4:%d", a->underline);
-	buf_printf(&out, "m\033[%u", 10 + flags_font(a->flags));
-	feed_color(&out, &a->fg, 38);
-	feed_color(&out, &a->bg, 48);
-	buf_printf(&out, "m");
+	sgr_pen(a, &out);
 	vt_write(s, buf_data(&out), out.len);
 	buf_finish(&out);
 }
