@@ -2,7 +2,7 @@
 /* A cell's characters as UTF-8. */
 #include "place/shim/screen.h"
 
-static size_t utf8_put(uint32_t c, char *out)
+size_t screen_utf8(uint32_t c, char *out)
 {
 	if (c < 0x80) {
 		out[0] = (char)c;
@@ -31,6 +31,6 @@ size_t screen_cell_utf8(const struct screen_cell *c, char out[SCREEN_CELL_UTF8_M
 	size_t i, n = 0;
 
 	for (i = 0; i < SCREEN_CELL_CHARS && c->chars[i]; i++)
-		n += utf8_put(c->chars[i], out + n);
+		n += screen_utf8(c->chars[i], out + n);
 	return n;
 }

@@ -106,15 +106,23 @@ static void kitty(struct modes *m, const struct scan_token *t)
 	}
 }
 
+bool modes_region(const struct scan_token *t, int rows, int *top, int *bottom)
+{
+	*top = scan_param(t, 0, 1);
+	*bottom = scan_param(t, 1, rows);
+	*top = *top < 1 ? 1 : *top;
+	*bottom = *bottom < 1 || *bottom > rows ? rows : *bottom;
+	return *top < *bottom;
+}
+
 static void region(struct modes *m, const struct scan_token *t, int rows)
 {
-	int top = scan_param(t, 0, 1), bottom = scan_param(t, 1, rows);
+	int top, bottom;
 
-	top = top < 1 ? 1 : top;
-	bottom = bottom < 1 || bottom > rows ? rows : bottom;
-	if (top == 1 && bottom == rows)
-		m->top = m->bottom = 0;
-	else if (top < bottom) {
+	if (!modes_region(t, rows, &top, &bottom))
+		return;
+	m->top = m->bottom = 0;
+	if (top > 1 || bottom < rows) {
 		m->top = top - 1;
 		m->bottom = bottom;
 	}

@@ -69,6 +69,8 @@ int modes_find(int number);
 int modes_number(enum mode_id id);
 /* Takes note of what a token changes. rows: the screen's height. */
 void modes_apply(struct modes *m, const struct scan_token *t, int rows);
+/* The rows, from 1, of a DECSTBM; false when it names no region (terminals ignore it then). */
+bool modes_region(const struct scan_token *t, int rows, int *top, int *bottom);
 unsigned modes_kitty_flags(const struct modes *m);
 /* Appends the sequences that bring a terminal in any state to these modes: input modes, cursor keys,
  * keypad, kitty flags, style. Not the screen, the region, origin, wrap, charset and cursor visibility,

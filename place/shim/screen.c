@@ -24,6 +24,7 @@
 #define PRIMARY_MAX (8u * 1024 * 1024)
 #define LINE_MAX_BYTES (SCREEN_COLS_MAX * SCREEN_CELL_CHARS * 4)
 #define REPLY_MAX 256
+#define WIDTHS 64
 #define RIGHT_HALF ((uint32_t)-1)
 
 struct saved_cursor {
@@ -35,7 +36,11 @@ struct saved_cursor {
 };
 
 struct screen {
-	VTerm *vt;
+	VTerm *vt, *probe; /* probe: measures characters, */
+	struct {
+		uint32_t c;
+		int width;
+	} widths[WIDTHS]; /* and what it said last */
 	VTermScreen *vts;
 	VTermState *state;
 	struct scan scan;
@@ -182,6 +187,8 @@ void screen_destroy(struct screen *s)
 	if (!s)
 		return;
 	vterm_free(s->vt);
+	if (s->probe)
+		vterm_free(s->probe);
 	buf_finish(&s->primary);
 	free(s);
 }
@@ -191,8 +198,8 @@ void screen_cursor(const struct screen *s, int *row, int *col)
 	VTermPos p;
 
 	vterm_state_get_cursorpos(s->state, &p);
-	*row = p.row < s->rows ? p.row : s->rows - 1;
-	*col = p.col < s->cols ? p.col : s->cols - 1;
+	*row = p.row < 0 ? 0 : p.row < s->rows ? p.row : s->rows - 1;
+	*col = p.col < 0 ? 0 : p.col < s->cols ? p.col : s->cols - 1;
 }
 
 static bool pen_bool(const struct screen *s, VTermAttr attr)
@@ -419,6 +426,16 @@ static void soft_reset(struct screen *s)
 	feed_cursor(s, row, col, false);
 }
 
+/* libvterm 0.1.4 takes impossible regions, and then writes outside its buffer. */
+static void feed_region(struct screen *s, const struct scan_token *t)
+{
+	char seq[32];
+	int top, bottom;
+
+	if (modes_region(t, s->rows, &top, &bottom))
+		vt_write(s, seq, (size_t)snprintf(seq, sizeof(seq), "\033[%d;%dr", top, bottom));
+}
+
 static void feed_csi(struct screen *s, const struct scan_token *t)
 {
 	if (t->leader == '?' && !t->inters && (t->final == 'h' || t->final == 'l')) {
@@ -433,6 +450,8 @@ static void feed_csi(struct screen *s, const struct scan_token *t)
 		soft_reset(s);
 	else if (!t->leader && !t->inters && t->final == 'm')
 		feed_sgr(s, t);
+	else if (!t->leader && !t->inters && t->final == 'r')
+		feed_region(s, t);
 	else if (!t->leader && !t->inters && t->final == 's')
 		save_cursor(s, s->modes.alternate);
 	else if (!t->leader && !t->inters && t->final == 'u')
@@ -567,6 +586,9 @@ void screen_resize(struct screen *s, int rows, int cols)
 	vterm_set_size(s->vt, rows, cols);
 	s->rows = rows;
 	s->cols = cols;
+	/* Lines that went off the top take the cursor with them, in libvterm to row -1. */
+	screen_cursor(s, &row, &col);
+	feed_cursor(s, row, col, modes_is_set(&s->modes, MODE_ORIGIN));
 	s->wrap_pending = false;
 	s->generation++;
 }
@@ -587,18 +609,61 @@ const struct modes *screen_modes(const struct screen *s)
 	return &s->modes;
 }
 
-void screen_cell(const struct screen *s, int row, int col, struct screen_cell *ret)
+static bool get_cell(const struct screen *s, int row, int col, struct screen_cell *ret)
 {
 	VTermScreenCell c;
 
 	memset(&c, 0, sizeof(c));
 	if (row < 0 || row >= s->rows || col < 0 || col >= s->cols ||
-		!vterm_screen_get_cell(s->vts, (VTermPos){.row = row, .col = col}, &c)) {
-		memset(ret, 0, sizeof(*ret));
-		ret->width = 1;
-		return;
-	}
+		!vterm_screen_get_cell(s->vts, (VTermPos){.row = row, .col = col}, &c))
+		return false;
 	cell_from_vterm(&c, ret);
+	return true;
+}
+
+/* A character's width, 0 to 2. What libvterm says of a cell depends on the next one's content only. */
+static int char_width(struct screen *s, uint32_t c)
+{
+	char seq[8] = "\r";
+	VTermPos p;
+
+	if (c < 0x300)
+		return 1;
+	if (s->widths[c % WIDTHS].c == c)
+		return s->widths[c % WIDTHS].width;
+	if (!s->probe) {
+		s->probe = vterm_new(1, 8);
+		vterm_set_utf8(s->probe, 1);
+		vterm_screen_reset(vterm_obtain_screen(s->probe), 1);
+	}
+	vterm_input_write(s->probe, seq, 1 + screen_utf8(c, seq + 1));
+	vterm_state_get_cursorpos(vterm_obtain_state(s->probe), &p);
+	s->widths[c % WIDTHS].c = c;
+	s->widths[c % WIDTHS].width = p.col;
+	return p.col;
+}
+
+void screen_cell(const struct screen *s, int row, int col, struct screen_cell *ret)
+{
+	struct screen *probing = (struct screen *)s; /* measuring changes nothing that can be seen */
+	struct screen_cell left;
+	bool blank = !get_cell(s, row, col, ret);
+	int width = blank || ret->width == 0 ? 1 : char_width(probing, ret->chars[0]);
+
+	if (blank)
+		memset(ret, 0, sizeof(*ret));
+	/* Halves whose other half is gone (overwritten, cut off by a new size), and marks that found no
+	 * character to combine with, are blank. */
+	if (!blank && ret->width == 0)
+		blank = !get_cell(s, row, col - 1, &left) || left.width != 2 || char_width(probing, left.chars[0]) != 2;
+	else if (width != 1)
+		blank = width == 0 || ret->width != 2 || col + 1 == s->cols;
+	else
+		ret->width = 1;
+	if (blank) {
+		memset(ret->chars, 0, sizeof(ret->chars));
+		ret->width = 1;
+	}
 }
 
 bool screen_saved(const struct screen *s, int *row, int *col, struct screen_attr *pen)

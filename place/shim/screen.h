@@ -78,6 +78,8 @@ const struct modes *screen_modes(const struct screen *s);
 void screen_cell(const struct screen *s, int row, int col, struct screen_cell *ret);
 /* The cell's characters as UTF-8, no NUL; returns the length (0: blank). */
 size_t screen_cell_utf8(const struct screen_cell *c, char out[SCREEN_CELL_UTF8_MAX]);
+/* One character as UTF-8 (at most 4 bytes). */
+size_t screen_utf8(uint32_t c, char *out);
 void screen_pen(const struct screen *s, struct screen_attr *ret);
 /* What DECSC keeps: false when nothing is saved. */
 bool screen_saved(const struct screen *s, int *row, int *col, struct screen_attr *pen);

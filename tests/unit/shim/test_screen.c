@@ -395,6 +395,39 @@ START_TEST(sizes_change_in_any_state)
 }
 END_TEST
 
+/* Each of these made libvterm 0.1.4 write outside its buffer. */
+START_TEST(libvterm_is_kept_from_what_it_cannot_bear)
+{
+	struct screen *s = screen_create(12, 30, NULL, NULL);
+	int row, col;
+
+	FEED(s, "\033[30r\n\n\n\n\n\n\n\n\n\n\n\n\n\n\033[Kx\033[5;2r\n\033[K");
+	screen_resize(s, 12, 1);
+	FEED(s, "\033[?7l\033[1;1H\346\227\245\346\227\245");
+	screen_resize(s, 12, 30);
+	FEED(s, "\033[12;1Hlast\033[1;1H");
+	screen_resize(s, 11, 15);
+	screen_cursor(s, &row, &col);
+	ck_assert_int_eq(row, 0);
+	FEED(s, "\033[K\033[1Jy");
+	screen_destroy(s);
+}
+END_TEST
+
+START_TEST(half_a_wide_character_is_blank)
+{
+	struct screen *s = screen_create(4, 20, NULL, NULL);
+	char *t;
+
+	FEED(s, "\346\227\245a\033[1;1Hx\r\n\346\227\245\010y\r\n\346\227\245");
+	t = text_of(s);
+	ck_assert_str_eq(t, "x a\n y\n\346\227\245\n");
+	free(t);
+	repaint_case("\346\227\245a\033[1;1Hx\r\n\346\227\245\010y\r\n\033[1;20H\346\227\245\314\201");
+	screen_destroy(s);
+}
+END_TEST
+
 START_TEST(a_view_of_another_size_is_a_window)
 {
 	struct paint_clip clip = {.rows = 0};
@@ -437,4 +470,5 @@ TEST_MAIN("shim/screen", shows_what_tmux_shows, every_split_gives_the_same_scree
 	leaving_the_alternate_screen_of_a_repainted_view_shows_the_primary,
 	each_screen_saves_a_cursor_of_its_own, queries_are_answered_here_and_reach_no_view,
 	a_view_is_given_drawing_only, text_is_what_a_person_sees, libvterm_is_told_what_it_lacks,
-	sizes_change_in_any_state, a_view_of_another_size_is_a_window)
+	sizes_change_in_any_state, libvterm_is_kept_from_what_it_cannot_bear,
+	half_a_wide_character_is_blank, a_view_of_another_size_is_a_window)
