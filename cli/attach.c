@@ -50,21 +50,20 @@ int verb_attach(struct cli *c)
 	json_t *result = NULL;
 
 	cli_catch_signals();
+	if (cli_call_verb(c, &result, &e) < 0)
+		return cli_fail(c, &e);
 	if (c->g.json) {
 		/* For programs: where to attach, instead of a terminal. */
-		if (cli_call_verb(c, &result, &e) < 0)
-			return cli_fail(c, &e);
 		writer_json(&c->w, result);
 		json_decref(result);
 		return EXIT_DONE;
 	}
 	if (!isatty(0) || !isatty(1)) {
+		json_decref(result);
 		err_set(&e, ERR_FAILED, "attach needs a terminal on standard input and output");
 		err_hint(&e, "`tmux-claude read` prints the screen instead");
 		return cli_fail(c, &e);
 	}
-	if (cli_call_verb(c, &result, &e) < 0)
-		return cli_fail(c, &e);
 	int code = attach(c, result, &e);
 	json_decref(result);
 	return code < 0 ? cli_fail(c, &e) : code;

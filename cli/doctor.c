@@ -291,7 +291,7 @@ static void check_login(struct doctor *d)
 static void check_folders(struct doctor *d)
 {
 	const char *dirs[] = {d->cli->layout.state_dir, d->cli->layout.runtime_dir};
-	bool right = true;
+	bool right = true, there = access(dirs[0], F_OK) == 0 && access(dirs[1], F_OK) == 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
 		struct err e = {0};
@@ -300,8 +300,10 @@ static void check_folders(struct doctor *d)
 		right = false;
 		add(d, "folders", FAIL, e.hint, "%s", e.message);
 	}
-	if (right)
+	if (right && there)
 		add(d, "folders", OK, NULL, "%s and %s are yours alone", dirs[0], dirs[1]);
+	else if (right)
+		add(d, "folders", OK, NULL, "%s is made when the daemon starts", dirs[0]);
 }
 
 static void check_disk(struct doctor *d)
