@@ -69,6 +69,9 @@ struct agent_program {
 	bool reports;        /* has hooks: prompts are delivered when it says so */
 	bool argv_is_program; /* argv after -- is the program itself (shell) */
 	const char *const *interrupt_keys; /* ends with NULL; names for the shim's `key` */
+	/* An interrupted turn leaves its prompt in the input line: this key, once and twice more for each
+	 * further line, empties it before the next is typed. NULL: nothing is left there. */
+	const char *clear_key;
 	int64_t start_deadline_ms;         /* 0: the configured one */
 	/* activity is also called, with quiet, when it printed nothing for so long (0: never). */
 	int64_t quiet_ms;

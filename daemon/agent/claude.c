@@ -261,6 +261,7 @@ const struct agent_program agent_claude = {
 	.summary = "Claude Code",
 	.reports = true,
 	.interrupt_keys = interrupt_keys,
+	.clear_key = "C-u",
 	.quiet_ms = QUIET_MS,
 	.prompt_reported = claude_prompt_reported,
 	.check = claude_check,

@@ -15,6 +15,7 @@
 #define SHIM_RESTARTS_MAX 3  /* lost shims in a row before the place is given up */
 #define PROMPTS_MAX 64       /* queued for one instance */
 #define ENTER_AGAIN_MS 2000  /* no report by then: Enter once more (facts: a swallowed Enter) */
+#define CLEAR_LINES_MAX 100   /* of a prompt that was put back and is cleared */
 #define RATE_WINDOW_MS 60000
 
 /* How far the start of an instance is. LIVE: its program runs and it was ready or waits. */
@@ -70,6 +71,8 @@ struct unit {
 	struct waiter_done *stop_done;
 	/* the terminal, as last told */
 	bool busy, foreground, canonical;
+	int left_lines;   /* of a prompt that an interrupt may have put back into the input line */
+	int last_lines;   /* of the prompt that was typed last */
 	bool interrupted; /* our interrupt is the last it was told; no report since */
 	struct loop_timer *quiet;
 	char *title;

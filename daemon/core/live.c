@@ -465,6 +465,7 @@ int fleet_interrupt(struct fleet *f, struct instance *in, fleet_done_fn *done, v
 {
 	const struct agent_program *prog = P(f)->agent(CTX(f), in->agent);
 	struct interrupt_wait *w = xcalloc(1, sizeof(*w));
+	struct unit *u = unit_find(f, in->id);
 	json_t *keys = json_array();
 
 	w->f = f;
@@ -473,7 +474,8 @@ int fleet_interrupt(struct fleet *f, struct instance *in, fleet_done_fn *done, v
 	memcpy(w->id, in->id, ID_SIZE);
 	for (const char *const *k = prog->interrupt_keys; *k; k++)
 		json_array_append_new(keys, json_string(*k));
-	unit_find(f, in->id)->interrupted = true;
+	u->interrupted = true;
+	u->left_lines = u->last_lines;
 	if (fleet_shim_call(f, in, "key", json_pack("{s:s, s:o}", "instance", in->id, "keys", keys),
 		    SHIM_CALL_MS, interrupted, w, e) < 0) {
 		free(w);

@@ -104,6 +104,30 @@ static void arm(struct unit *u)
 	loop_timer_start(u->prompt_timer, left > 0 ? left : 0);
 }
 
+static int lines_of(const char *text)
+{
+	int n = 1;
+
+	for (; *text && n < CLEAR_LINES_MAX; text++)
+		n += *text == '\n';
+	return n;
+}
+
+/* What an interrupt put back into the input line must not stand before the next prompt. */
+static void clear_left(struct unit *u)
+{
+	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
+	json_t *keys = json_array();
+
+	for (int i = 0; prog->clear_key && i < 2 * u->left_lines - 1; i++)
+		json_array_append_new(keys, json_string(prog->clear_key));
+	u->left_lines = 0;
+	if (json_array_size(keys))
+		P(u->f)->shim_call(CTX(u->f), u->in->place, "key",
+			json_pack("{s:s, s:O}", "instance", u->in->id, "keys", keys), SHIM_CALL_MS, NULL, NULL);
+	json_decref(keys);
+}
+
 static void type_go(void *arg, const struct err *error)
 {
 	struct unit *u = tick_take(arg);
@@ -111,6 +135,8 @@ static void type_go(void *arg, const struct err *error)
 
 	if (!pp || error || !pp->typed || pp->first_by_arg)
 		return;
+	clear_left(u);
+	u->last_lines = lines_of(pp->p->text);
 	P(u->f)->shim_call(CTX(u->f), u->in->place, "input",
 		json_pack("{s:s, s:s, s:s, s:b}", "instance", u->in->id, "text", pp->p->text, "mode",
 			pp->p->raw ? "raw" : "paste", "enter", !pp->p->raw),
@@ -235,6 +261,7 @@ void prompt_first(struct unit *u, const char *text, bool by_arg)
 	struct pending_prompt *pp = pending_new(u, text, false, u->f->set->start_timeout_ms);
 
 	pp->first_by_arg = pp->typed = by_arg;
+	u->last_lines = lines_of(text);
 	if (by_arg)
 		pp->p->status = PR_DELIVERING;
 	pp->done = first_settled;
