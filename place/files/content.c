@@ -23,12 +23,9 @@ static const struct {
 	{"core", "symlinks", false}, {"core", "autocrlf", false}, {"core", "eol", false},
 	{"core", "safecrlf", false}, {"core", "quotepath", false}, {"core", "abbrev", false},
 	{"core", "sparsecheckout", false}, {"core", "sparsecheckoutcone", false},
-	{"core", "worktree", false}, /* within bounds: see worktree_ok */
 	{"extensions", "objectformat", false}, {"extensions", "worktreeconfig", false},
-	{"extensions", "partialclone", false},
 	{"remote", "url", true}, {"remote", "pushurl", true}, {"remote", "fetch", true},
 	{"remote", "push", true}, {"remote", "tagopt", true}, {"remote", "prune", true},
-	{"remote", "promisor", true}, {"remote", "partialclonefilter", true},
 	{"branch", "remote", true}, {"branch", "merge", true}, {"branch", "rebase", true},
 	{"branch", "pushremote", true}, {"branch", "description", true},
 	{"branch", "vscode-merge-base", true},
@@ -52,6 +49,7 @@ struct setting {
 
 struct lines {
 	const char *p, *end;
+	const char *start; /* of the line that s was read from */
 	int number;
 	struct setting s;
 };
@@ -136,7 +134,7 @@ static int next_setting(struct lines *l)
 		char line[LINE_LIMIT];
 		const char *nl = memchr(l->p, '\n', (size_t)(l->end - l->p));
 		size_t len = nl ? (size_t)(nl - l->p) : (size_t)(l->end - l->p);
-		const char *start = l->p;
+		const char *start = l->start = l->p;
 		l->number++;
 		l->p += len + (nl ? 1 : 0);
 		if (len >= sizeof(line))
@@ -180,49 +178,82 @@ static bool stood_before(const struct setting *s, const char *old, size_t len)
 	return false;
 }
 
-/* A worktree elsewhere would let git on the host change files there. A submodule's is the folder beside
- * its superproject's .git: only what stays inside the served folder, and only by a relative path. */
-static bool worktree_ok(const struct setting *s, const struct fpath *gitdir)
-{
-	struct fpath to;
-	return s->value[0] != '/' && fpath_join(gitdir, gitdir->n, s->value, "", &to) == 0;
-}
-
-static bool is_harmless(const struct setting *s, const struct fpath *gitdir)
+static bool is_harmless(const struct setting *s)
 {
 	if (s->key[0] == '\0')
 		return true;
 	for (size_t i = 0; i < ARRAY_LEN(harmless); i++) {
-		if (strcmp(s->section, harmless[i].section) != 0 ||
-			strcmp(s->key, harmless[i].key) != 0 || s->has_sub != harmless[i].sub)
-			continue;
-		/* No quoting: what is compared here is what git reads. */
-		if (strpbrk(s->value, "\"\\") || strstr(s->value, "::") || s->value[0] == '-')
-			return false;
-		return strcmp(s->key, "worktree") != 0 || worktree_ok(s, gitdir);
+		if (strcmp(s->section, harmless[i].section) == 0 &&
+			strcmp(s->key, harmless[i].key) == 0 && s->has_sub == harmless[i].sub)
+			/* No quoting: what is compared here is what git reads. */
+			return !strpbrk(s->value, "\"\\") && !strstr(s->value, "::") &&
+			       s->value[0] != '-';
 	}
 	return false;
 }
 
-int content_config(const char *text, size_t len, const char *old, size_t old_len,
-	const struct fpath *gitdir, struct err *e)
+static bool is_setting(const struct setting *s, const char *section, const char *key)
+{
+	return strcmp(s->section, section) == 0 && strcmp(s->key, key) == 0;
+}
+
+static bool is_remote_url(const struct setting *s)
+{
+	return is_setting(s, "remote", "url") || is_setting(s, "remote", "pushurl");
+}
+
+/* Does a remote of that name have a URL in old? */
+static bool remote_known(const struct setting *s, const char *old, size_t len)
+{
+	struct lines l = {.p = old, .end = old + len};
+	int rc;
+	while ((rc = next_setting(&l)) != 0)
+		if (rc > 0 && is_remote_url(&l.s) && strcmp(l.s.sub, s->sub) == 0)
+			return true;
+	return false;
+}
+
+/* The remotes of old must be in text. */
+static int keeps_remotes(const char *text, size_t len, const char *old, size_t old_len, struct err *e)
+{
+	struct lines l = {.p = old, .end = old + old_len};
+	int rc;
+	while ((rc = next_setting(&l)) != 0) {
+		if (rc < 0 || !is_remote_url(&l.s) || stood_before(&l.s, text, len))
+			continue;
+		err_set(e, ERR_DENIED, "the URL of the remote %s may not change in a place", l.s.sub);
+		return err_hint(e, "change it on the host, or add another remote");
+	}
+	return 0;
+}
+
+int content_config(const char *text, size_t len, const char *old, size_t old_len, struct buf *out,
+	struct err *e)
 {
 	struct lines l = {.p = text, .end = text + len};
+	const char *copied = text;
 	int rc;
 	while ((rc = next_setting(&l)) > 0) {
 		const struct setting *s = &l.s;
-		if (is_harmless(s, gitdir) || stood_before(s, old, old_len))
+		if (stood_before(s, old, old_len))
 			continue;
-		err_set(e, ERR_DENIED, "line %d of git's configuration sets %s%s%s.%s, which a place may not",
-			l.number, s->section, s->has_sub ? "." : "", s->sub, s->key);
-		return err_hint(e, "set it on the host, or with git -c for one command");
+		if (is_setting(s, "core", "worktree") && !s->has_sub) {
+			buf_append(out, copied, (size_t)(l.start - copied));
+			copied = l.p;
+		} else if (!is_harmless(s) || (is_remote_url(s) && remote_known(s, old, old_len))) {
+			err_set(e, ERR_DENIED,
+				"line %d of git's configuration sets %s%s%s.%s, which a place may not",
+				l.number, s->section, s->has_sub ? "." : "", s->sub, s->key);
+			return err_hint(e, "set it on the host, or with git -c for one command");
+		}
 	}
 	if (rc < 0) {
 		err_set(e, ERR_DENIED, "line %d of git's configuration is not plain enough to be checked",
 			l.number);
 		return err_hint(e, "change it on the host");
 	}
-	return 0;
+	buf_append(out, copied, (size_t)(text + len - copied));
+	return keeps_remotes(text, len, old, old_len, e);
 }
 
 static size_t hex_run(const char *text, size_t len)
@@ -263,6 +294,12 @@ int content_gitfile(const char *text, size_t len, const struct fpath *p, size_t 
 		return err_set(e, ERR_DENIED, "a .git file made in a place must say \"gitdir: PATH\"");
 	memcpy(link, text + skip, len - skip);
 	link[len - skip] = '\0';
+	/* ".." behind a name is not what it looks like when the name is a link. */
+	const char *behind = link;
+	while (strncmp(behind, "../", 3) == 0)
+		behind += 3;
+	if (strstr(behind, ".."))
+		return err_set(e, ERR_DENIED, "a .git file made in a place may have .. at its front only");
 	if (fpath_join(p, n, link, root, &to) < 0)
 		return err_set(e, ERR_DENIED, "the .git file would lead out of the folder");
 	size_t i = 0;

@@ -60,16 +60,6 @@ void fpath_prefix(const struct fpath *p, size_t n, char *out)
 	*o = '\0';
 }
 
-bool fpath_is_above(const struct fpath *a, const struct fpath *p)
-{
-	if (a->n > p->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++)
-		if (strcmp(a->comp[i], p->comp[i]) != 0)
-			return false;
-	return true;
-}
-
 int fpath_join(const struct fpath *p, size_t n, const char *link, const char *root,
 	struct fpath *ret)
 {

@@ -24,8 +24,6 @@ struct fpath {
 int fpath_parse(struct fpath *ret, const void *data, size_t len, struct err *e);
 /* The text of the first n components into out (of FPATH_MAX + 1). */
 void fpath_prefix(const struct fpath *p, size_t n, char *out);
-/* True when a is p or one of the folders above it. */
-bool fpath_is_above(const struct fpath *a, const struct fpath *p);
 /* Resolves `link` (as a file's content names another: relative to the folder of p's first n components,
  * or absolute under root, the served folder's own path) by its text alone. -1 when it leads out. */
 int fpath_join(const struct fpath *p, size_t n, const char *link, const char *root,

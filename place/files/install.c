@@ -37,9 +37,9 @@ static ssize_t read_whole(struct server *s, const struct fpath *p, char *out, st
 }
 
 /* Writes the copy beside `to` and puts it in place. */
-static int put_copy(int dir, const char *name, const char *text, size_t len, mode_t mode)
+static int put_copy(int dir, const char *name, const void *text, size_t len, mode_t mode)
 {
-	char temp[32] = ".tmux-claude-";
+	char temp[32] = RULES_OURS;
 	random_id(temp + strlen(temp), 12);
 	int fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -60,12 +60,10 @@ static int put_copy(int dir, const char *name, const char *text, size_t len, mod
 	return rc;
 }
 
-/* Is that what may stand at `to`? */
+/* What may stand at `to`, appended to out. */
 static int check(const struct fpath *to, const char *text, size_t len, const char *old, size_t old_len,
-	struct err *e)
+	struct buf *out, struct err *e)
 {
-	struct fpath gitdir;
-	char prefix[FPATH_MAX + 1];
 	bool refs = false, logs = false;
 	int g = rules_git_at(to);
 	for (size_t i = g < 0 ? to->n : (size_t)g + 1; i + 1 < to->n; i++) {
@@ -73,11 +71,21 @@ static int check(const struct fpath *to, const char *text, size_t len, const cha
 		logs = logs || strcasecmp(to->comp[i], "logs") == 0;
 	}
 	if ((refs && content_is_ref(text, len)) || (logs && content_is_reflog(text, len)))
-		return 0;
-	fpath_prefix(to, to->n - 1, prefix);
-	if (fpath_parse(&gitdir, prefix, strlen(prefix), e) < 0)
-		return -1;
-	return content_config(text, len, old, old_len, &gitdir, e);
+		return buf_append(out, text, len);
+	return content_config(text, len, old, old_len, out, e);
+}
+
+static void put_checked(struct server *s, const struct fpath *from, const struct fpath *to,
+	const struct buf *out, mode_t mode)
+{
+	cleanup_close int from_dir = root_parent(&s->root, from);
+	cleanup_close int to_dir = root_parent(&s->root, to);
+	if (from_dir < 0 || to_dir < 0 ||
+		put_copy(to_dir, root_last(to), buf_data(out), out->len, mode) < 0 ||
+		unlinkat(from_dir, root_last(from), 0) < 0)
+		answer_errno(s, errno);
+	else
+		answer_status(s, FX_OK, "");
 }
 
 void install_config(struct server *s, const struct fpath *from, const struct fpath *to)
@@ -96,16 +104,11 @@ void install_config(struct server *s, const struct fpath *from, const struct fpa
 		answer_errno(s, errno);
 		return;
 	}
-	if (check(to, text, (size_t)len, old, old_len < 0 ? 0 : (size_t)old_len, &e) < 0) {
+	struct buf out;
+	buf_init(&out, CONTENT_MAX);
+	if (check(to, text, (size_t)len, old, old_len < 0 ? 0 : (size_t)old_len, &out, &e) < 0)
 		answer_refused(s, "change", to->text, e.message);
-		return;
-	}
-	cleanup_close int from_dir = root_parent(&s->root, from);
-	cleanup_close int to_dir = root_parent(&s->root, to);
-	if (from_dir < 0 || to_dir < 0 ||
-		put_copy(to_dir, root_last(to), text, (size_t)len, st.st_mode) < 0 ||
-		unlinkat(from_dir, root_last(from), 0) < 0)
-		answer_errno(s, errno);
 	else
-		answer_status(s, FX_OK, "");
+		put_checked(s, from, to, &out, st.st_mode);
+	buf_finish(&out);
 }

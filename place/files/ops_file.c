@@ -2,7 +2,7 @@
 /* Operations on open files. */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/statvfs.h>
+#include <sys/file.h>
 
 #include "base/util.h"
 #include "place/files/attrs.h"
@@ -41,6 +41,11 @@ static int open_regular(struct server *s, const struct fpath *p, int flags, mode
 	return take_fd(&fd);
 }
 
+static bool checked(int verdict)
+{
+	return verdict == V_GITFILE || verdict == V_COMMONDIR || verdict == V_REFLOG;
+}
+
 void op_open(struct server *s, struct wire *w)
 {
 	struct fpath p;
@@ -65,7 +70,13 @@ void op_open(struct server *s, struct wire *w)
 	mode_t mode = a.flags & ATTR_PERMISSIONS ? a.mode & MODE_BITS : 0666;
 	if (never_executable)
 		mode &= ~(mode_t)0111;
-	int fd = open_regular(s, &p, open_flags(pflags), mode);
+	int flags = open_flags(pflags) & (verdict == V_EXISTING ? ~(O_CREAT | O_EXCL) : ~0);
+	int fd = open_regular(s, &p, flags, mode);
+	/* One writer of a checked file, over all servers of the folder: two could weave a third text. */
+	if (fd >= 0 && checked(verdict) && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		close(fd);
+		fd = -1;
+	}
 	if (fd < 0) {
 		answer_errno(s, errno);
 		return;
@@ -76,7 +87,7 @@ void op_open(struct server *s, struct wire *w)
 	h->content = (enum verdict)verdict;
 	h->never_executable = never_executable;
 	h->attr = root_judge(&s->root, &p, ACT_ATTR, false, &why);
-	h->path = verdict == V_LET ? NULL : xstrdup(p.text);
+	h->path = checked(verdict) ? xstrdup(p.text) : NULL;
 	answer_handle(s, h);
 }
 
@@ -149,7 +160,7 @@ static int check_content(struct server *s, struct handle *h, uint64_t offset, st
 	struct fpath p;
 	struct stat st;
 	const char *text = (const char *)data.p;
-	if (h->content == V_LET)
+	if (!checked((int)h->content))
 		return 0;
 	if (fstat(h->fd, &st) < 0 || fpath_parse(&p, h->path, strlen(h->path), NULL) < 0)
 		return err_set(&e, ERR_IO, "it cannot be looked at");
@@ -232,7 +243,7 @@ void op_fsetstat(struct server *s, struct wire *w)
 	}
 	if (a.flags & ATTR_SIZE) {
 		/* Cut to nothing, its content is checked when it is written again. */
-		if (!h->writable || h->dir || (h->content != V_LET && a.size != 0)) {
+		if (!h->writable || h->dir || (checked((int)h->content) && a.size != 0)) {
 			answer_errno(s, EACCES);
 			return;
 		}

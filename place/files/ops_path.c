@@ -46,8 +46,9 @@ void op_stat(struct server *s, struct wire *w)
 static int truncate_path(struct server *s, const struct fpath *p, uint64_t size, int verdict)
 {
 	struct stat st;
-	if (size > INT64_MAX || (verdict != V_LET && size != 0)) {
-		errno = verdict != V_LET ? EACCES : EFBIG;
+	bool free_content = verdict == V_LET || verdict == V_EXISTING;
+	if (size > INT64_MAX || (!free_content && size != 0)) {
+		errno = free_content ? EFBIG : EACCES;
 		return -1;
 	}
 	if (root_lstat(&s->root, p, &st) < 0)
@@ -191,11 +192,21 @@ static void do_rename(struct server *s, struct wire *w, unsigned flags)
 		answer_refused(s, "rename something to", to.text, "nothing moves into or out of a .git");
 		return;
 	}
+	if (verdict == V_EXISTING && flags != 0) {
+		answer_errno(s, EEXIST);
+		return;
+	}
 	if (verdict == V_CONFIG) {
 		install_config(s, &from, &to);
 		return;
 	}
-	answer_rc(s, renameat2(from_dir, root_last(&from), to_dir, root_last(&to), flags));
+	/* Onto what is there and nothing else: the two change places, then the old one goes. */
+	bool existing = verdict == V_EXISTING;
+	int rc = renameat2(from_dir, root_last(&from), to_dir, root_last(&to),
+		existing ? RENAME_EXCHANGE : flags);
+	if (rc == 0 && existing)
+		rc = unlinkat(from_dir, root_last(&from), 0);
+	answer_rc(s, rc);
 }
 
 void op_rename(struct server *s, struct wire *w)

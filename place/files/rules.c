@@ -7,14 +7,30 @@
 
 #include "base/util.h"
 
+/* In any letter case, and with the dots and spaces at its end that some file systems drop. */
+static bool loosely(const char *name, const char *want)
+{
+	size_t len = strlen(name);
+	while (len > 0 && (name[len - 1] == '.' || name[len - 1] == ' '))
+		len--;
+	return len == strlen(want) && strncasecmp(name, want, len) == 0;
+}
+
 static bool is_dotgit(const char *name)
 {
-	return strcasecmp(name, ".git") == 0;
+	return loosely(name, ".git") || strcasecmp(name, "git~1") == 0;
 }
 
 static bool named(const char *name, const char *want, bool fold)
 {
-	return (fold ? strcasecmp(name, want) : strcmp(name, want)) == 0;
+	return fold ? loosely(name, want) : strcmp(name, want) == 0;
+}
+
+/* FAT has a second, short name for a long one: NAME~1. */
+static bool is_short_name(const char *name)
+{
+	const char *tilde = strchr(name, '~');
+	return tilde && tilde[1] >= '0' && tilde[1] <= '9';
 }
 
 static bool is_config(const char *name, bool fold)
@@ -54,7 +70,7 @@ bool rules_never_executable(const struct fpath *p)
 {
 	int g = rules_git_at(p);
 	for (size_t i = g < 0 ? p->n : (size_t)g + 1; i + 1 < p->n; i++)
-		if (strcasecmp(p->comp[i], "hooks") == 0)
+		if (loosely(p->comp[i], "hooks"))
 			return true;
 	return false;
 }
@@ -171,7 +187,7 @@ static enum verdict judge_in_git(const struct fpath *p, size_t g, enum act act,
 			return act == ACT_REMOVE || act == ACT_RMDIR
 				       ? V_LET
 				       : refuse(why, "no .git inside a .git");
-		if (!refs && !logs && strcasecmp(p->comp[i], "hooks") == 0)
+		if (!refs && !logs && loosely(p->comp[i], "hooks"))
 			return i + 1 == p->n ? judge_hooks(act, why)
 					     : judge_below_hooks(p, i, act, why);
 		if (i + 1 < p->n) {
@@ -182,11 +198,11 @@ static enum verdict judge_in_git(const struct fpath *p, size_t g, enum act act,
 	if (act == ACT_SYMLINK || act == ACT_LINK_FROM || act == ACT_LINK_TO)
 		return refuse(why, "no links inside a .git");
 	/* Below refs a branch may be called hooks; a folder with programs in it may not become one. */
-	if (strcasecmp(last, "hooks") == 0 && act == ACT_RENAME_TO && f->is_dir)
+	if (loosely(last, "hooks") && act == ACT_RENAME_TO && f->is_dir)
 		return refuse(why, "git's hooks would run on the host");
 	if (is_config(last, true))
 		return judge_config(act, logs, refs || logs, f, why);
-	if (strcasecmp(last, "commondir") == 0)
+	if (loosely(last, "commondir"))
 		return judge_commondir(act, why);
 	return V_LET;
 }
@@ -198,7 +214,7 @@ static enum verdict judge_head(enum act act, const struct facts *f, const char *
 		return V_LET;
 	if (f->exists && !f->is_dir &&
 		(act == ACT_WRITE || act == ACT_TRUNCATE || act == ACT_RENAME_TO))
-		return V_LET;
+		return V_EXISTING;
 	return refuse(why, "a folder with a HEAD is a repository to git; make repositories as .git");
 }
 
@@ -216,15 +232,23 @@ static enum verdict judge_in_bare(const struct fpath *p, enum act act, const str
 	return V_LET;
 }
 
+static bool above_loosely(const struct fpath *a, const struct fpath *p)
+{
+	for (size_t i = 0; i < a->n; i++)
+		if (i >= p->n || !loosely(p->comp[i], a->comp[i]))
+			return false;
+	return true;
+}
+
 static enum verdict judge_protected(const struct fpath *p, enum act act, const struct facts *f,
 	const char **why)
 {
 	for (size_t i = 0; i < f->n_protected; i++) {
 		const struct fpath *q = &f->protected[i];
-		if (fpath_is_above(q, p))
+		if (above_loosely(q, p))
 			return refuse(why, "the repository's configuration has its hooks or an include here");
 		/* A folder above it could be replaced by another one. */
-		if (fpath_is_above(p, q) && (makes_or_moves(act) || act == ACT_WRITE))
+		if (above_loosely(p, q) && (makes_or_moves(act) || act == ACT_WRITE))
 			return refuse(why, "the repository's configuration has its hooks or an include in it");
 	}
 	return V_LET;
@@ -238,6 +262,11 @@ enum verdict rules_judge(const struct fpath *p, enum act act, const struct facts
 		return act == ACT_ATTR ? V_LET : refuse(why, "this is the shared folder itself");
 	if (judge_protected(p, act, f, why) == V_REFUSE)
 		return V_REFUSE;
+	if (strncmp(p->comp[p->n - 1], RULES_OURS, strlen(RULES_OURS)) == 0)
+		return refuse(why, "names that begin with " RULES_OURS " are this server's own");
+	for (size_t i = 0; f->fold && i < p->n; i++)
+		if (is_short_name(p->comp[i]))
+			return refuse(why, "short names (NAME~1) are another name of something");
 	int g = rules_git_at(p);
 	if (g >= 0 && (size_t)g == p->n - 1)
 		return judge_dotgit(act, why);

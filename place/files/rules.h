@@ -35,6 +35,9 @@ enum act {
 	ACT_LINK_TO,
 };
 
+/* Files of our own begin so; no client touches them. */
+#define RULES_OURS ".tmux-claude-"
+
 struct facts {
 	bool exists;       /* the path's last component */
 	bool parent_head;  /* the folder it stands in has a HEAD */
@@ -52,6 +55,7 @@ enum verdict {
 	V_COMMONDIR, /* let, its content checked */
 	V_REFLOG,    /* let, its content checked as a reflog's */
 	V_CONFIG,    /* rename: let as a checked copy */
+	V_EXISTING,  /* let if it is there: never made by this */
 };
 
 /* why (of V_REFUSE) is static. */

@@ -9,16 +9,17 @@
 
 static struct err e;
 
-static int config_at(const char *dir, const char *text, const char *old)
-{
-	static struct fpath gitdir;
-	fpath_parse(&gitdir, dir, strlen(dir), NULL);
-	return content_config(text, strlen(text), old, strlen(old), &gitdir, &e);
-}
+static char installed[4096];
 
 static int config(const char *text, const char *old)
 {
-	return config_at(".git", text, old);
+	struct buf out;
+	buf_init(&out, sizeof(installed) - 1);
+	int rc = content_config(text, strlen(text), old, strlen(old), &out, &e);
+	memcpy(installed, out.len ? (char *)buf_data(&out) : "", out.len);
+	installed[out.len] = '\0';
+	buf_finish(&out);
+	return rc;
 }
 
 START_TEST(what_git_itself_writes)
@@ -45,7 +46,7 @@ START_TEST(what_runs_commands_or_leads_elsewhere)
 		"[extensions]\nrefstorage = x\n", "[uploadpack]\npackObjectsHook = x\n", "[sequence]\neditor = x\n",
 		"[remote \"o\"]\nurl = ext::sh -c x\n", "[remote \"o\"]\nurl = \"ext:\":sh\n", "[remote \"o\"]\nurl = ext\\:\\:sh\n",
 		"[remote \"o\"]\nurl = -oProxyCommand=x\n", "[branch \"b\"]\nremote = ext::x\n",
-		"[core \"sub\"]\nbare = true\n", "[remote]\nurl = x\n", "[core]\nworktree = /home\n", "[core]\nworktree = ../..\n",
+		"[core \"sub\"]\nbare = true\n", "[remote]\nurl = x\n", "[extensions]\npartialclone = x\n", "[remote \"o\"]\npromisor = true\n",
 		"[difftool \"x\"]\ncmd = x\n", "[man \"x\"]\ncmd = x\n", "[browser \"x\"]\npath = x\n", "[interactive]\ndiffFilter = x\n",
 		"[tar \"x\"]\ncommand = x\n", "[sendemail]\nsmtpserver = /x\n", "[trailer \"x\"]\ncommand = x\n", "[pager]\nlog = x\n",
 		"[http]\nproxy = x\n", "[lfs]\nurl = x\n", "[lfs \"customtransfer.x\"]\npath = x\n", "[web]\nbrowser = x\n",
@@ -69,9 +70,10 @@ START_TEST(what_hides_from_a_simple_reader)
 	};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		ck_assert_msg(config(bad[i], "") == -1, "%s", bad[i]);
-	struct fpath d;
-	fpath_parse(&d, ".git", 4, NULL);
-	ck_assert_int_eq(content_config("[core]\n\0bare = 1\n", 17, "", 0, &d, &e), -1);
+	struct buf out;
+	buf_init(&out, 100);
+	ck_assert_int_eq(content_config("[core]\n\0bare = 1\n", 17, "", 0, &out, &e), -1);
+	buf_finish(&out);
 	char big[3000] = "[user]\nname = ";
 	memset(big + 14, 'a', 2900);
 	ck_assert_int_eq(config(big, ""), -1);
@@ -97,11 +99,36 @@ START_TEST(what_stood_there_may_stay)
 }
 END_TEST
 
-START_TEST(a_submodules_worktree)
+START_TEST(a_submodules_worktree_is_left_out)
 {
-	ck_assert_int_eq(config_at(".git/modules/sub", "[core]\nworktree = ../../../sub\n", ""), 0);
-	ck_assert_int_eq(config_at(".git/modules/sub", "[core]\nworktree = ../../../../sub\n", ""), -1);
-	ck_assert_int_eq(config_at(".git/modules/sub", "[core]\nworktree = /home/me/p/sub\n", ""), -1);
+	ck_assert_int_eq(config("[core]\n\tbare = false\n\tworktree = ../../../sub\n\tfilemode = true\n", ""), 0);
+	ck_assert_str_eq(installed, "[core]\n\tbare = false\n\tfilemode = true\n");
+	ck_assert_int_eq(config("[core]\nworktree = /home/me\n", ""), 0);
+	ck_assert_str_eq(installed, "[core]\n");
+	/* What the user has set stays. */
+	ck_assert_int_eq(config("[user]\nname=x\n[core]\nworktree = /w\n", "[core]\nworktree = /w\n"), 0);
+	ck_assert_str_eq(installed, "[user]\nname=x\n[core]\nworktree = /w\n");
+	ck_assert_int_eq(config("[core \"x\"]\nworktree = y\n", ""), -1);
+}
+END_TEST
+
+START_TEST(remotes_that_are_there_stay)
+{
+	const char *old = "[remote \"origin\"]\n\turl = https://example.org/a\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n";
+	char text[512];
+	snprintf(text, sizeof(text), "%s[remote \"mine\"]\n\turl = https://example.org/b\n", old);
+	ck_assert_int_eq(config(text, old), 0);
+	ck_assert_int_eq(config("[remote \"origin\"]\n\turl = https://evil.example/a\n", old), -1);
+	ck_assert_int_eq(config("", old), -1);
+	ck_assert_int_eq(config("[user]\nname = x\n", old), -1);
+	snprintf(text, sizeof(text), "%s\turl = https://evil.example/a\n", old);
+	ck_assert_int_eq(config(text, old), -1);
+	snprintf(text, sizeof(text), "%s\tpushurl = https://evil.example/a\n", old);
+	ck_assert_int_eq(config(text, old), -1);
+	snprintf(text, sizeof(text), "%s[remote \"origin\"]\n\tpushurl = https://evil.example/a\n", old);
+	ck_assert_int_eq(config(text, old), -1);
+	snprintf(text, sizeof(text), "%s\tprune = true\n", old);
+	ck_assert_int_eq(config(text, old), 0);
 }
 END_TEST
 
@@ -122,7 +149,7 @@ START_TEST(git_files)
 	static const char *const bad[] = {"", "gitdir:", "gitdir: ", "gitdir: x\n", "gitdir: ../x\n", "gitdir: ../../x/.git/modules/y\n",
 		"gitdir: /tmp/.git/modules/x\n", "gitdir: ../.git\n", "gitdir: ../.git/modules\n", "gitdir: ../.git/refs/heads\n",
 		"gitdir: ../.git/modules/refs/x\n", "gitdir: ../.git/modules/x/logs\n", "gitdir: ../.git/worktrees/a/b\n",
-		"gitdir: ../.git/modules/../refs/x\n", "gitdir: ../.git/worktrees/../logs\n", "gitdir: ../.git/modules/x\nfoo\n",
+		"gitdir: ../.git/modules/../refs/x\n", "gitdir: ../.git/worktrees/../logs\n", "gitdir: ../.git/modules/x\nfoo\n", "gitdir: ../l/../.git/modules/x\n",
 		"gitdir: ../.git/modules/a/OBJECTS\n", "GITDIR: ../.git/modules/sub\n", " gitdir: ../.git/modules/sub\n",
 		"gitdir:../.git/modules/sub\n", "gitdir: ../.GIT/modules/x\n", "gitdir: ../.git/modules/x/.git\n"};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -171,5 +198,5 @@ START_TEST(paths_that_a_configuration_names)
 END_TEST
 
 TEST_MAIN("files/content", what_git_itself_writes, what_runs_commands_or_leads_elsewhere,
-	what_hides_from_a_simple_reader, what_stood_there_may_stay, a_submodules_worktree, git_files,
+	what_hides_from_a_simple_reader, what_stood_there_may_stay, a_submodules_worktree_is_left_out, remotes_that_are_there_stay, git_files,
 	references_and_their_logs, paths_that_a_configuration_names)

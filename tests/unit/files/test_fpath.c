@@ -94,16 +94,4 @@ START_TEST(joining_is_bounded)
 }
 END_TEST
 
-START_TEST(above)
-{
-	fpath_parse(&p, "a/b/c", 5, NULL);
-	fpath_parse(&q, "a/b", 3, NULL);
-	ck_assert(fpath_is_above(&q, &p));
-	ck_assert(!fpath_is_above(&p, &q));
-	ck_assert(fpath_is_above(&p, &p));
-	fpath_parse(&q, "a/bb", 4, NULL);
-	ck_assert(!fpath_is_above(&q, &p));
-}
-END_TEST
-
-TEST_MAIN("files/fpath", canonical, refused, bounds, joining_stays_inside, joining_is_bounded, above)
+TEST_MAIN("files/fpath", canonical, refused, bounds, joining_stays_inside, joining_is_bounded)

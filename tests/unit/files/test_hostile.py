@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """tmux-claude-files against a client that lies: ways out, races, odd packets, abused handles, git's files."""
+import contextlib
 import os
+import random
 import struct
 import sys
 import threading
@@ -278,6 +280,48 @@ def test_pipelined_requests_are_answered_in_order():
         assert os.path.getsize(root + "/f") == 1000000
 
 
+def test_a_file_under_check_has_one_writer():
+    with served() as (c, root, _):
+        repository(root)
+        os.mkdir(root + "/w")
+        other = Client(root)
+        h, _ = c.open("/w/.git", W | CREAT)
+        assert other.open("/w/.git", W) == (None, FAILURE)
+        assert c.status(CLOSE, s(h)) == OK
+        h, _ = other.open("/w/.git", W)
+        assert h is not None
+        other.end()
+        other.child.stderr.close()
+
+
+def test_configurations_mean_to_git_what_they_mean_to_us():
+    """Whatever is let through, git itself must read without finding a setting that was to be refused."""
+    words = ["[core]", "[remote \"o\"]", "[alias]", "[CORE]", "[core", "]", "[include]", "[a.b]", " ", "\t", "\n", "\n", "\n", "\\\n", "\r\n",
+             "fsmonitor", "bare", "url", "path", "name", "=", " = ", "true", "x", "#", ";", "\"", "\\", "ext::sh", "[user]", "[\"",
+             "[remote \"o\"] url = x", "[core] fsmonitor = x", "\x0b", "\x0c", "\x00", "\xc3\xa9", "-x", "!x", "\n\tfsmonitor = x\n", "bare = false\n",
+             "url = a\n", "worktree = /\n", "\xef\xbb\xbf", "[branch \"b\"]\n", "merge = m # c\n", "name = \"a b\"\n"]
+    allowed = {b"core.bare", b"remote.o.url", b"user.name", b"branch.b.merge", b"branch.b.name", b"user.url"}
+    rng = random.Random(20240229)
+    taken = 0
+    with served() as (c, root, _):
+        os.mkdir(root + "/.git")
+        for _ in range(6000):
+            text = "".join(rng.choice(words) for _ in range(rng.randrange(1, 14))).encode("latin-1")
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(root + "/.git/config")
+            assert c.put("/.git/config.lock", text) == OK
+            if c.rename("/.git/config.lock", "/.git/config") != OK:
+                continue
+            taken += 1
+            done = subprocess.run(["git", "config", "-f", root + "/.git/config", "--no-includes", "-z", "--list"],
+                                  env={"PATH": os.environ["PATH"]}, capture_output=True, check=False)
+            assert done.returncode == 0, (text, done.stderr)
+            for entry in done.stdout.split(b"\0")[:-1]:
+                key, _, value = entry.partition(b"\n")
+                assert key in allowed and b"::" not in value and not value.startswith(b"-"), (text, entry)
+    assert taken > 200, taken
+
+
 def test_reading_only():
     with served("--read-only") as (c, root, _):
         write(root + "/f", "x")
@@ -433,6 +477,8 @@ def test_a_bare_repository_that_is_there_is_held():
         # git's work in it goes on.
         assert c.put("/.bare/HEAD.lock", b"ref: refs/heads/x\n") == OK
         assert c.rename("/.bare/HEAD.lock", "/.bare/HEAD") == OK
+        assert not os.path.exists(root + "/.bare/HEAD.lock")
+        assert read(root + "/.bare/HEAD") == b"ref: refs/heads/x\n"
         # Without its HEAD it is no repository, and does not become one again.
         assert c.rename("/.bare/HEAD", "/.bare/H") == OK
         assert c.put("/.bare/config", EVIL.encode()) == OK
@@ -456,6 +502,7 @@ def test_git_files_lead_to_held_places_only():
         assert c.status(FSETSTAT, s(h) + u32(1) + u64(10)) == DENIED
         assert c.status(SETSTAT, s("/w/.git") + u32(1) + u64(10)) == DENIED
         assert read(root + "/w/.git") == good
+        assert c.status(CLOSE, s(h)) == OK
         assert c.put("/w/.git", ("gitdir: " + root + "/.git/worktrees/w\n").encode()) == OK
         assert c.put("/x", b"gitdir: /tmp/evil\n") == OK
         assert c.rename("/x", "/w/.git") == DENIED

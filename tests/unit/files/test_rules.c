@@ -47,7 +47,7 @@ END_TEST
 
 START_TEST(dotgit_is_made_as_a_folder_or_a_checked_file)
 {
-	static const char *const names[] = {".git", "a/b/.git", ".GIT", "a/.GiT"};
+	static const char *const names[] = {".git", "a/b/.git", ".GIT", "a/.GiT", ".git.", "x/.Git ", "GIT~1"};
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		LETS(names[i], ACT_MKDIR);
 		LETS(names[i], ACT_REMOVE);
@@ -88,7 +88,7 @@ END_TEST
 
 START_TEST(configuration_only_by_a_checked_rename)
 {
-	static const char *const names[] = {".git/config", ".git/CONFIG", ".git/config.worktree", "a/.git/config",
+	static const char *const names[] = {".git/config", ".git/CONFIG", ".git./config. ", ".git/config.worktree", "a/.git/config",
 		".git/modules/sub/config", ".git/modules/a/b/config", ".git/worktrees/x/config.worktree", ".Git/Config"};
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		IS(names[i], ACT_RENAME_TO, V_CONFIG);
@@ -175,12 +175,14 @@ START_TEST(no_new_bare_repositories)
 	LETS("x/HEAD", ACT_RENAME_FROM);
 	LETS("x/HEAD", ACT_REMOVE);
 	struct facts there = {.exists = true};
-	ck_assert_int_eq(judge("x/HEAD", ACT_RENAME_TO, &there), V_LET);
-	ck_assert_int_eq(judge("x/HEAD", ACT_WRITE, &there), V_LET);
+	ck_assert_int_eq(judge("x/HEAD", ACT_RENAME_TO, &there), V_EXISTING);
+	ck_assert_int_eq(judge("x/HEAD", ACT_WRITE, &there), V_EXISTING);
 	ck_assert_int_eq(judge("x/HEAD", ACT_SYMLINK, &there), V_REFUSE);
 	struct facts there_dir = {.exists = true, .is_dir = true};
 	ck_assert_int_eq(judge("x/HEAD", ACT_RENAME_TO, &there_dir), V_REFUSE);
 	struct facts fold = {.fold = true};
+	ck_assert_int_eq(judge("x/HEAD. .", ACT_WRITE, &fold), V_REFUSE);
+	ck_assert_int_eq(judge("CONFIG~1.WOR/x", ACT_WRITE, &fold), V_REFUSE);
 	ck_assert_int_eq(judge("x/head", ACT_WRITE, &fold), V_REFUSE);
 }
 END_TEST
@@ -245,6 +247,15 @@ START_TEST(nothing_crosses_the_border)
 }
 END_TEST
 
+START_TEST(our_own_files_are_ours)
+{
+	for (size_t k = 0; k < ARRAY_LEN(all); k++) {
+		REFUSES(".git/.tmux-claude-abc", all[k]);
+		REFUSES(".tmux-claude-abc", all[k]);
+	}
+}
+END_TEST
+
 START_TEST(the_probe_for_links)
 {
 	struct fpath p;
@@ -266,4 +277,4 @@ TEST_MAIN("files/rules", ordinary_files_are_free, the_folder_itself_stays,
 	dotgit_is_made_as_a_folder_or_a_checked_file, what_git_needs_inside_is_free,
 	configuration_only_by_a_checked_rename, hooks_take_samples_only, commondir_and_nested_ones,
 	no_new_bare_repositories, bare_repositories_that_are_there_are_held,
-	configured_hooks_and_includes_are_protected, nothing_crosses_the_border, the_probe_for_links)
+	configured_hooks_and_includes_are_protected, nothing_crosses_the_border, our_own_files_are_ours, the_probe_for_links)
