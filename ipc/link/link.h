@@ -142,6 +142,7 @@ uint64_t link_acked(const struct link_stream *s);
 /* DATA bytes queued and not yet consumed by the peer, oldest first, in pieces. */
 void link_unacked(const struct link_stream *s,
 	void (*fn)(void *arg, const void *data, size_t len), void *arg);
+size_t link_unacked_len(const struct link_stream *s);
 /* n more bytes of DATA were dealt with. */
 void link_consumed(struct link_stream *s, size_t n);
 

@@ -267,6 +267,11 @@ void link_unacked(const struct link_stream *s,
 	}
 }
 
+size_t link_unacked_len(const struct link_stream *s)
+{
+	return s->data_bytes;
+}
+
 struct link *link_of(struct link_stream *s)
 {
 	return s->link;

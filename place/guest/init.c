@@ -167,7 +167,7 @@ static void hostname_default(void)
 	size_t len;
 
 	if (file_read("/etc/hostname", GUEST_HOSTNAME_MAX + 1, &name, &len, NULL) == 0)
-		sethostname(name, strcspn(name, "\n"));
+		(void)!sethostname(name, strcspn(name, "\n"));
 }
 
 static int machine_up(int *ret_link, struct err *e)

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The roles that agents run. A hook stands in the agent's way: it never fails, says nothing unless the
+ * answer has something for the agent, and gives up at once when nobody listens. When the connection
+ * ends without an answer (the shim was replaced) it is tried again: the guest program keeps the next
+ * one until the new shim is there.
+ */
+#include "place/guest/hook.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/sock.h"
+#include "base/util.h"
+#include "ipc/client.h"
+#include "ipc/rpc.h"
+
+#define HOOK_MS 5000
+#define HOOK_IN_MAX (8 * 1024 * 1024) /* read; what is larger is reported without its content */
+#define HOOK_BODY_MAX (256 * 1024)    /* sent: the shim keeps reports in memory */
+#define HOOK_TRIES 3
+#define CALL_MS 120000
+#define SHRINK_LIST 32
+
+static int left(int64_t deadline)
+{
+	int64_t ms = deadline - clock_mono_ms();
+
+	return ms > 0 ? (int)ms : 0;
+}
+
+/* --- the body --- */
+
+/* All of standard input; what is past the bound is read and thrown away, so that the agent can write. */
+static void read_stdin(struct buf *b, bool *whole, int64_t deadline)
+{
+	static char piece[65536];
+	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+
+	*whole = true;
+	while (poll(&p, 1, left(deadline)) > 0) {
+		ssize_t n = read(STDIN_FILENO, piece, sizeof(piece));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return;
+		if (buf_append(b, piece, (size_t)n) < 0)
+			*whole = false;
+	}
+	*whole = false;
+}
+
+static size_t json_size(const json_t *j)
+{
+	return json_dumpb(j, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+}
+
+/* Cuts at a character's border. */
+static json_t *cut_text(const json_t *text, size_t max)
+{
+	const char *s = json_string_value(text);
+	size_t n = max;
+
+	while (n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80)
+		n--;
+	cleanup_free char *cut = xasprintf("%.*s...", (int)n, s);
+	return json_string(cut);
+}
+
+static void shrink(json_t *j, size_t text_max)
+{
+	const char *key;
+	json_t *v;
+	void *tmp;
+	size_t i;
+
+	json_object_foreach_safe(j, tmp, key, v) {
+		if (json_is_string(v) && json_string_length(v) > text_max)
+			json_object_set_new(j, key, cut_text(v, text_max));
+		else
+			shrink(v, text_max);
+	}
+	while (json_is_array(j) && json_array_size(j) > SHRINK_LIST)
+		json_array_remove(j, json_array_size(j) - 1);
+	json_array_foreach(j, i, v) {
+		if (json_is_string(v) && json_string_length(v) > text_max)
+			json_array_set_new(j, i, cut_text(v, text_max));
+		else
+			shrink(v, text_max);
+	}
+}
+
+void report_shrink(json_t *body, size_t max)
+{
+	if (json_size(body) <= max)
+		return;
+	for (size_t text_max = max / 4; text_max > 64 && json_size(body) > max; text_max /= 4)
+		shrink(body, text_max);
+	if (json_size(body) > max)
+		json_object_clear(body);
+	json_object_set_new(body, "truncated", json_true());
+}
+
+static json_t *read_body(int64_t deadline)
+{
+	struct buf b;
+	bool whole;
+	json_t *body;
+
+	buf_init(&b, HOOK_IN_MAX);
+	read_stdin(&b, &whole, deadline);
+	body = whole ? json_loadb((char *)buf_data(&b), b.len, 0, NULL) : NULL;
+	buf_finish(&b);
+	if (json_is_object(body)) {
+		report_shrink(body, HOOK_BODY_MAX);
+		return body;
+	}
+	json_decref(body);
+	return json_pack("{s:b}", whole ? "malformed" : "truncated", 1);
+}
+
+/* --- asking --- */
+
+static int send_all(int fd, const struct buf *b, int64_t deadline)
+{
+	for (size_t at = 0; at < b->len;) {
+		struct pollfd p = { .fd = fd, .events = POLLOUT };
+		ssize_t n = send(fd, buf_data(b) + at, b->len - at, MSG_NOSIGNAL);
+		if (n > 0)
+			at += (size_t)n;
+		else if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return -1;
+		else if (poll(&p, 1, left(deadline)) <= 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* 1 with an answer's line in b, 0 when the connection ended without one, -1 at the deadline. */
+static int receive_line(int fd, struct buf *b, int64_t deadline)
+{
+	const char *line;
+	size_t len;
+	int r;
+
+	while ((r = rpc_next_line(b, &line, &len)) == 0) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		unsigned char *to = buf_reserve(b, 4096);
+		if (!to || poll(&p, 1, left(deadline)) <= 0)
+			return -1;
+		ssize_t n = read(fd, to, 4096);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n <= 0)
+			return 0;
+		buf_added(b, (size_t)n);
+	}
+	return r;
+}
+
+static int ask(const char *path, const struct buf *request, struct buf *reply, int64_t deadline)
+{
+	cleanup_close int fd = -1;
+
+	if (sock_connect(path, &fd, NULL) < 0 || send_all(fd, request, deadline) < 0)
+		return -1;
+	return receive_line(fd, reply, deadline);
+}
+
+static void print_output(const struct buf *reply)
+{
+	const char *line, *text;
+	size_t len;
+
+	if (rpc_next_line(reply, &line, &len) <= 0)
+		return;
+	json_t *j = json_loadb(line, len, 0, NULL);
+	const json_t *output = json_object_get(json_object_get(j, "result"), "output");
+	text = json_string_value(output);
+	if (text)
+		fputs(text, stdout);
+	else if (output && !json_is_null(output))
+		json_dumpf(output, stdout, JSON_COMPACT);
+	json_decref(j);
+}
+
+int hook_main(const char *event)
+{
+	const char *path = getenv("TMUX_CLAUDE_SOCKET");
+	int64_t deadline = clock_mono_ms() + HOOK_MS;
+	struct buf request, reply;
+	json_t *id, *params;
+
+	if (!path || !*path || !event)
+		return 0;
+	params = json_pack("{s:s, s:o}", "event", event, "body", read_body(deadline));
+	if (!params)
+		return 0; /* an event that is not UTF-8 */
+	id = json_integer(1);
+	buf_init(&request, RPC_LINE_MAX);
+	buf_init(&reply, RPC_LINE_MAX);
+	int r = rpc_write_request(&request, id, "report", params) < 0 ? -1 : 0;
+	for (int i = 0; i < HOOK_TRIES && r == 0; i++) {
+		buf_clear(&reply);
+		r = ask(path, &request, &reply, deadline);
+	}
+	if (r > 0)
+		print_output(&reply);
+	json_decref(id);
+	json_decref(params);
+	buf_finish(&request);
+	buf_finish(&reply);
+	return 0;
+}
+
+static int call_failed(const struct err *e, int status)
+{
+	fprintf(stderr, "tmux-claude-guest: %s%s%s\n", e->message, *e->hint ? "; " : "", e->hint);
+	return status;
+}
+
+int call_main(const char *method, const char *params)
+{
+	const char *path = getenv("TMUX_CLAUDE_SOCKET");
+	json_t *j = params ? json_loads(params, JSON_REJECT_DUPLICATES, NULL) : json_object(), *result;
+	struct client *c;
+	struct err e = { 0 };
+
+	if (!json_is_object(j)) {
+		json_decref(j);
+		err_set(&e, ERR_PARAMS, "the parameters are not a JSON object");
+		return call_failed(&e, 2);
+	}
+	if (!path || !*path) {
+		json_decref(j);
+		err_set(&e, ERR_UNREACHABLE, "TMUX_CLAUDE_SOCKET is not set: this is not inside an instance");
+		return call_failed(&e, 3);
+	}
+	if (client_connect(path, &c, &e) < 0) {
+		json_decref(j);
+		return call_failed(&e, 3);
+	}
+	int r = client_call(c, method, j, CALL_MS, NULL, &result, &e);
+	client_close(c);
+	if (r < 0)
+		return call_failed(&e, e.code == ERR_UNREACHABLE ? 3 : 1);
+	json_dumpf(result, stdout, JSON_INDENT(1) | JSON_ENCODE_ANY);
+	putchar('\n');
+	json_decref(result);
+	return 0;
+}
