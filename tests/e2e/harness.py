@@ -127,6 +127,16 @@ class Result:
             raise Failure("not JSON (%s) from %s" % (bad, self)) from None
 
 
+def files_under(folder):
+    """Regular files, with their contents."""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(root, name)
+            if os.path.isfile(path) and not os.path.islink(path):
+                with open(path, "rb") as data:
+                    yield path, data.read()
+
+
 class RpcError(Failure):
     """The daemon answered with an error."""
 
@@ -368,6 +378,8 @@ class Fleet:
         return client
 
     def subscribe(self, since=None):
+        if not os.path.exists(self.socket):
+            self.up()
         client = self.client()
         params = {} if since is None else {"since": since}
         client.seq = client.call("subscribe", **params)["seq"]
@@ -393,6 +405,13 @@ class Fleet:
 
     def wait(self, ident, until, timeout=60):
         return self.json("wait", ident, "--until", until, "--timeout", str(timeout), timeout=timeout + 20)
+
+    def settled(self, ident):
+        """The instance once it stands somewhere: at its prompt, or ended."""
+        self.run("wait", ident, "--until", "idle", "--timeout", "30")
+        got = self.show(ident)
+        check(got["state"] in ("idle", "working", "exited", "failed"), "state %s", got["state"])
+        return got
 
     def log_tail(self):
         text = []

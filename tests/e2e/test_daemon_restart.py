@@ -160,7 +160,8 @@ def test_killed_during_spawn(t):
         f.up()
         rows = [i for i in f.json("list", "--all") if i["name"] == name]
         equal(len(rows), 1, "rows of " + name)
-        if rows[0]["state"] not in ("exited", "failed"):
+        got = f.settled(rows[0]["id"])
+        if got["state"] in ("idle", "working"):
             f.wait(name, "text=up", timeout=30)
             f.cli("kill", name)
         f.cli("rm", rows[0]["id"])

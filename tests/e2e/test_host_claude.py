@@ -3,7 +3,7 @@
 import json
 import os
 
-from harness import check, contains, deadline, equal, wait_gone
+from harness import check, contains, deadline, equal, files_under, wait_gone
 
 TOKEN = "token-of-the-test-7f3a"
 MULTI = "say: zeile eins äöü €\nzwei 漢字 👩‍👩‍👧\n\nvier \"quoted\" $HOME `x`\nfünf\nsechs"
@@ -57,10 +57,8 @@ def test_whole_life(t):
     equal(wait_gone(pids, 10), [], "processes after kill")
     f.cli("rm", "one")
     equal(f.json("list", "--all"), [])
-    for root, _, files in os.walk(f.home):
-        for name in files:
-            with open(os.path.join(root, name), "rb") as data:
-                check(TOKEN.encode() not in data.read(), "the token stands in %s", os.path.join(root, name))
+    for path, data in files_under(f.home):
+        check(TOKEN.encode() not in data, "the token stands in %s", path)
 
 
 def test_first_prompt(t):
@@ -101,6 +99,7 @@ def test_permission_is_waited_for(t):
     contains(json.dumps(f.show("one")), "permission")
     equal(got["state"], "waiting")
     check(not os.path.exists(os.path.join(f.work, "asked.txt")), "it acted unasked")
+    f.wait("one", "text=Do you want to proceed")
     e = f.subscribe()
     f.cli("send", "--raw", "one", "\r")
     e.state(made["id"], "idle")

@@ -8,7 +8,7 @@ import os
 import pwd
 import subprocess
 
-from harness import Skip, check, contains, deadline, equal, wait_gone
+from harness import Skip, check, contains, deadline, equal, files_under, wait_gone
 
 TOKEN = "token-of-the-vm-test-51c9"
 MULTI = "say: zeile eins äöü €\nzwei 漢字 👩‍👩‍👧\n\nvier \"quoted\" $HOME `x`\nfünf\nsechs"
@@ -152,10 +152,8 @@ def ended(f, made):
     f.cli("rm", "one")
     equal(f.json("list", "--all"), [])
     equal(os.listdir(os.path.join(f.state_dir, "p")), [], "places after rm")
-    for root, _, files in os.walk(f.home):
-        for name in files:
-            with open(os.path.join(root, name), "rb") as data:
-                check(TOKEN.encode() not in data.read(), "the token stands in %s", os.path.join(root, name))
+    for path, data in files_under(f.home):
+        check(TOKEN.encode() not in data, "the token stands in %s", path)
 
 
 @deadline(1800)
