@@ -301,7 +301,7 @@ START_TEST(test_long_texts_are_cut_at_a_character)
 	for (int i = 0; i < 10000; i++)
 		memcpy(long_text + 3 * i, "\xe2\x82\xac", 3);
 	for (int shift = 0; shift < 3; shift++) {
-		json_t *o = json_pack("{s:s+}", "prompt", "ab" + 2 - shift, long_text);
+		json_t *o = json_pack("{s:s+}", "prompt", &"ab"[2 - shift], long_text);
 		enter(ST_IDLE, NULL);
 		ck_assert_int_eq(tell("UserPromptSubmit", o), 0);
 		size_t n = strlen(fact.prompt_head);

@@ -102,7 +102,7 @@ START_TEST(spec_reaches_the_pane_as_it_is)
 		.cwd = dir,
 		.rows = 31,
 		.cols = 117};
-	cleanup_free char *link = NULL, *got = NULL;
+	cleanup_free char *link = NULL;
 	char out[4096] = "";
 	struct tmux_location l;
 
