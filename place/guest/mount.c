@@ -4,7 +4,7 @@
  *
  * Each is an sshfs in passive mode: it speaks SFTP on its standard input and output, one end of a
  * socket pair whose other end is pumped into a `files` stream. It stands when the kernel's list of
- * mounts says so (never by looking at the folder: that would wait for ourselves).
+ * mounts says so (never by looking at the folder: that would wait for ourselves) and the server spoke.
  *
  * SFTP has no way to go on over another connection. So when the stream is gone (the shim was replaced)
  * or sshfs ended, the folder is unmounted lazily and mounted anew, at once and then with growing pauses:
@@ -27,12 +27,13 @@
 #define AGAIN_LEAST_MS 100
 #define AGAIN_MOST_MS 10000
 #define STDERR_KEEP 512
+#define NO_CONTAIN "no_contain_symlinks"
 
 struct mnt {
 	struct mnt *next;
 	struct mounts *all;
 	char *path;
-	bool read_only, wanted, mounted;
+	bool read_only, wanted, answered, mounted;
 	pid_t pid;
 	struct loop_child *child;
 	struct pump *pump;
@@ -48,6 +49,7 @@ struct mounts {
 	int info;
 	struct loop_io *watch;
 	struct loop_timer *deadline;
+	bool old_sshfs; /* does not know no_contain_symlinks */
 	setup_done_fn *fn;
 	void *arg;
 };
@@ -126,7 +128,7 @@ static void mnt_stop(struct mnt *t)
 	t->err_fd = -1;
 	if (t->mounted || is_mounted(t->path))
 		umount2(t->path, MNT_DETACH);
-	t->mounted = false;
+	t->mounted = t->answered = false;
 }
 
 static void mnt_free(struct mnt *t)
@@ -140,6 +142,19 @@ static void mnt_free(struct mnt *t)
 	loop_timer_free(t->again);
 	free(t->path);
 	free(t);
+}
+
+static void fail(struct mnt *t);
+
+/* Tries again later, where that can help. */
+static void again(struct mnt *t)
+{
+	if (t->why.code == ERR_DENIED || t->why.code == ERR_PARAMS || t->why.code == ERR_MISSING) {
+		fail(t);
+		return;
+	}
+	loop_timer_start(t->again, t->again_ms);
+	t->again_ms = t->again_ms * 2 < AGAIN_MOST_MS ? t->again_ms * 2 : AGAIN_MOST_MS;
 }
 
 /* sshfs' own words, when it said any. */
@@ -156,11 +171,12 @@ static void lost(struct mnt *t)
 	char text[STDERR_KEEP];
 
 	read_stderr(t, text, sizeof(text));
-	if (!t->why.code)
+	if (strstr(text, NO_CONTAIN) && !t->all->old_sshfs)
+		t->all->old_sshfs = true;
+	else if (!t->why.code)
 		err_set(&t->why, ERR_FAILED, "sshfs ended%s%s", *text ? ": " : "", text);
 	mnt_stop(t);
-	loop_timer_start(t->again, t->again_ms);
-	t->again_ms = t->again_ms * 2 < AGAIN_MOST_MS ? t->again_ms * 2 : AGAIN_MOST_MS;
+	again(t);
 }
 
 static void on_child(void *arg, pid_t pid, struct proc_status st)
@@ -174,12 +190,22 @@ static void on_child(void *arg, pid_t pid, struct proc_status st)
 	lost(t);
 }
 
-static void on_refused(void *arg, struct pump *p, const struct err *why)
+static void on_lost(void *arg, struct pump *p, const struct err *why)
 {
 	struct mnt *t = arg;
 
+	(void)p;
 	t->why = *why;
-	pump_destroy(p);
+}
+
+/* sshfs mounts before it speaks: that the server answered is the other half of standing. */
+static void on_first(void *arg, struct pump *p)
+{
+	struct mnt *t = arg;
+
+	(void)p;
+	t->answered = true;
+	settle(t->all);
 }
 
 /* Its stream or its socket is gone: sshfs ends by itself when it is told so, but may hang. */
@@ -192,17 +218,17 @@ static void on_pump_gone(void *arg)
 		kill(t->pid, SIGKILL);
 }
 
-static const struct pump_ops pump_ops = { .on_refused = on_refused, .on_gone = on_pump_gone };
+static const struct pump_ops pump_ops = { .on_first = on_first, .on_lost = on_lost,
+	.on_gone = on_pump_gone };
 
 static int spawn_sshfs(struct mnt *t, int fd, struct err *e)
 {
 	char options[256];
-	cleanup_free char *source = xasprintf(":%s", t->path);
 	/* The kernel checks modes and owners (default_permissions): the uids are the host's own. Names and
-	 * attributes are cached for a second: both sides write. */
+	 * attributes are cached for a second: both sides write. See docs/files.md for the rest. */
 	snprintf(options, sizeof(options), "passive,allow_other,default_permissions,dcache_timeout=1,"
-		"attr_timeout=1,entry_timeout=1,fsname=tmux-claude%s", t->read_only ? ",ro" : "");
-	char *argv[] = { (char *)"sshfs", (char *)"-f", (char *)"-o", options, source, t->path, NULL };
+		"fsname=tmux-claude%s%s", t->all->old_sshfs ? "" : "," NO_CONTAIN, t->read_only ? ",ro" : "");
+	char *argv[] = { (char *)"sshfs", (char *)"-f", (char *)"-o", options, (char *)":/", t->path, NULL };
 	char *env[] = { (char *)"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", NULL };
 	struct proc_spec spec = { .argv = argv, .envp = env, .cwd = "/", .setsid = true };
 	int err[2];
@@ -248,10 +274,8 @@ static int try_start(struct mnt *t, struct err *e)
 static void start(struct mnt *t)
 {
 	err_clear(&t->why);
-	if (try_start(t, &t->why) < 0) {
-		loop_timer_start(t->again, t->again_ms);
-		t->again_ms = t->again_ms * 2 < AGAIN_MOST_MS ? t->again_ms * 2 : AGAIN_MOST_MS;
-	}
+	if (try_start(t, &t->why) < 0)
+		again(t);
 }
 
 static void on_again(void *arg)
@@ -276,7 +300,7 @@ static void settle(struct mounts *m)
 	bool all = true;
 
 	for (struct mnt *t = m->first; t; t = t->next) {
-		if (!t->mounted && t->pid > 0 && is_mounted(t->path)) {
+		if (!t->mounted && t->answered && t->pid > 0 && is_mounted(t->path)) {
 			t->mounted = true;
 			t->again_ms = AGAIN_LEAST_MS;
 		}
@@ -293,20 +317,28 @@ static void on_mountinfo(void *arg, int fd, unsigned events)
 	settle(arg);
 }
 
+static void fail(struct mnt *t)
+{
+	struct err why = t->why;
+
+	if (why.code)
+		err_prefix(&why, "the folder %s cannot be mounted inside the VM", t->path);
+	else
+		err_set(&why, ERR_TIMEOUT, "the folder %s was not mounted inside the VM within %d s", t->path,
+			MOUNT_MS / 1000);
+	finish(t->all, &why);
+}
+
 static void on_deadline(void *arg)
 {
 	struct mounts *m = arg;
-	struct err why = { 0 };
 
 	for (struct mnt *t = m->first; t; t = t->next) {
-		if (t->mounted)
-			continue;
-		err_set(&why, t->why.code ? t->why.code : ERR_TIMEOUT, "the folder %s could not be mounted "
-			"inside the VM within %d s%s%s", t->path, MOUNT_MS / 1000, t->why.code ? ": " : "",
-			t->why.code ? t->why.message : "");
-		break;
+		if (!t->mounted) {
+			fail(t);
+			return;
+		}
 	}
-	finish(m, &why);
 }
 
 static struct mounts *mounts_new(struct guest *g)

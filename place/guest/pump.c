@@ -18,7 +18,7 @@ struct pump {
 	struct link_stream *stream;
 	const struct pump_ops *ops;
 	void *arg;
-	bool started, ended; /* ended: the connection has no more for us */
+	bool started, heard, ended; /* ended: the connection has no more for us */
 	size_t unread;       /* bytes that wait for the start */
 	bool in_head, dead;  /* on_head is on the stack: the memory must stay */
 	size_t owed;         /* bytes of the stream that the connection has not written */
@@ -72,6 +72,9 @@ static void on_stream_data(void *arg, struct link_stream *s, const void *data, s
 	struct pump *p = arg;
 
 	(void)s;
+	if (!p->heard && p->ops->on_first)
+		p->ops->on_first(p->arg, p);
+	p->heard = true;
 	p->owed += len;
 	if (conn_write(p->conn, data, len) < 0)
 		pump_destroy(p); /* the window was not kept */
@@ -114,10 +117,13 @@ static void on_stream_reset(void *arg, struct link_stream *s, const struct err *
 
 	(void)s;
 	p->stream = NULL;
-	if (!p->started && p->ops->on_refused)
+	if (!p->started && p->ops->on_refused) {
 		p->ops->on_refused(p->arg, p, why);
-	else
-		pump_destroy(p);
+		return;
+	}
+	if (p->started && p->ops->on_lost)
+		p->ops->on_lost(p->arg, p, why);
+	pump_destroy(p);
 }
 
 static const struct link_stream_ops stream_ops = { .on_data = on_stream_data, .on_ctl = on_stream_ctl,

@@ -20,6 +20,8 @@ struct pump_ops {
 	void (*on_ctl)(void *arg, struct pump *p, json_t *msg);
 	/* Before pump_start: the stream was refused. NULL: the connection is closed. */
 	void (*on_refused)(void *arg, struct pump *p, const struct err *why);
+	void (*on_first)(void *arg, struct pump *p); /* the stream's first bytes came */
+	void (*on_lost)(void *arg, struct pump *p, const struct err *why); /* after pump_start: reset */
 	void (*on_gone)(void *arg); /* the last call */
 };
 
