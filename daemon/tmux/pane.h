@@ -13,6 +13,9 @@
  *   the program in it ends     -> on_died; when it did not end by itself with code 0 it is started
  *                                 again once (again=true), in place: viewers stay attached
  *
+ * tmux 3.2a drops a pane with its program: there every end is reported as on_died with code -1, and counts
+ * as one that the program did not choose.
+ *
  * "Once" is per TMUX_REVIVE_CALM_MS of quiet. A pane that is not brought back stays known (state
  * DEAD) until it is closed or opened again. Servers outlive the daemon and the pool: tmux_pool_destroy
  * leaves them running, tmux_pool_adopt finds them. A server without panes is ended.

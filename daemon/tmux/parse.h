@@ -7,7 +7,8 @@
  * with exactly the same three words closes it: a body may hold anything, lines that look like guards or
  * notifications among them (a pane's text, an option's value). One thing does come inside blocks: a
  * client that set pause-after gets `%pause %N` and `%continue %N` there (seen on 3.3a to 3.7); only
- * such a client says so with `pauses`, else these are body too. When a server dies in the middle of a
+ * such a client says so with `pauses`, else these are body too (as is %message, which 3.4 and later put
+ * into the block of the command that says something). When a server dies in the middle of a
  * block its client prints `%exit REASON` after whatever stood there: only the end of the stream tells
  * that this was no body line, see tmux_parse_exit_reason.
  *

@@ -180,6 +180,12 @@ static inline struct tmux_pool_stats stats(void)
 	return st;
 }
 
+/* tmux 3.2a drops a pane with its program: no status, and no telling whether a person closed it. */
+static inline bool keeps_dead_panes(void)
+{
+	return !str_starts(stats().version, "3.2");
+}
+
 static inline pid_t server_of(const char *socket)
 {
 	cleanup_close int fd = -1;

@@ -165,10 +165,10 @@ START_TEST(our_own_slowness_is_not_the_servers)
 	struct tmux_cmd c;
 	struct talk t;
 
-	talk_create(&t, "tmux", SHORT_MS, 10000);
+	talk_create(&t, "tmux", 4 * SHORT_MS, 10000);
 	ck_assert(t.up);
 	for (int i = 0; i < 3; i++) {
-		int64_t until = clock_mono_ms() + 2 * SHORT_MS;
+		int64_t until = clock_mono_ms() + 8 * SHORT_MS;
 
 		line(&c, "display-message -p x");
 		ck_assert_int_eq(
@@ -196,7 +196,7 @@ START_TEST(waiting_for_ever_has_no_deadline)
 	ck_assert_int_eq(tmux_client_send(t.client, &c, true, talk_answer, &t, NULL), 0);
 	tmux_cmd_finish(&c);
 	rig_until(t.answered == 1);
-	talk_create(&other, "tmux", SHORT_MS, 10000);
+	talk_create(&other, "tmux", 10000, 10000);
 	ck_assert(other.up);
 	for (int64_t until = clock_mono_ms() + 3 * SHORT_MS; clock_mono_ms() < until;)
 		run(&other, "display-message -p x");
