@@ -183,6 +183,7 @@ START_TEST(a_pane_killed_by_a_person_comes_back_once)
 	ck_assert_int_eq(person(socket, NULL, 0, "kill-pane", "-t", "=ab12:", NULL), 0);
 	rig_until(seen("ab12")->back == 1);
 	if (!keeps_dead_panes()) {
+		free(socket);
 		pool_down();
 		return;
 	}
