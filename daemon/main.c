@@ -70,14 +70,15 @@ static void on_broken(void *arg, const struct err *why)
 /* One daemon per home: the lock dies with the process, however it dies. */
 static int lock(struct daemon *d, struct err *e)
 {
-	char pid[24];
+	char pid[24] = "";
 	int n;
 
 	d->lock_fd = open(d->layout.lock_file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (d->lock_fd < 0)
 		return err_set_errno(e, ERR_IO, errno, "%s could not be opened", d->layout.lock_file);
 	if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-		err_set(e, ERR_EXISTS, "another daemon runs on this home (%s)", d->layout.state_dir);
+		n = pread(d->lock_fd, pid, sizeof(pid) - 1, 0) > 0 ? atoi(pid) : 0;
+		err_set(e, ERR_EXISTS, "another daemon (pid %d) runs on this home (%s)", n, d->layout.state_dir);
 		return err_hint(e, "use it as it is, stop it with tmux-claude down, or set TMUX_CLAUDE_HOME");
 	}
 	n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());

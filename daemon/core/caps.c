@@ -93,10 +93,47 @@ static int64_t narrow(int64_t asked, int64_t left)
 	return asked == CAP_UNLIMITED || asked > left ? left : asked;
 }
 
+/* What a, an ancestor at this distance from the child to be, has to say; narrows the child's caps. */
+static int ask_ancestor(struct fleet *f, const struct instance *a, int64_t depth, struct instance *child,
+	struct err *e)
+{
+	struct cap_counts c;
+
+	caps_count(f, a->id, &c);
+	if (reached(c.descendants, a->cap.max_descendants))
+		return refuse(f, "max_descendants", a->id, c.descendants, a->cap.max_descendants,
+			"it passes when one of its descendants ends", e);
+	if (a->cap.max_depth != CAP_UNLIMITED && depth > a->cap.max_depth)
+		return refuse(f, "max_depth", a->id, depth - 1, a->cap.max_depth,
+			"it never passes here: spawn from an instance higher in the tree", e);
+	if (depth == 1 && reached(c.children, a->cap.max_children))
+		return refuse(f, "max_children", a->id, c.children, a->cap.max_children,
+			"it passes when one of its children ends", e);
+	if (a->cap.max_descendants != CAP_UNLIMITED) {
+		int64_t left = a->cap.max_descendants - c.descendants - 1;
+		child->cap.max_descendants = narrow(child->cap.max_descendants, left);
+		child->cap.max_children = narrow(child->cap.max_children, left);
+	}
+	if (a->cap.max_depth != CAP_UNLIMITED)
+		child->cap.max_depth = narrow(child->cap.max_depth, a->cap.max_depth - depth);
+	return 0;
+}
+
+/* From the root down: what is reached high up explains what is narrow below. */
+static int ask_ancestors(struct fleet *f, const struct instance *a, int64_t depth,
+	struct instance *child, struct err *e)
+{
+	struct unit *up = a->parent[0] ? unit_find(f, a->parent) : NULL;
+
+	if (up && depth <= (int64_t)f->count && ask_ancestors(f, up->in, depth + 1, child, e) < 0)
+		return -1;
+	return ask_ancestor(f, a, depth, child, e);
+}
+
 int caps_reserve(struct fleet *f, const struct instance *parent, struct instance *child,
 	struct err *e)
 {
-	int64_t living = (int64_t)fleet_living(f), wait, depth = 1;
+	int64_t living = (int64_t)fleet_living(f), wait;
 	char when[96];
 
 	if (reached(living, f->set->max_instances))
@@ -109,29 +146,8 @@ int caps_reserve(struct fleet *f, const struct instance *parent, struct instance
 		return refuse(f, "spawn_rate", parent->id, recent_spawns(f, parent->id, &wait),
 			parent->cap.spawn_rate, when, e);
 	}
-	for (const struct instance *a = parent; a; depth++) {
-		struct cap_counts c;
-		struct unit *up;
-		caps_count(f, a->id, &c);
-		if (depth == 1 && reached(c.children, a->cap.max_children))
-			return refuse(f, "max_children", a->id, c.children, a->cap.max_children,
-				"it passes when one of its children ends", e);
-		if (reached(c.descendants, a->cap.max_descendants))
-			return refuse(f, "max_descendants", a->id, c.descendants,
-				a->cap.max_descendants, "it passes when one of its descendants ends", e);
-		if (a->cap.max_depth != CAP_UNLIMITED && depth > a->cap.max_depth)
-			return refuse(f, "max_depth", a->id, depth - 1, a->cap.max_depth,
-				"it never passes here: spawn from an instance higher in the tree", e);
-		if (a->cap.max_descendants != CAP_UNLIMITED) {
-			int64_t left = a->cap.max_descendants - c.descendants - 1;
-			child->cap.max_descendants = narrow(child->cap.max_descendants, left);
-			child->cap.max_children = narrow(child->cap.max_children, left);
-		}
-		if (a->cap.max_depth != CAP_UNLIMITED)
-			child->cap.max_depth = narrow(child->cap.max_depth, a->cap.max_depth - depth);
-		up = a->parent[0] ? unit_find(f, a->parent) : NULL;
-		a = up ? up->in : NULL;
-	}
+	if (ask_ancestors(f, parent, 1, child, e) < 0)
+		return -1;
 	child->cap.spawn_rate = narrow(child->cap.spawn_rate, parent->cap.spawn_rate);
 	child->cap.max_children = narrow(child->cap.max_children, parent->cap.max_children);
 	return 0;

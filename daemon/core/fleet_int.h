@@ -90,6 +90,7 @@ struct site {
 	struct place *pl;
 	struct unit *u; /* the instance in it (one today; the rows allow several) */
 	bool connected;
+	bool starting;  /* its shim was started and has not been heard of: it must not be overtaken */
 	bool adopting;  /* found at the daemon's start, not yet heard of */
 	bool stopping;  /* being ended */
 	bool holder_over; /* the shim told so */

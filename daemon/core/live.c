@@ -348,6 +348,7 @@ void fleet_on_hello(struct fleet *f, const char *place, json_t *hello)
 	if (!s)
 		return;
 	s->connected = true;
+	s->starting = false;
 	s->lost_ms = clock_mono_ms();
 	if (pid != s->pl->shim_pid) {
 		s->pl->shim_pid = pid;
@@ -362,6 +363,8 @@ void fleet_on_hello(struct fleet *f, const char *place, json_t *hello)
 	} else if (s->u && s->u->step == STEP_LINK && json_is_true(json_object_get(hello, "link"))) {
 		place_apply(s, PL_UP, NULL);
 		start_linked(s, s->u);
+	} else if (s->u && s->u->step == STEP_LIVE) {
+		prompts_next(s->u);
 	}
 }
 
@@ -371,7 +374,7 @@ void fleet_on_shim_lost(struct fleet *f, const char *place, const struct err *wh
 
 	if (!s)
 		return;
-	s->connected = false;
+	s->connected = s->starting = false;
 	if (s->stopping) {
 		stop_shim_lost(s);
 		return;
@@ -381,6 +384,7 @@ void fleet_on_shim_lost(struct fleet *f, const char *place, const struct err *wh
 	if (++s->lost <= SHIM_RESTARTS_MAX && (s->adopting || (s->u && s->u->step == STEP_LIVE))) {
 		if (!s->adopting)
 			log_warn("core", place, "its shim is gone (%s): starting another", why->message);
+		s->starting = true;
 		P(f)->shim_start(CTX(f), place);
 		return;
 	}

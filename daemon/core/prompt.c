@@ -182,8 +182,8 @@ void prompts_next(struct unit *u)
 	if (!pp)
 		return;
 	arm(u);
-	if (pp->typed || u->step != STEP_LIVE)
-		return;
+	if (pp->typed || u->step != STEP_LIVE || !site_of(u) || !site_of(u)->connected)
+		return; /* its shim is being replaced: its hello comes back here */
 	prog = P(u->f)->agent(CTX(u->f), u->in->agent);
 	if (prog->reports && !pp->p->raw && !takes_prompt(u->in))
 		return;

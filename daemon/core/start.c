@@ -252,6 +252,7 @@ static void shim_go(void *arg, const struct err *error)
 	start_stage(u, "boot", "starting its place");
 	P(u->f)->pane_open(CTX(u->f), u->in);
 	u->in->has_pane = true;
+	site_of(u)->starting = true;
 	P(u->f)->shim_start(CTX(u->f), u->in->place);
 }
 

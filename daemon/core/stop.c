@@ -56,6 +56,8 @@ static void stop_committed(void *arg, const struct err *error)
 	if (s && s->stopping && !error) {
 		if (s->connected) {
 			stop_go(s, t->force);
+		} else if (s->starting) {
+			/* It may be writing its pid file this moment: its hello, or its loss, goes on. */
 		} else {
 			P(s->f)->place_kill(CTX(s->f), s->pl->id);
 			place_gone(s);
@@ -137,7 +139,7 @@ static void place_gone(struct site *s)
 
 	loop_timer_stop(s->stop_timer);
 	P(f)->shim_forget(CTX(f), s->pl->id);
-	s->connected = s->stopping = s->adopting = false;
+	s->connected = s->stopping = s->adopting = s->starting = false;
 	P(f)->place_clear(CTX(f), s->pl->id, keep_disk);
 	s->pl->holder_pid = s->pl->shim_pid = 0;
 	s->pl->shim_seq = 0;

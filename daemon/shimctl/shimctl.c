@@ -154,8 +154,8 @@ static void on_defer(void *arg)
 		free(d);
 		if (c->dead || c->lose)
 			loop_defer_schedule(c->defer);
-		err_set(&e, ERR_UNREACHABLE, "the place's shim is not connected");
-		err_hint(&e, "it is looked for again when the daemon starts; `logs` tells why");
+		err_set(&e, ERR_UNAVAILABLE, "the place's shim is not connected");
+		err_hint(&e, "it is being replaced; try again, and see `tmux-claude logs` if it stays so");
 		fn(fn_arg, NULL, &e);
 		return;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Events: an append-only list whose numbers rise by one and are never used again. */
+#include "base/clock.h"
 #include "daemon/store/db.h"
 
 #include "base/util.h"
@@ -40,7 +41,8 @@ static json_t *row_read(sqlite3_stmt *st)
 	json_t *o = json_object();
 	json_t *data = json_loads((const char *)sqlite3_column_text(st, 5), JSON_DECODE_ANY, NULL);
 	json_object_set_new(o, "seq", json_integer(sqlite3_column_int64(st, 0)));
-	json_object_set_new(o, "time", json_integer(sqlite3_column_int64(st, 1)));
+	char iso[CLOCK_ISO_MAX];
+	json_object_set_new(o, "time", json_string(clock_iso(sqlite3_column_int64(st, 1), iso)));
 	json_object_set_new(o, "type", text_or_null(st, 2));
 	json_object_set_new(o, "instance", text_or_null(st, 3));
 	json_object_set_new(o, "place", text_or_null(st, 4));

@@ -15,6 +15,8 @@
 #include "ipc/rpc.h"
 #include "place/shim/inst.h"
 
+#define REPORT_EVENT_MAX 64
+
 struct api_call {
 	struct api_call *next;
 	json_t *msg; /* the whole request */
@@ -107,7 +109,13 @@ static bool take_report(struct api_conn *c, const struct rpc_msg *m)
 	struct buf line;
 	json_t *ok;
 	bool alive;
+	const char *name = json_string_value(json_object_get(m->params, "event"));
 
+	if (!name || !*name || strlen(name) > REPORT_EVENT_MAX) {
+		struct err e = {0};
+		err_set(&e, ERR_PARAMS, "a report needs an event's name in \"event\"");
+		return m->id ? send_error(c, m->id, &e) : true;
+	}
 	events_tell(c->api->shim->events, "report",
 		json_pack("{s:s, s:O?}", "instance", c->instance, "body", m->params));
 	if (!m->id)
