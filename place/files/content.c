@@ -230,6 +230,8 @@ static int keeps_remotes(const char *text, size_t len, const char *old, size_t o
 int content_config(const char *text, size_t len, const char *old, size_t old_len, struct buf *out,
 	struct err *e)
 {
+	text = text ? text : "";
+	old = old ? old : "";
 	struct lines l = {.p = text, .end = text + len};
 	const char *copied = text;
 	int rc;
@@ -328,6 +330,7 @@ bool content_is_commondir(const char *text, size_t len)
 void content_config_paths(const char *text, size_t len, void (*fn)(void *arg, const char *path),
 	void *arg)
 {
+	text = text ? text : "";
 	struct lines l = {.p = text, .end = text + len};
 	int rc;
 	while ((rc = next_setting(&l)) != 0) {
