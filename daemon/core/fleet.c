@@ -132,6 +132,7 @@ void site_drop(struct site *s)
 		pp = &(*pp)->next;
 	*pp = s->next;
 	loop_timer_free(s->stop_timer);
+	loop_timer_free(s->ask_timer);
 	place_free(s->pl);
 	free(s);
 }

@@ -12,6 +12,7 @@
 #define SETUP_CALL_MS 120000 /* mounts and files inside a slow guest */
 #define STOP_MS 10000        /* an orderly end of a place before it is killed */
 #define STOP_GRACE_MS 5000   /* after that, before we kill the processes ourselves */
+#define ASK_MS 60000         /* for a new shim to learn what a guest holds */
 #define SHIM_RESTARTS_MAX 3  /* lost shims in a row before the place is given up */
 #define PROMPTS_MAX 64       /* queued for one instance */
 #define ENTER_AGAIN_MS 2000  /* no report by then: Enter once more (facts: a swallowed Enter) */
@@ -92,12 +93,13 @@ struct site {
 	bool connected;
 	bool starting;  /* its shim was started and has not been heard of: it must not be overtaken */
 	bool adopting;  /* found at the daemon's start, not yet heard of */
+	bool asking;    /* its shim is new and asks the guest what it holds */
 	bool stopping;  /* being ended */
 	bool holder_over; /* the shim told so */
 	bool retry;     /* start it again once it is down */
 	int lost;       /* shims lost in a row */
 	int64_t lost_ms;
-	struct loop_timer *stop_timer;
+	struct loop_timer *stop_timer, *ask_timer;
 };
 
 struct fleet {

@@ -201,12 +201,8 @@ static void on_link_up(struct site *s, const json_t *ev)
 	place_apply(s, PL_UP, NULL);
 	if (!u)
 		return;
-	if (u->step == STEP_LINK) {
+	if (u->step == STEP_LINK)
 		start_linked(s, u);
-	} else if (json_is_true(json_object_get(ev, "new_guest")) && u->step == STEP_LIVE) {
-		live_place_lost(s, "guest_restarted", "the program that held its terminal started anew");
-		stop_place(s, true);
-	}
 }
 
 static void ack_committed(void *arg, const struct err *error);
@@ -236,6 +232,8 @@ static void ack_later(struct site *s, uint64_t seq)
 	P(s->f)->after_commit(CTX(s->f), ack_committed, t);
 }
 
+static void on_adopted(struct site *s, const json_t *ev);
+
 void fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const char *type,
 	json_t *ev)
 {
@@ -256,6 +254,8 @@ void fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const
 	u = unit_named(s, ev);
 	if (!strcmp(type, "link_up"))
 		on_link_up(s, ev);
+	else if (!strcmp(type, "adopted"))
+		on_adopted(s, ev);
 	else if (!strcmp(type, "place_exit"))
 		on_place_exit(s, ev);
 	else if (!strcmp(type, "link_down"))
@@ -306,15 +306,24 @@ static void resume_unit(struct site *s, struct unit *u, const json_t *row)
 	start_fail(u, &err);
 }
 
-static const json_t *row_of(const json_t *hello, const char *id)
+static const json_t *row_of(const json_t *o, const char *id)
 {
-	const json_t *rows = json_object_get(hello, "instances"), *row;
+	const json_t *rows = json_object_get(o, "instances"), *row;
 	size_t i;
 
 	json_array_foreach(rows, i, row)
 		if (!strcmp(text_of(row, "id") ?: "", id))
 			return row;
 	return NULL;
+}
+
+static void ask_overdue(void *arg)
+{
+	struct site *s = arg;
+
+	s->asking = false;
+	live_place_lost(s, "no_answer", "its place does not tell what it holds");
+	stop_place(s, true);
 }
 
 static void adopt(struct site *s, json_t *hello)
@@ -337,7 +346,36 @@ static void adopt(struct site *s, json_t *hello)
 		stop_place(s, true);
 		return;
 	}
+	if (!row_of(hello, u->in->id) && u->in->starts > 0) {
+		/* A shim as new as we are: it tells what the guest holds once it has asked. */
+		s->asking = true;
+		if (!s->ask_timer)
+			s->ask_timer = loop_timer_create(P(s->f)->loop, ask_overdue, s);
+		loop_timer_start(s->ask_timer, ASK_MS);
+		return;
+	}
 	resume_unit(s, u, row_of(hello, u->in->id));
+}
+
+static void on_adopted(struct site *s, const json_t *ev)
+{
+	struct unit *u = s->u;
+	const json_t *row = u ? row_of(ev, u->in->id) : NULL;
+
+	if (!u || s->stopping)
+		return;
+	if (!s->asking && (row || u->step != STEP_LIVE))
+		return;
+	s->asking = false;
+	loop_timer_stop(s->ask_timer);
+	if (row) {
+		json_t *running = json_pack("{s:O, s:b}", "pid", json_object_get(row, "pid"), "running", 1);
+		resume_unit(s, u, running); /* if it ended meanwhile, `exited` follows */
+		json_decref(running);
+		return;
+	}
+	live_place_lost(s, "guest_restarted", "the program that held its terminal is not the one it was");
+	stop_place(s, true);
 }
 
 void fleet_on_hello(struct fleet *f, const char *place, json_t *hello)

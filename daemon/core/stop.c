@@ -138,6 +138,8 @@ static void place_gone(struct site *s)
 	bool keep_disk = u && u->in->starts > 0;
 
 	loop_timer_stop(s->stop_timer);
+	loop_timer_stop(s->ask_timer);
+	s->asking = false;
 	P(f)->shim_forget(CTX(f), s->pl->id);
 	s->connected = s->stopping = s->adopting = s->starting = false;
 	P(f)->place_clear(CTX(f), s->pl->id, keep_disk);

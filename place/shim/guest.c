@@ -235,17 +235,24 @@ static void on_procs(void *arg, const json_t *ok, const struct err *why)
 {
 	struct guest *g = arg;
 	const json_t *entry;
+	json_t *held = json_array();
 	struct err e = {0};
 	size_t i;
 
 	if (why) {
+		json_decref(held);
 		log_warn("guest", NULL, "cannot ask what it holds: %s", why->message);
 		return;
 	}
 	json_array_foreach(ok, i, entry) {
 		if (inst_adopt(g->shim, entry, &e) < 0)
 			log_warn("guest", NULL, "cannot take a terminal over: %s", e.message);
+		else
+			json_array_append_new(held, json_pack("{s:s, s:I}", "id", json_get_text(entry, "proc", ""),
+							    "pid", (json_int_t)json_get_int(entry, "pid", 0)));
 	}
+	/* Now the daemon knows what is not there any more, too. */
+	events_tell(g->shim->events, "adopted", json_pack("{s:o}", "instances", held));
 }
 
 static void on_link_up(void *arg, bool new_peer, json_t *hello)
