@@ -111,7 +111,7 @@ def test_send_utf8_and_lines(t):
 
 def test_send_raw_and_interrupt(t):
     f = t.fleet()
-    f.shell("one", "sh", "-c", "trap 'echo got-int' INT; echo ready; while read x; do echo [$x]; done")
+    f.shell("one", "sh", "-c", "trap 'echo got-int' INT; echo ready; while :; do read x && echo [$x]; done")
     f.wait("one", "text=ready")
     f.cli("send", "--raw", "one", "abc")
     f.cli("send", "--raw", "one", "def\n")

@@ -17,12 +17,14 @@ def server_pid(f):
 def pane_shows(f, ident, text, seconds=20):
     """The pane of this instance shows the text (a pane offers no event for that)."""
     end = time.monotonic() + seconds
+    seen = None
     while time.monotonic() < end:
-        seen = f.tmux("capture-pane", "-p", "-t", "=%s:" % ident)
-        if text in seen.stdout:
+        if f.tmux_sockets():
+            seen = f.tmux("capture-pane", "-p", "-t", "=%s:" % ident)
+        if seen and text in seen.stdout:
             return
         select.select([], [], [], 0.05)
-    raise TimeoutError("the pane of %s does not show %r but:\n%s%s" % (ident, text, seen.stdout, seen.stderr))
+    raise TimeoutError("the pane of %s does not show %r but:\n%s" % (ident, text, seen))
 
 
 def test_pane_shows_the_agent(t):
@@ -186,6 +188,7 @@ class Terminal:
 def test_attach_and_detach(t):
     f = t.fleet()
     made = f.shell("one", "sh", "-c", "echo ready; cat")
+    pane_shows(f, made["id"], "ready")
     term = Terminal(f, "attach", "one")
     t.stack.callback(term.kill)
     term.until("ready")
@@ -194,6 +197,17 @@ def test_attach_and_detach(t):
     term.type(b"\x02d")
     equal(term.end(), 0, "exit status of attach")
     equal(f.show("one")["pid"], made["pid"])
+
+
+@deadline(90)
+def test_attach_right_after_spawn_is_a_tmux_client(t):
+    f = t.fleet()
+    f.shell("one", "sh", "-c", "echo ready; cat")
+    term = Terminal(f, "attach", "one")
+    t.stack.callback(term.kill)
+    term.until("ready")
+    term.type(b"\x02d")
+    equal(term.end(), 0, "exit status of attach")
 
 
 @deadline(90)
@@ -214,7 +228,8 @@ def test_attach_without_tmux_is_a_bare_view(t):
 @deadline(90)
 def test_attached_view_sees_the_end(t):
     f = t.fleet()
-    f.shell("one", "sh", "-c", "echo ready; read x; exit 3")
+    made = f.shell("one", "sh", "-c", "echo ready; read x; exit 3")
+    pane_shows(f, made["id"], "ready")
     term = Terminal(f, "attach", "one")
     t.stack.callback(term.kill)
     term.until("ready")
