@@ -22,6 +22,9 @@
 #include "place/egress/relay.h"
 
 #define FLOW_ANSWER_MAX 4096
+/* Past its limit a place's connections are still heard, so that each is told why: closed before it has
+ * written its request, it would only see a broken pipe. So many of them. */
+#define FLOWS_REFUSED_MAX 32
 #define FLOW_FINISH_MS 2000 /* for the place to take an error */
 
 struct flow {
@@ -164,6 +167,11 @@ static void handle_request(struct flow *f, const char *line, size_t len)
 	struct places *ps = f->place->places;
 	struct err e = {0};
 	json_t *o = NULL;
+	if (f->place->n_flows > PLACE_FLOWS_MAX) {
+		err_set(&e, ERR_BUSY, "this place has %d connections already", PLACE_FLOWS_MAX);
+		fail(f, &e);
+		return;
+	}
 	if (parse_request(line, len, &o, &e) < 0) {
 		fail(f, &e);
 		return;
@@ -252,10 +260,8 @@ void flow_start(struct place *p, int fd)
 	p->flows_total++;
 	f->conn = conn_create(l, fd, -1, RELAY_BUFFER, FLOW_ANSWER_MAX, &ops, f);
 	f->timer = loop_timer_create(l, on_late, f);
-	if (p->n_flows > PLACE_FLOWS_MAX) {
-		struct err e = {0};
-		err_set(&e, ERR_BUSY, "this place has %d connections already", PLACE_FLOWS_MAX);
-		fail(f, &e);
+	if (p->n_flows > PLACE_FLOWS_MAX + FLOWS_REFUSED_MAX) {
+		flow_destroy(f);
 		return;
 	}
 	loop_timer_start(f->timer, FLOW_REQUEST_MS);
