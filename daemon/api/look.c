@@ -217,13 +217,40 @@ void api_READ(struct call *c)
 		call_error(c, &err);
 }
 
+static void attach_answer(struct call *c, const struct instance *in)
+{
+	cleanup_free char *sock = world_shim_socket(c->w, in->place);
+	struct tmux_location loc = {0};
+	json_t *tmux = NULL;
+
+	if (c->w->panes && tmux_pane_locate(c->w->panes, in->id, &loc, NULL) == 0 &&
+		loc.state == TMUX_PANE_OPEN)
+		tmux = json_pack("{s:s, s:s}", "socket", loc.socket, "session", loc.target + (loc.target[0] == '='));
+	call_result(c, json_pack("{s:s, s:o, s:{s:s}}", "instance", in->id, "tmux",
+			       tmux ? tmux : json_null(), "stream", "socket", sock));
+}
+
+/* The pane stands, or cannot be had: then the answer names none, and a bare view will do. */
+static void attach_ready(void *arg, const char *id, const struct err *e)
+{
+	struct call *c = arg;
+	const struct instance *in = fleet_get(c->w->fleet, id);
+	struct err gone = {0};
+
+	(void)e;
+	if (in && state_living(in->state)) {
+		attach_answer(c, in);
+		return;
+	}
+	err_set(&gone, ERR_STATE, "instance %s has ended", id);
+	call_error(c, &gone);
+}
+
 void api_ATTACH(struct call *c)
 {
 	struct instance *in = call_target(c, "id");
 	struct tmux_location loc = {0};
-	cleanup_free char *sock = NULL;
 	struct err err = {0};
-	json_t *tmux = NULL;
 
 	if (!in)
 		return;
@@ -233,13 +260,12 @@ void api_ATTACH(struct call *c)
 		call_error(c, &err);
 		return;
 	}
-	sock = world_shim_socket(c->w, in->place);
-	if (c->w->panes && tmux_pane_locate(c->w->panes, in->id, &loc, NULL) == 0 &&
-		loc.state == TMUX_PANE_OPEN)
-		tmux = json_pack("{s:s, s:s}", "socket", loc.socket, "session",
-			loc.target + (loc.target[0] == '='));
-	call_result(c, json_pack("{s:s, s:o, s:{s:s}}", "instance", in->id, "tmux",
-			       tmux ? tmux : json_null(), "stream", "socket", sock));
+	/* Asked for with the place, so it may be a moment behind it. */
+	if (c->w->panes && in->has_pane &&
+		(tmux_pane_locate(c->w->panes, in->id, &loc, NULL) < 0 || loc.state == TMUX_PANE_OPENING) &&
+		world_pane_open(c->w, in, attach_ready, c) == 0)
+		return;
+	attach_answer(c, in);
 }
 
 /* ---- logs, events ---- */

@@ -109,6 +109,32 @@ static void on_activity(struct unit *u, const json_t *ev)
 		loop_timer_start(u->quiet, prog->quiet_ms);
 }
 
+struct forget_tick {
+	struct fleet *f;
+	char id[ID_SIZE], place[ID_SIZE];
+};
+
+static void forget_committed(void *arg, const struct err *error)
+{
+	struct forget_tick *t = arg;
+
+	if (!error && site_find(t->f, t->place))
+		P(t->f)->shim_call(CTX(t->f), t->place, "forget", json_pack("{s:s}", "instance", t->id),
+			SHIM_CALL_MS, NULL, NULL);
+	free(t);
+}
+
+/* Shim and guest keep an exit until it is on disk here. */
+static void forget_later(struct site *s, const struct unit *u)
+{
+	struct forget_tick *t = xcalloc(1, sizeof(*t));
+
+	t->f = s->f;
+	memcpy(t->id, u->in->id, ID_SIZE);
+	memcpy(t->place, s->pl->id, ID_SIZE);
+	P(s->f)->after_commit(CTX(s->f), forget_committed, t);
+}
+
 static void on_exited(struct site *s, struct unit *u, const json_t *ev)
 {
 	bool early = u->step == STEP_READY || u->step == STEP_RUN;
@@ -121,6 +147,7 @@ static void on_exited(struct site *s, struct unit *u, const json_t *ev)
 	u->in->exit.signal = (int)int_of(ev, "signal");
 	u->in->exit.code = u->in->exit.signal ? -1 : (int)int_of(ev, "code");
 	u->in->pid = 0;
+	forget_later(s, u);
 	if (u->step == STEP_STOP) {
 		unit_save(u);
 		return;
@@ -157,11 +184,9 @@ void live_place_lost(struct site *s, const char *reason, const char *detail)
 	u->step = STEP_NONE;
 	u->in->pid = 0;
 	loop_timer_stop(u->deadline);
-	if (u->in->has_pane) {
-		u->in->has_pane = false;
-		P(u->f)->pane_close(CTX(u->f), u->in->id);
-		P(u->f)->intent_done(CTX(u->f), "pane", u->in->id);
-	}
+	u->in->has_pane = false;
+	P(u->f)->pane_close(CTX(u->f), u->in->id);
+	P(u->f)->intent_done(CTX(u->f), "pane", u->in->id);
 	start_answer(u, &err);
 	prompts_fail(u, &err);
 	fleet_apply(u, ST_LOST, reason, detail);

@@ -110,11 +110,10 @@ static void unit_over(struct unit *u)
 
 	u->step = STEP_NONE;
 	u->in->pid = 0;
-	if (u->in->has_pane) {
-		u->in->has_pane = false;
-		P(u->f)->pane_close(CTX(u->f), u->in->id);
-		P(u->f)->intent_done(CTX(u->f), "pane", u->in->id);
-	}
+	/* Even when it is gone already: its program ended, but its session may stand. */
+	u->in->has_pane = false;
+	P(u->f)->pane_close(CTX(u->f), u->in->id);
+	P(u->f)->intent_done(CTX(u->f), "pane", u->in->id);
 	if (u->in->state == ST_STOPPING) {
 		if (failure.code)
 			fleet_apply(u, ST_FAILED, u->cancelled ? "cancelled" : err_code_name(failure.code),

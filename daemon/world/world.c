@@ -427,9 +427,8 @@ static void pane_opened(void *arg, const char *id, const struct err *e)
 	}
 }
 
-static void w_pane_open(void *ctx, const struct instance *in)
+int world_pane_open(struct world *w, const struct instance *in, tmux_done_fn *fn, void *arg)
 {
-	struct world *w = ctx;
 	cleanup_free char *cli = layout_program("tmux-claude", NULL);
 	cleanup_free char *sock = world_shim_socket(w, in->place);
 	char *argv[] = {cli, "view", "--shim", sock, (char *)in->id, NULL};
@@ -441,11 +440,18 @@ static void w_pane_open(void *ctx, const struct instance *in)
 	struct err err = {0};
 
 	if (!w->panes || !cli)
-		return;
-	if (tmux_pane_open(w->panes, &spec, pane_opened, w, &err) == 0)
+		return -1;
+	if (tmux_pane_open(w->panes, &spec, fn, arg, &err) == 0) {
 		tmux_pane_status(w->panes, in->id, state_name(in->state));
-	else
-		log_error("tmux", in->id, "its pane could not be opened: %s", err.message);
+		return 0;
+	}
+	log_error("tmux", in->id, "its pane could not be opened: %s", err.message);
+	return -1;
+}
+
+static void w_pane_open(void *ctx, const struct instance *in)
+{
+	world_pane_open(ctx, in, pane_opened, ctx);
 }
 
 static void w_pane_close(void *ctx, const char *instance)

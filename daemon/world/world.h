@@ -38,6 +38,8 @@ int world_init(struct world *w, struct err *e);
 int world_load(struct world *w, struct err *e);
 void world_finish(struct world *w); /* lets go; what runs goes on */
 void world_api_reply(struct world *w, const char *place, json_int_t conn, json_t *msg);
+/* Opens an instance's pane, or waits for the one under way; -1 when it cannot be had. */
+int world_pane_open(struct world *w, const struct instance *in, tmux_done_fn *fn, void *arg);
 /* Where a place's shim listens; owned. */
 char *world_shim_socket(struct world *w, const char *place);
 

@@ -5,6 +5,7 @@
  * in the background may hold them open for ever, so DRAIN_MS after the exit they are let go. When the
  * caller goes away (the stream is reset) the program is hung up, and killed after KILL_MS.
  */
+#include "place/guest/enter.h"
 #include "place/guest/exec.h"
 
 #include <signal.h>
@@ -35,6 +36,8 @@ struct exec {
 	int master, slave; /* with a terminal */
 	struct output out, err;
 	struct sink *sink;
+	struct entering *entering; /* its start goes on */
+	bool *failed;              /* set when the start failed and this is freed */
 	struct loop_child *child;
 	struct loop_timer *timer; /* running: kill it; exited: let the outputs go */
 	bool exited, abandoned;
@@ -55,6 +58,7 @@ static void exec_free(struct exec *x)
 		close(x->slave);
 	if (x->master >= 0)
 		close(x->master);
+	entering_destroy(x->entering);
 	loop_child_free(x->child);
 	loop_timer_free(x->timer);
 	free(x);
@@ -168,10 +172,18 @@ static void on_timer(void *arg)
 static void on_exit_status(void *arg, pid_t pid, struct proc_status status)
 {
 	struct exec *x = arg;
+	bool failed = false;
 
 	(void)pid;
 	x->child = NULL;
 	x->exited = true;
+	if (x->entering) {
+		x->failed = &failed;
+		entering_settle(x->entering);
+		if (failed)
+			return;
+		x->failed = NULL;
+	}
 	x->status = status;
 	if (x->slave >= 0)
 		close(x->slave);
@@ -298,20 +310,43 @@ static const struct link_stream_ops err_ops = { .on_fin = on_fin, .on_acked = on
 
 /* --- the start --- */
 
+/* Its start has come to its end (in a machine, where it goes on beside us). */
+static void on_entered(void *arg, const struct err *why)
+{
+	struct exec *x = arg;
+	struct link_stream *s = x->out.stream;
+
+	x->entering = NULL;
+	if (!why) {
+		if (s)
+			link_send_ctl(s, json_pack("{s:i}", "started", (int)x->pid));
+		return;
+	}
+	if (x->err.stream)
+		link_reset(x->err.stream, NULL);
+	if (x->failed)
+		*x->failed = true;
+	exec_free(x);
+	if (s)
+		stream_fail(s, why);
+}
+
 static int start_pipes(struct exec *x, const struct spawn *s, struct err *e)
 {
 	struct loop *l = x->guest->loop;
 	json_t *what = json_pack("{s:s, s:I}", "kind", "stderr", "of", (json_int_t)link_id(x->out.stream));
-	int fds[3];
+	int fds[3], said = -1;
 
 	x->err.stream = link_open(guest_link(x->guest), what, &err_ops, &x->err, e);
 	if (!x->err.stream)
 		return -1;
-	if (spawn_pipes(x->guest, s, fds, &x->pid, e) < 0) {
+	if (spawn_pipes(x->guest, s, fds, &x->pid, &said, e) < 0) {
 		link_reset(x->err.stream, NULL);
 		x->err.stream = NULL;
 		return -1;
 	}
+	if (said >= 0)
+		x->entering = entering_create(l, said, on_entered, x);
 	x->sink = sink_create(l, fds[0], true, 2 * LINK_WINDOW, on_taken, x);
 	x->out.tap = tap_create(l, fds[1], true, &tap_ops, &x->out);
 	x->err.tap = tap_create(l, fds[2], true, &tap_ops, &x->err);
@@ -321,9 +356,12 @@ static int start_pipes(struct exec *x, const struct spawn *s, struct err *e)
 static int start_tty(struct exec *x, const struct spawn *s, struct err *e)
 {
 	struct loop *l = x->guest->loop;
+	int said = -1;
 
-	if (spawn_tty(x->guest, s, &x->master, &x->slave, &x->pid, e) < 0)
+	if (spawn_tty(x->guest, s, &x->master, &x->slave, &x->pid, &said, e) < 0)
 		return -1;
+	if (said >= 0)
+		x->entering = entering_create(l, said, on_entered, x);
 	x->sink = sink_create(l, x->master, false, 2 * LINK_WINDOW, on_taken, x);
 	x->out.tap = tap_create(l, x->master, false, &tap_ops, &x->out);
 	return 0;
@@ -371,7 +409,8 @@ void exec_run(struct guest *g, struct link_stream *s, const json_t *what)
 		return;
 	}
 	link_accept(s, &out_ops, &x->out);
-	link_send_ctl(s, json_pack("{s:i}", "started", (int)x->pid));
+	if (!x->entering)
+		link_send_ctl(s, json_pack("{s:i}", "started", (int)x->pid));
 }
 
 void exec_signal_all(struct guest *g, int sig)

@@ -6,6 +6,7 @@
 
 #include "base/sock.h"
 #include "base/util.h"
+#include "place/guest/enter.h"
 #include "place/guest/guest.h"
 #include "place/guest/hook.h"
 #include "place/guest/init.h"
@@ -90,6 +91,8 @@ int main(int argc, char **argv)
 		return hook_main(argv[2]);
 	if ((argc == 3 || argc == 4) && strcmp(argv[1], "call") == 0)
 		return call_main(argv[2], argv[3]);
+	if (argc >= 2 && strcmp(argv[1], "enter") == 0)
+		return enter_main(argc, argv);
 	if (argc == 2 && (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0)) {
 		puts("tmux-claude-guest " PACKAGE_VERSION);
 		return EXIT_SUCCESS;

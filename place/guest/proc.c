@@ -22,6 +22,7 @@
 #include "base/util.h"
 #include "ipc/rpc.h"
 #include "place/guest/api.h"
+#include "place/guest/enter.h"
 #include "place/guest/ending.h"
 #include "place/guest/flow.h"
 #include "place/guest/setup.h"
@@ -39,6 +40,7 @@ struct proc {
 	struct tap *tap;
 	struct sink *sink;
 	struct api *api;
+	struct entering *entering; /* its start goes on */
 	struct loop_child *child;
 	struct loop_timer *look;
 	struct link_stream *stream;
@@ -48,6 +50,7 @@ struct proc {
 	size_t input_stale;   /* of it, what came on an earlier stream */
 	bool exited, done;    /* done: all output was read, the terminal is closed */
 	struct proc_status status;
+	bool *failed; /* set when the start failed and this is freed */
 	bool looked, stirred, canonical, foreground;
 };
 
@@ -128,6 +131,7 @@ static void proc_free(struct proc *p)
 		at = &(*at)->next;
 	*at = p->next;
 	terminal_close(p);
+	entering_destroy(p->entering);
 	loop_child_free(p->child);
 	loop_timer_free(p->look);
 	buf_finish(&p->held);
@@ -220,10 +224,19 @@ static const struct tap_ops tap_ops = { .room = tap_room, .bytes = tap_bytes, .e
 static void on_exit_status(void *arg, pid_t pid, struct proc_status status)
 {
 	struct proc *p = arg;
+	bool failed;
 
 	(void)pid;
 	p->child = NULL;
 	p->exited = true;
+	if (p->entering) { /* all it had to say is said */
+		p->failed = &failed;
+		failed = false;
+		entering_settle(p->entering);
+		if (failed)
+			return;
+		p->failed = NULL;
+	}
 	p->status = status;
 	close(p->slave);
 	p->slave = -1;
@@ -366,21 +379,46 @@ static struct proc *proc_new(struct guest *g, const char *id)
 	return p;
 }
 
+static void say_started(struct proc *p);
+
+/* Its start has come to its end (in a machine, where it goes on beside us). */
+static void on_entered(void *arg, const struct err *why)
+{
+	struct proc *p = arg;
+	struct link_stream *s = p->stream;
+
+	p->entering = NULL;
+	if (!why) {
+		if (s)
+			say_started(p);
+		stirred(p);
+		return;
+	}
+	p->stream = NULL;
+	if (p->failed)
+		*p->failed = true;
+	proc_free(p);
+	if (s)
+		stream_fail(s, why);
+}
+
 static int proc_start(struct proc *p, const json_t *what, struct err *e)
 {
 	struct guest *g = p->guest;
 	struct spawn s = { 0 };
-	int r = -1;
+	int r = -1, said = -1;
 
 	if (spawn_parse(g, what, p->id, &s, e) < 0)
 		return -1;
 	if (setup_files(g, json_object_get(what, "files"), e) == 0 &&
 		api_create(g, p->id, &p->api, e) == 0 &&
-		spawn_tty(g, &s, &p->master, &p->slave, &p->pid, e) == 0)
+		spawn_tty(g, &s, &p->master, &p->slave, &p->pid, &said, e) == 0)
 		r = 0;
 	spawn_finish(&s);
 	if (r < 0)
 		return -1;
+	if (said >= 0)
+		p->entering = entering_create(g->loop, said, on_entered, p);
 	p->tap = tap_create(g->loop, p->master, false, &tap_ops, p);
 	p->sink = sink_create(g->loop, p->master, false, 2 * LINK_WINDOW, on_taken, p);
 	p->child = loop_child_watch(g->loop, p->pid, on_exit_status, p, e);
@@ -418,6 +456,8 @@ void proc_run(struct guest *g, struct link_stream *s, const json_t *what)
 	}
 	p->stream = s;
 	link_accept(s, &stream_ops, p);
+	if (p->entering)
+		return;
 	say_started(p);
 	stirred(p);
 }

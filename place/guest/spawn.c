@@ -11,6 +11,7 @@
 
 #include "base/proc.h"
 #include "base/util.h"
+#include "place/guest/enter.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define DEFAULT_TERM "xterm-256color"
@@ -147,17 +148,54 @@ static char *find_program(const struct spawn *s)
 	}
 }
 
-static int start(struct guest *g, const struct spawn *s, struct proc_spec *spec, pid_t *ret_pid,
-	struct err *e)
+/* In a machine the folder may be our own mount: neither looked at nor waited for. */
+static int start_entering(struct guest *g, const struct spawn *s, struct proc_spec *spec,
+	pid_t *ret_pid, int *ret_said, struct err *e)
 {
+	cleanup_strv char **argv = strv_new();
+	int p[2];
+	int r;
+
+	strv_push(&argv, "tmux-claude-guest");
+	strv_push(&argv, "enter");
+	strv_push(&argv, s->cwd);
+	strv_push(&argv, s->argv[0]);
+	for (char **a = s->argv; *a; a++)
+		strv_push(&argv, *a);
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return err_set_errno(e, ERR_FAILED, errno, "cannot make a pipe");
+	spec->file = ENTER_PROGRAM;
+	spec->argv = argv;
+	spec->envp = s->env;
+	spec->cwd = "/";
+	spec->setsid = true;
+	proc_spec_fd(spec, p[1], ENTER_FD);
+	if (s->user) {
+		spec->drop = true;
+		spec->uid = g->agent.uid;
+		spec->gid = g->agent.gid;
+	}
+	r = proc_spawn(spec, ret_pid, e);
+	close(p[1]);
+	if (r == 0)
+		*ret_said = p[0];
+	else
+		close(p[0]);
+	return r;
+}
+
+static int start(struct guest *g, const struct spawn *s, struct proc_spec *spec, pid_t *ret_pid,
+	int *ret_said, struct err *e)
+{
+	if (g->machine)
+		return start_entering(g, s, spec, ret_pid, ret_said, e);
+	*ret_said = -1;
 	cleanup_free char *program = find_program(s);
 	struct stat st;
 
 	if (!program) {
-		err_set(e, ERR_MISSING, "the program %s was not found in PATH%s", s->argv[0],
-			g->machine ? " inside the VM" : "");
-		return err_hint(e, g->machine ? "install it in there, or use a template that has it"
-					      : "install it, or name it with its path");
+		err_set(e, ERR_MISSING, "the program %s was not found in PATH", s->argv[0]);
+		return err_hint(e, "install it, or name it with its path");
 	}
 	if (stat(s->cwd, &st) < 0 || !S_ISDIR(st.st_mode))
 		return err_set(e, ERR_NOT_FOUND, "the folder %s is not there", s->cwd);
@@ -166,11 +204,6 @@ static int start(struct guest *g, const struct spawn *s, struct proc_spec *spec,
 	spec->envp = s->env;
 	spec->cwd = s->cwd;
 	spec->setsid = true;
-	if (s->user && g->machine) {
-		spec->drop = true;
-		spec->uid = g->agent.uid;
-		spec->gid = g->agent.gid;
-	}
 	return proc_spawn(spec, ret_pid, e);
 }
 
@@ -191,7 +224,7 @@ static int open_terminal(int *ret_master, int *ret_slave, struct err *e)
 }
 
 int spawn_tty(struct guest *g, const struct spawn *s, int *ret_master, int *ret_slave, pid_t *ret_pid,
-	struct err *e)
+	int *ret_said, struct err *e)
 {
 	cleanup_close int master = -1;
 	cleanup_close int slave = -1;
@@ -212,14 +245,15 @@ int spawn_tty(struct guest *g, const struct spawn *s, int *ret_master, int *ret_
 		return err_set_errno(e, ERR_FAILED, errno, "cannot give the terminal away");
 	for (int fd = 0; fd < 3; fd++)
 		proc_spec_fd(&spec, slave, fd);
-	if (start(g, s, &spec, ret_pid, e) < 0)
+	if (start(g, s, &spec, ret_pid, ret_said, e) < 0)
 		return -1;
 	*ret_master = take_fd(&master);
 	*ret_slave = take_fd(&slave);
 	return 0;
 }
 
-int spawn_pipes(struct guest *g, const struct spawn *s, int ret_fds[3], pid_t *ret_pid, struct err *e)
+int spawn_pipes(struct guest *g, const struct spawn *s, int ret_fds[3], pid_t *ret_pid, int *ret_said,
+	struct err *e)
 {
 	int p[3][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
 	struct proc_spec spec = { 0 };
@@ -231,7 +265,7 @@ int spawn_pipes(struct guest *g, const struct spawn *s, int ret_fds[3], pid_t *r
 	for (int i = 0; i < 3 && r == 0; i++)
 		proc_spec_fd(&spec, p[i][i > 0], i);
 	if (r == 0)
-		r = start(g, s, &spec, ret_pid, e);
+		r = start(g, s, &spec, ret_pid, ret_said, e);
 	for (int i = 0; i < 3; i++) {
 		int ours = p[i][i == 0], theirs = p[i][i > 0];
 		if (theirs >= 0)

@@ -22,10 +22,12 @@ int spawn_parse(struct guest *g, const json_t *what, const char *instance, struc
 void spawn_finish(struct spawn *s);
 
 /* With a new terminal. *ret_slave is an end of it that keeps it open until the caller closes it. */
+/* *ret_said: where a start that goes on (enter.h) tells its end; -1: the program runs. The same below. */
 int spawn_tty(struct guest *g, const struct spawn *s, int *ret_master, int *ret_slave, pid_t *ret_pid,
-	struct err *e);
+	int *ret_said, struct err *e);
 /* With pipes; ret_fds: our ends (non-blocking) of stdin, stdout, stderr. */
-int spawn_pipes(struct guest *g, const struct spawn *s, int ret_fds[3], pid_t *ret_pid, struct err *e);
+int spawn_pipes(struct guest *g, const struct spawn *s, int ret_fds[3], pid_t *ret_pid, int *ret_said,
+	struct err *e);
 
 /* "TERM", "SIGTERM" or "15"; 0 when there is no such signal. */
 int signal_number(const char *name);
