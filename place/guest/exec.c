@@ -62,6 +62,7 @@ static void exec_free(struct exec *x)
 	loop_child_free(x->child);
 	loop_timer_free(x->timer);
 	free(x);
+	guest_tidy();
 }
 
 /* --- the end --- */

@@ -64,6 +64,9 @@ int guest_serve(int fd, bool machine, const char *place, const char *run_dir);
 void guest_agent_init(struct guest *g);
 void guest_agent_finish(struct guest_agent *a);
 
+/* Call when something that moved much became quiet: free memory goes back to the system. */
+void guest_tidy(void);
+
 /* --- control.c --- */
 void control_open(struct guest *g, struct link_stream *s);
 /* Tells the shim something about a start, for people; dropped when it is not there. */

@@ -171,6 +171,8 @@ static void on_look(void *arg)
 		json_decref(tty);
 	if (p->stirred)
 		loop_timer_start(p->look, LOOK_AGAIN_MS);
+	else
+		guest_tidy();
 	p->stirred = false;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The serving roles: the link, and who takes which stream. */
+#include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -16,6 +17,7 @@
 #include "place/guest/proxy.h"
 
 #define PASSWD_MAX (256 * 1024)
+#define TIDY_FROM (512 * 1024)
 
 /* --- who the agent is, before any setup --- */
 
@@ -51,6 +53,13 @@ void guest_agent_init(struct guest *g)
 		g->agent = (struct guest_agent){ .name = xstrdup(f[0]), .home = xstrdup(f[5]),
 			.shell = xstrdup(*f[6] ? f[6] : "/bin/sh"), .uid = (uid_t)uid, .gid = (gid_t)gid };
 	}
+}
+
+/* glibc keeps what large buffers needed. Giving it back at once would cost a flood half its speed. */
+void guest_tidy(void)
+{
+	if (mallinfo2().fordblks > TIDY_FROM)
+		malloc_trim(0);
 }
 
 /* --- the link --- */

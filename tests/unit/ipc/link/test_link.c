@@ -332,6 +332,89 @@ START_TEST(a_reset_reaches_the_peer_across_a_cut)
 }
 END_TEST
 
+START_TEST(opens_go_in_order_again_after_a_cut)
+{
+	struct end a, b;
+	end_init(&a, LINK_SHIM);
+	end_init(&b, LINK_GUEST);
+	both_connect(&a, &b);
+	settle(&a, &b);
+	struct seen *x = end_open(&a, "one"), *y = end_open(&a, "two");
+	link_pull(a.l, &a.wire, 1); /* only the first OPEN, which is lost */
+	end_cut(&a);
+	end_cut(&b);
+	both_connect(&a, &b);
+	settle(&a, &b);
+	link_send(x->s, "x", 1);
+	link_send(y->s, "y", 1);
+	settle(&a, &b);
+	ck_assert_int_eq(b.nseen, 2);
+	struct seen *bx = &b.seen[0], *by = &b.seen[1];
+	GOT(bx, "{\"kind\":\"one\"}x");
+	GOT(by, "{\"kind\":\"two\"}y");
+	end_finish(&a);
+	end_finish(&b);
+}
+END_TEST
+
+START_TEST(an_acknowledgement_that_was_lost_is_given_again)
+{
+	struct end a, b;
+	end_init(&a, LINK_SHIM);
+	end_init(&b, LINK_GUEST);
+	both_connect(&a, &b);
+	struct seen *x = end_open(&a, "run");
+	settle(&a, &b);
+	struct seen *y = &b.seen[0];
+	link_send_fin(y->s, json_pack("{s:i}", "code", 3));
+	settle(&a, &b);
+	link_send_fin(x->s, NULL);
+	settle(&a, &b);
+	link_close(x->s);
+	link_pull(a.l, &a.wire, 1000);
+	ck_assert_uint_lt(link_acked(y->s), link_queued(y->s));
+	end_cut(&a);
+	end_cut(&b);
+	both_connect(&a, &b);
+	settle(&a, &b);
+	ck_assert(!y->reset);
+	ck_assert_uint_eq(link_acked(y->s), link_queued(y->s));
+	end_finish(&a);
+	end_finish(&b);
+}
+END_TEST
+
+/* What the peer said on an earlier connection, its HELLO included, comes out of a buffer once more. */
+START_TEST(an_earlier_connection_is_not_believed)
+{
+	struct end a, b;
+	struct buf old;
+	end_init(&a, LINK_SHIM);
+	end_init(&b, LINK_GUEST);
+	buf_init(&old, WIRE_MAX);
+	both_connect(&a, &b);
+	while (!link_is_up(b.l)) {
+		link_pull(a.l, &a.wire, 1000);
+		buf_append(&old, buf_data(&a.wire), a.wire.len);
+		move(&a, &b, 1000);
+		move(&b, &a, 1000);
+	}
+	struct seen *x = end_open(&a, "run");
+	link_send(x->s, "again", 5);
+	link_pull(a.l, &a.wire, 1000);
+	buf_append(&old, buf_data(&a.wire), a.wire.len);
+	end_cut(&b);
+	end_connect(&b, true);
+	buf_append(&b.in, buf_data(&old), old.len);
+	link_input(b.l, &b.in);
+	ck_assert(!link_is_up(b.l));
+	ck_assert_int_eq(b.nseen, 0);
+	buf_finish(&old);
+	end_finish(&a);
+	end_finish(&b);
+}
+END_TEST
+
 START_TEST(a_flood_does_not_hold_up_another_stream)
 {
 	struct end a, b;
@@ -490,7 +573,9 @@ TEST_MAIN("ipc/link/link", records_arrive_in_order_both_ways,
 	a_fin_stays_until_the_receiver_closed, a_cut_at_any_byte_loses_and_doubles_nothing,
 	leftovers_of_an_earlier_connection_do_no_harm, the_window_holds_and_moves_by_consumption,
 	messages_larger_than_a_frame_and_the_window_pass, a_new_peer_resets_all_but_what_it_never_saw,
-	a_reset_reaches_the_peer_across_a_cut, a_flood_does_not_hold_up_another_stream,
+	a_reset_reaches_the_peer_across_a_cut, opens_go_in_order_again_after_a_cut,
+	an_acknowledgement_that_was_lost_is_given_again, an_earlier_connection_is_not_believed,
+	a_flood_does_not_hold_up_another_stream,
 	silence_is_asked_about_and_then_ends_the_connection,
 	garbage_in_the_middle_starts_over_and_resumes, its_own_words_and_another_version_are_not_a_peer,
 	too_many_streams_are_refused)
