@@ -224,10 +224,12 @@ static const struct pump_ops pump_ops = { .on_first = on_first, .on_lost = on_lo
 static int spawn_sshfs(struct mnt *t, int fd, struct err *e)
 {
 	char options[256];
-	/* The kernel checks modes and owners (default_permissions): the uids are the host's own. Names and
-	 * attributes are cached for a second: both sides write. See docs/files.md for the rest. */
-	snprintf(options, sizeof(options), "passive,allow_other,default_permissions,dcache_timeout=1,"
-		"fsname=tmux-claude%s%s", t->all->old_sshfs ? "" : "," NO_CONTAIN, t->read_only ? ",ro" : "");
+	/* All in it is the agent's here, as far as the server lets it: on the host everything is done as the
+	 * folder's owner, who may be root there. Names and attributes are cached for a second: both sides
+	 * write. See docs/files.md for the rest. */
+	snprintf(options, sizeof(options), "passive,allow_other,default_permissions,uid=%u,gid=%u,dcache_timeout=1,"
+		"fsname=tmux-claude%s%s", (unsigned)t->all->guest->agent.uid,
+		(unsigned)t->all->guest->agent.gid, t->all->old_sshfs ? "" : "," NO_CONTAIN, t->read_only ? ",ro" : "");
 	char *argv[] = { (char *)"sshfs", (char *)"-f", (char *)"-o", options, (char *)":/", t->path, NULL };
 	char *env[] = { (char *)"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", NULL };
 	struct proc_spec spec = { .argv = argv, .envp = env, .cwd = "/", .setsid = true };
