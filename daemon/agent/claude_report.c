@@ -334,9 +334,10 @@ int claude_report(const struct instance *in, const char *event, const json_t *bo
 void claude_activity(const struct instance *in, const struct agent_activity *a,
 	struct agent_fact *ret)
 {
-	/* An Esc typed in a view. Outside tmux its title begins with this at its prompt, and moves every
+	/* An Esc typed in a view. A slow machine may take seconds from the report of a prompt to the first
+	 * title of its turn: what stands there until then says nothing. Outside tmux its title begins with this at its prompt, and moves every
 	 * second in a turn; a question it asks (the same title) has been reported before that second is over. */
-	if (!a->busy && in->state == ST_WORKING && !(in->reason && is(in->reason, "background")) && a->title &&
+	if (!a->busy && a->title_moved && in->state == ST_WORKING && !(in->reason && is(in->reason, "background")) && a->title &&
 		str_starts(a->title, TITLE_AT_PROMPT)) {
 		state(ret, ST_IDLE, "interrupted", "");
 		ret->turn_ended = true;

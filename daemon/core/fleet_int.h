@@ -77,6 +77,7 @@ struct unit {
 	bool interrupted; /* our interrupt is the last it was told; no report since */
 	struct loop_timer *quiet;
 	char *title;
+	bool title_moved; /* since its last report */
 	struct pending_prompt *prompts;
 	struct loop_timer *prompt_timer;
 	struct wait_handle *waits;

@@ -62,7 +62,7 @@ static void on_report(struct unit *u, const json_t *ev)
 		log_warn("core", u->in->id, "a report without an event, or from a program that has none");
 		return;
 	}
-	u->interrupted = false;
+	u->interrupted = u->title_moved = false;
 	if (prog->report(u->in, name, json_object_get(report, "body"), &fact, &err) < 0) {
 		log_warn("core", u->in->id, "a report was ignored: %s", err.message);
 		return;
@@ -74,7 +74,8 @@ static void activity_means(struct unit *u, bool quiet)
 {
 	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
 	struct agent_activity a = {.busy = u->busy, .foreground = u->foreground,
-		.canonical = u->canonical, .quiet = quiet, .interrupted = u->interrupted, .title = u->title};
+		.canonical = u->canonical, .quiet = quiet, .interrupted = u->interrupted,
+		.title_moved = u->title_moved, .title = u->title};
 	struct agent_fact fact = {0};
 
 	if (!prog->activity || (u->step != STEP_READY && u->step != STEP_LIVE))
@@ -96,6 +97,8 @@ static void on_activity(struct unit *u, const json_t *ev)
 	u->busy = json_is_true(json_object_get(ev, "busy"));
 	u->foreground = json_is_true(json_object_get(ev, "foreground"));
 	u->canonical = json_is_true(json_object_get(ev, "canonical"));
+	if (strcmp(u->title ? u->title : "", title ? title : ""))
+		u->title_moved = true;
 	free(u->title);
 	u->title = xstrdup(title);
 	activity_means(u, false);

@@ -372,12 +372,14 @@ START_TEST(test_a_title_at_its_prompt_is_idle)
 	act(claude, (struct agent_activity){.busy = true, .title = "\u2733 Claude Code"});
 	ck_assert(!fact.has_state);
 	act(claude, (struct agent_activity){.title = "\u2733 Claude Code"});
+	ck_assert_int_eq(in->state, ST_WORKING); /* it has not moved since the prompt: an old title */
+	act(claude, (struct agent_activity){.title = "\u2733 Claude Code", .title_moved = true});
 	ck_assert(in->state == ST_IDLE && fact.turn_ended);
 	enter(ST_WORKING, "background");
-	act(claude, (struct agent_activity){.title = "\u2733 Claude Code"});
+	act(claude, (struct agent_activity){.title = "\u2733 Claude Code", .title_moved = true});
 	ck_assert(!fact.has_state);
 	enter(ST_WAITING, "permission");
-	act(claude, (struct agent_activity){.title = "\u2733 Claude Code"});
+	act(claude, (struct agent_activity){.title = "\u2733 Claude Code", .title_moved = true});
 	ck_assert(!fact.has_state);
 }
 END_TEST
