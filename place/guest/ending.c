@@ -224,7 +224,8 @@ struct reaper *reaper_create(struct guest *g)
 {
 	struct reaper *r = xcalloc(1, sizeof(*r));
 
-	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	if (!g->machine)
+		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	r->guest = g;
 	r->again = loop_defer_create(g->loop, reap, r);
 	r->signal = loop_signal_add(g->loop, SIGCHLD, on_sigchld, r);

@@ -10,7 +10,8 @@ void ending_destroy(struct ending *x);
 /* A child ended (or a link went): maybe that was the last thing to wait for. */
 void ending_look(struct guest *g);
 
-/* Outside a machine nobody else reaps what our programs leave behind: we become its parent. */
+/* Reaps children that nobody waits for any more. Outside a machine also what our programs leave behind,
+ * as nobody else would: we become its parent. */
 struct reaper;
 struct reaper *reaper_create(struct guest *g);
 void reaper_destroy(struct reaper *r); /* NULL ok */

@@ -121,7 +121,7 @@ static void mnt_stop(struct mnt *t)
 	loop_child_free(t->child);
 	t->child = NULL;
 	if (t->pid > 0)
-		kill(t->pid, SIGKILL); /* what it leaves is PID 1's to reap */
+		kill(t->pid, SIGKILL); /* the reaper takes it */
 	t->pid = 0;
 	if (t->err_fd >= 0)
 		close(t->err_fd);
@@ -355,6 +355,21 @@ static struct mounts *mounts_new(struct guest *g)
 	return m;
 }
 
+static bool is_below(const char *path, const char *folder)
+{
+	size_t n = strlen(folder);
+
+	return strncmp(path, folder, n) == 0 && (path[n] == '/' || !path[n]);
+}
+
+bool mounts_cover(const struct guest *g, const char *path)
+{
+	for (const struct mnt *t = g->mounts ? g->mounts->first : NULL; t; t = t->next)
+		if (is_below(path, t->path))
+			return true;
+	return false;
+}
+
 static int want(struct mounts *m, const json_t *o, struct err *e)
 {
 	const char *path = jget_text(o, "path", "");
@@ -369,6 +384,10 @@ static int want(struct mounts *m, const json_t *o, struct err *e)
 			t->wanted = true;
 			return 0;
 		}
+		/* Making its mount point would wait for ourselves. */
+		if (t->wanted && (is_below(path, t->path) || is_below(t->path, path)))
+			return err_set(e, ERR_PARAMS, "%s and %s cannot both be mounted: one is inside the other",
+				path, t->path);
 	}
 	if (n >= MOUNTS_MAX)
 		return err_set(e, ERR_LIMIT, "at most %d folders can be mounted", MOUNTS_MAX);

@@ -11,6 +11,8 @@
 /* [{"path","read_only"}]: mounts what is not mounted yet, unmounts what is not asked for any more. fn is
  * called once: when all stand, or when one does not within MOUNT_MS (with why). */
 void mounts_set(struct guest *g, const json_t *list, setup_done_fn *fn, void *arg);
+/* Is path in one of them? Whoever looks there waits for us: this process must not. */
+bool mounts_cover(const struct guest *g, const char *path);
 bool mounts_own(const struct guest *g, pid_t pid);
 void mounts_destroy(struct mounts *m); /* NULL ok */
 

@@ -183,7 +183,7 @@ int guest_serve(int fd, bool machine, const char *place, const char *run_dir)
 		.info = json_pack("{s:s, s:I}", "version", PACKAGE_VERSION, "boot_ms",
 			(json_int_t)(machine ? boot_ms() : 0)) };
 	g.io = link_io_create(g.loop, &c, &link_ops, &g, &io_ops);
-	struct reaper *reaper = machine ? NULL : reaper_create(&g);
+	struct reaper *reaper = reaper_create(&g);
 	struct loop_io *listener = NULL;
 	struct loop_signal *term = loop_signal_add(g.loop, SIGTERM, on_signal, &g);
 	struct loop_signal *intr = loop_signal_add(g.loop, SIGINT, on_signal, &g);

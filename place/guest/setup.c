@@ -105,6 +105,9 @@ static int setup_file(struct guest *g, const json_t *f, struct err *e)
 		return err_set(e, ERR_PARAMS, "a file's path must be absolute, not \"%s\"", path);
 	if (!g->machine && (strncmp(path, g->run_dir, n) != 0 || path[n] != '/'))
 		return err_set(e, ERR_DENIED, "on the host files are put into %s only, not %s", g->run_dir, path);
+	if (mounts_cover(g, path))
+		return err_set(e, ERR_STATE, "%s lies in a folder of the host's that is mounted there; files are "
+			"not put into it", path);
 	cleanup_free char *rest = xstrdup(g->machine ? path + 1 : path + n + 1);
 	cleanup_close int from = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (from < 0)

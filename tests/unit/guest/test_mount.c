@@ -226,6 +226,29 @@ START_TEST(another_shim_or_a_dead_sshfs_mounts_it_anew)
 }
 END_TEST
 
+START_TEST(what_would_wait_for_itself_is_refused)
+{
+	struct err e = { 0 };
+	if (!possible())
+		return;
+	rig_start();
+	json_t *list = json_pack("[{s:s}, {s:o}]", "path", r.at, "path", json_sprintf("%s/inside", r.at));
+	mounts_set(&r.guest, list, on_done, NULL);
+	json_decref(list);
+	ck_assert_int_eq(r.done, 1);
+	ck_assert_int_eq(r.why.code, ERR_PARAMS);
+	mount_it(false);
+	ck_assert_int_eq(r.why.code, ERR_NONE);
+	r.guest.machine = true;
+	r.guest.run_dir = r.dir;
+	json_t *files = json_pack("[{s:o, s:s}]", "path", json_sprintf("%s/file", r.at), "content", "x");
+	ck_assert_int_eq(setup_files(&r.guest, files, &e), -1);
+	ck_assert_int_eq(e.code, ERR_STATE);
+	json_decref(files);
+	rig_end();
+}
+END_TEST
+
 START_TEST(a_refused_folder_says_why)
 {
 	if (!possible())
@@ -242,4 +265,5 @@ START_TEST(a_refused_folder_says_why)
 END_TEST
 
 TEST_MAIN("guest/mount", a_folder_is_mounted_and_both_sides_see_it,
-	another_shim_or_a_dead_sshfs_mounts_it_anew, a_refused_folder_says_why)
+	another_shim_or_a_dead_sshfs_mounts_it_anew, what_would_wait_for_itself_is_refused,
+	a_refused_folder_says_why)
