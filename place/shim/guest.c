@@ -29,6 +29,7 @@
 #define RETRY_MS 50
 #define RETRY_MOST_MS 2000
 #define PROCS_MS 30000
+#define EPOCH_MAX 64
 
 struct call {
 	struct call *next;
@@ -51,6 +52,8 @@ struct guest {
 	struct loop_timer *retry;
 	int64_t retry_ms;
 	bool was_up, gone;
+	bool ready;    /* up, and its terminals are known */
+	json_t *up;    /* the link_up that is told when they are */
 	void (*on_up)(struct shim *s);
 };
 
@@ -231,6 +234,17 @@ static void on_end(void *arg, const char *reason)
 
 /* --- the link's callbacks --- */
 
+/* From now on the list of instances is complete: only now is the daemon told. */
+static void ready(struct guest *g)
+{
+	g->ready = true;
+	events_tell(g->shim->events, "link_up", g->up);
+	g->up = NULL;
+	if (!g->was_up)
+		g->on_up(g->shim);
+	g->was_up = true;
+}
+
 static void on_procs(void *arg, const json_t *ok, const struct err *why)
 {
 	struct guest *g = arg;
@@ -239,11 +253,8 @@ static void on_procs(void *arg, const json_t *ok, const struct err *why)
 	struct err e = {0};
 	size_t i;
 
-	if (why) {
-		json_decref(held);
+	if (why)
 		log_warn("guest", NULL, "cannot ask what it holds: %s", why->message);
-		return;
-	}
 	json_array_foreach(ok, i, entry) {
 		if (inst_adopt(g->shim, entry, &e) < 0)
 			log_warn("guest", NULL, "cannot take a terminal over: %s", e.message);
@@ -252,7 +263,27 @@ static void on_procs(void *arg, const json_t *ok, const struct err *why)
 							    "pid", (json_int_t)json_get_int(entry, "pid", 0)));
 	}
 	/* Now the daemon knows what is not there any more, too. */
-	events_tell(g->shim->events, "adopted", json_pack("{s:o}", "instances", held));
+	if (why)
+		json_decref(held);
+	else
+		events_tell(g->shim->events, "adopted", json_pack("{s:o}", "instances", held));
+	if (g->up && link_is_up(guest_link(g)))
+		ready(g);
+}
+
+/* Is it another guest than the one this place had last, whichever shim talked to it? Remembered in a
+ * file, as the link only knows what this process has seen. */
+static bool is_new_guest(const char *epoch)
+{
+	cleanup_free char *before = NULL;
+	struct err e = {0};
+	size_t len;
+
+	if (file_read(GUEST_EPOCH_FILE, EPOCH_MAX, &before, &len, &e) == 0 && strcmp(before, epoch) == 0)
+		return false;
+	if (file_write_atomic(GUEST_EPOCH_FILE, epoch, strlen(epoch), 0600, &e) < 0)
+		log_warn("guest", NULL, "%s", e.message);
+	return true;
 }
 
 static void on_link_up(void *arg, bool new_peer, json_t *hello)
@@ -261,14 +292,14 @@ static void on_link_up(void *arg, bool new_peer, json_t *hello)
 	const json_t *info = json_object_get(hello, "info");
 
 	log_info("link", NULL, "up%s", new_peer ? ", with a guest that is new to us" : "");
-	events_tell(g->shim->events, "link_up",
-		json_pack("{s:s, s:I, s:b}", "guest_version", json_get_text(info, "version", ""), "boot_ms",
-			(json_int_t)json_get_int(info, "boot_ms", 0), "new_guest", new_peer));
+	json_decref(g->up);
+	g->up = json_pack("{s:s, s:I, s:b}", "guest_version", json_get_text(info, "version", ""), "boot_ms",
+		(json_int_t)json_get_int(info, "boot_ms", 0), "new_guest",
+		new_peer && is_new_guest(json_get_text(hello, "epoch", "")));
 	if (new_peer)
 		guest_call(g, "procs", NULL, PROCS_MS, on_procs, g);
-	if (!g->was_up)
-		g->on_up(g->shim);
-	g->was_up = true;
+	else
+		ready(g);
 }
 
 static void on_link_down(void *arg, const char *reason)
@@ -276,6 +307,11 @@ static void on_link_down(void *arg, const char *reason)
 	struct guest *g = arg;
 
 	log_info("link", NULL, "down: %s", reason);
+	json_decref(g->up);
+	g->up = NULL;
+	if (!g->ready)
+		return; /* its coming up was not told yet */
+	g->ready = false;
 	events_tell(g->shim->events, "link_down", json_pack("{s:s}", "reason", reason));
 }
 
@@ -337,6 +373,7 @@ void guest_destroy(struct guest *g)
 		close(g->inotify);
 	loop_timer_free(g->retry);
 	link_io_destroy(g->io);
+	json_decref(g->up);
 	free(g);
 }
 
@@ -347,7 +384,7 @@ struct link *guest_link(struct guest *g)
 
 bool guest_is_up(const struct guest *g)
 {
-	return link_is_up(link_io_link(((struct guest *)g)->io));
+	return g->ready;
 }
 
 void guest_gone(struct guest *g)

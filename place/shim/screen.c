@@ -23,6 +23,7 @@
 
 #define PRIMARY_MAX (8u * 1024 * 1024)
 #define LINE_MAX_BYTES (SCREEN_COLS_MAX * SCREEN_CELL_CHARS * 4)
+#define TEXT_LINE(cols) ((size_t)(cols)*SCREEN_CELL_CHARS * 4)
 #define REPLY_MAX 256
 #define WIDTHS 64
 #define RIGHT_HALF ((uint32_t)-1)
@@ -49,7 +50,9 @@ struct screen {
 	struct screen_ops ops;
 	void *arg;
 	struct buf *live; /* during screen_feed */
-	bool live_full, wrap_pending, no_lines;
+	bool live_full, wrap_pending;
+	bool catching; /* lines that scroll off are wanted */
+	bool muted;    /* what is scanned has no effect that lasts: see jump */
 	unsigned char last[4]; /* the character printed last, for REP */
 	size_t last_len;
 	struct saved_cursor saved[2];
@@ -59,7 +62,8 @@ struct screen {
 
 static void vt_write(struct screen *s, const void *data, size_t len)
 {
-	vterm_input_write(s->vt, data, len);
+	if (!s->muted)
+		vterm_input_write(s->vt, data, len);
 }
 
 static void color_from_vterm(const VTermColor *c, struct screen_color *ret)
@@ -116,26 +120,39 @@ static int text_put(struct buf *out, const struct screen_cell *c, int *blanks)
 	return rc;
 }
 
+/* A line as it leaves the screen: what was never written at its end is not looked at. */
 static int on_pushline(int cols, const VTermScreenCell *cells, void *user)
 {
 	struct screen *s = user;
-	struct screen_cell c;
 	struct buf text;
-	int i, blanks = 0;
+	int i, k;
 
-	if (!s->ops.line || s->no_lines)
-		return 0;
+	while (cols > 0 && (cells[cols - 1].chars[0] == 0 || cells[cols - 1].chars[0] == ' '))
+		cols--;
 	buf_init(&text, LINE_MAX_BYTES);
 	for (i = 0; i < cols; i++) {
-		cell_from_vterm(&cells[i], &c);
-		text_put(&text, &c, &blanks);
+		const uint32_t *c = cells[i].chars;
+		char utf8[4];
+
+		if (c[0] == 0)
+			buf_append(&text, " ", 1);
+		for (k = 0; k < VTERM_MAX_CHARS_PER_CELL && c[k] && c[k] != RIGHT_HALF; k++)
+			buf_append(&text, utf8, screen_utf8(c[k], utf8));
 	}
 	s->ops.line(s->arg, text.len ? (const char *)buf_data(&text) : "", text.len);
 	buf_finish(&text);
 	return 0;
 }
 
-static const VTermScreenCallbacks screen_callbacks = {.sb_pushline = on_pushline};
+/* libvterm turns every line that scrolls off into cells for who asks: nobody, most of the time. */
+static const VTermScreenCallbacks catching_lines = {.sb_pushline = on_pushline};
+static const VTermScreenCallbacks no_callbacks;
+
+void screen_catch_lines(struct screen *s, bool on)
+{
+	s->catching = on && s->ops.line;
+	vterm_screen_set_callbacks(s->vts, s->catching ? &catching_lines : &no_callbacks, s);
+}
 
 /* libvterm's own answers are not wanted: ours are given whichever version is installed. */
 static void discard_output(const char *data, size_t len, void *user)
@@ -174,7 +191,7 @@ struct screen *screen_create(int rows, int cols, const struct screen_ops *ops, v
 	s->vts = vterm_obtain_screen(s->vt);
 	vterm_screen_enable_altscreen(s->vts, 1);
 	vterm_screen_set_damage_merge(s->vts, VTERM_DAMAGE_SCREEN);
-	vterm_screen_set_callbacks(s->vts, &screen_callbacks, s);
+	screen_catch_lines(s, true);
 	vterm_screen_reset(s->vts, 1);
 	scan_init(&s->scan);
 	modes_init(&s->modes);
@@ -536,18 +553,41 @@ static void on_token(void *arg, const struct scan_token *t)
 		s->live_full = true;
 }
 
-int screen_feed(struct screen *s, const void *data, size_t len, struct buf *live)
+/* How many of the bytes the emulator need not see: plain lines, and so many of them behind that all has
+ * scrolled off by the end (libvterm moves its whole buffer for every line). */
+static size_t jump(const struct screen *s, const unsigned char *p, size_t len)
 {
-	s->live = live;
-	s->live_full = false;
-	scan_feed(&s->scan, data, len, on_token, s);
-	s->live = NULL;
-	return s->live_full ? -1 : 0;
+	int left = 2 * s->rows;
+	size_t i, n = len;
+
+	if (s->catching || s->modes.bottom || s->scan.state != SCAN_S_GROUND)
+		return 0;
+	while (n > 0 && left >= 0)
+		if (p[--n] == '\n')
+			left--;
+	/* The column must not depend on what is left out. */
+	if (n == 0 || p[n - 1] != '\r')
+		return 0;
+	for (i = 0; i <= n; i++)
+		if ((p[i] < 0x20 && p[i] != '\r' && p[i] != '\n' && p[i] != '\t') || p[i] == 0x7f)
+			return 0;
+	return n + 1;
 }
 
-void screen_catch_lines(struct screen *s, bool on)
+int screen_feed(struct screen *s, const void *data, size_t len, struct buf *live)
 {
-	s->no_lines = !on;
+	size_t skip = jump(s, data, len);
+
+	s->live = live;
+	s->live_full = false;
+	if (skip) {
+		s->muted = true;
+		scan_feed(&s->scan, data, skip, on_token, s);
+		s->muted = false;
+	}
+	scan_feed(&s->scan, (const unsigned char *)data + skip, len - skip, on_token, s);
+	s->live = NULL;
+	return s->live_full ? -1 : 0;
 }
 
 size_t screen_pending(const struct screen *s)
@@ -713,24 +753,39 @@ int screen_text(const struct screen *s, struct buf *out)
 	return rc ? -1 : 0;
 }
 
-bool screen_contains(const struct screen *s, const char *text)
+/* Appends all rows as one text, quickly: called for every bit of output while a text is waited for. A
+ * full line runs on in the next. padded: blanks written at the end of lines are kept. */
+static void all_text(const struct screen *s, bool padded, struct buf *all)
 {
-	struct screen_cell c;
-	struct buf all;
-	bool found = false;
 	int row;
 
-	buf_init(&all, (size_t)s->rows * (LINE_MAX_BYTES + 1));
 	for (row = 0; row < s->rows; row++) {
-		screen_row_text(s, row, &all);
-		screen_cell(s, row, s->cols - 1, &c);
-		/* A line that is full runs on in the next. */
-		if (c.width != 0 && (c.chars[0] == 0 || c.chars[0] == ' '))
-			buf_append(&all, "\n", 1);
+		VTermRect line = {.start_row = row, .end_row = row + 1, .start_col = 0, .end_col = s->cols};
+		VTermPos last = {.row = row, .col = s->cols - 1};
+		unsigned char *p = buf_reserve(all, TEXT_LINE(s->cols));
+		size_t n = p ? vterm_screen_get_text(s->vts, (char *)p, TEXT_LINE(s->cols), line) : 0;
+
+		while (!padded && n > 0 && p[n - 1] == ' ')
+			n--;
+		buf_added(all, n);
+		if (vterm_screen_is_eol(s->vts, last))
+			buf_append(all, "\n", 1);
 	}
-	if (all.len > 0)
-		found = memmem(buf_data(&all), all.len, text, strlen(text)) != NULL;
-	buf_finish(&all);
+}
+
+bool screen_contains(const struct screen *s, const char *text)
+{
+	bool found = false;
+	int padded;
+
+	for (padded = 0; padded <= 1 && !found; padded++) {
+		struct buf all;
+
+		buf_init(&all, (size_t)(s->rows + 1) * (LINE_MAX_BYTES + 1));
+		all_text(s, padded, &all);
+		found = all.len && memmem(buf_data(&all), all.len, text, strlen(text)) != NULL;
+		buf_finish(&all);
+	}
 	return found;
 }
 

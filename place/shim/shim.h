@@ -22,6 +22,7 @@
 #define SHIM_SOCKET "shim.sock"
 #define SHIM_PID_FILE "shim.pid"
 #define HOLDER_PID_FILE "holder.pid"
+#define GUEST_EPOCH_FILE "guest.epoch"
 #define CONSOLE_FILE "console.log"
 
 struct inst;

@@ -333,6 +333,8 @@ START_TEST(text_is_what_a_person_sees)
 	free(t);
 	ck_assert(screen_contains(s, "\346\234\254 e"));
 	ck_assert(!screen_contains(s, "y"));
+	ck_assert(screen_contains(s, "  x\n\nz"));
+	ck_assert(screen_contains(s, "x   ")); /* a prompt ends with a blank */
 	FEED(s, "\033[5;25Hlong words");
 	ck_assert(screen_contains(s, "long words"));
 	screen_destroy(s);
@@ -428,6 +430,41 @@ START_TEST(half_a_wide_character_is_blank)
 }
 END_TEST
 
+/* Long plain output is not drawn line by line; what shows must be as if it were. */
+START_TEST(long_output_shows_its_end)
+{
+	static const char *const begins[] = {"", "\033[1;44mbold\r\n", "\033[5;1Hin the middle", "\033[?1049h",
+		"\033[3;6r", "tab\tbed"};
+	static const char *const ends[] = {"\r\n", "\n"};
+	size_t k, i;
+
+	for (k = 0; k < 2 * ARRAY_LEN(begins); k++) {
+		const char *begin = begins[k / 2], *end = ends[k % 2];
+		struct screen *one = screen_create(7, 30, NULL, NULL), *slow = screen_create(7, 30, NULL, NULL);
+		struct buf all, live;
+
+		buf_init(&all, OUT_MAX);
+		buf_init(&live, OUT_MAX);
+		screen_feed(one, begin, strlen(begin), NULL);
+		screen_feed(slow, begin, strlen(begin), NULL);
+		for (i = 0; i < 500; i++)
+			buf_printf(&all, "line %zu \346\227\245 %.*s%s", i, (int)(i % 53),
+				"a long tail that wraps somewhere or other, depending", end);
+		buf_printf(&all, "prompt> ");
+		screen_feed(one, buf_data(&all), all.len, &live);
+		for (i = 0; i < all.len; i++)
+			screen_feed(slow, buf_data(&all) + i, 1, NULL);
+		assert_same(one, slow, begin, k);
+		ck_assert_uint_eq(live.len, all.len);
+		ck_assert_mem_eq(buf_data(&live), buf_data(&all), all.len);
+		buf_finish(&all);
+		buf_finish(&live);
+		screen_destroy(one);
+		screen_destroy(slow);
+	}
+}
+END_TEST
+
 START_TEST(a_view_of_another_size_is_a_window)
 {
 	struct paint_clip clip = {.rows = 0};
@@ -471,4 +508,4 @@ TEST_MAIN("shim/screen", shows_what_tmux_shows, every_split_gives_the_same_scree
 	each_screen_saves_a_cursor_of_its_own, queries_are_answered_here_and_reach_no_view,
 	a_view_is_given_drawing_only, text_is_what_a_person_sees, libvterm_is_told_what_it_lacks,
 	sizes_change_in_any_state, libvterm_is_kept_from_what_it_cannot_bear,
-	half_a_wide_character_is_blank, a_view_of_another_size_is_a_window)
+	half_a_wide_character_is_blank, long_output_shows_its_end, a_view_of_another_size_is_a_window)
