@@ -25,7 +25,7 @@
 #define SNAPSHOT_EVERY (256 * 1024)
 #define LIVE_MAX (1024 * 1024)
 #define PIECE 65536
-#define WATCH_PIECE 2048 /* so that text that scrolls by is seen */
+#define WATCH_PIECE 8192 /* so that text that scrolls by is seen */
 #define BUSY_MS 1000
 #define BELL_MS 200
 
