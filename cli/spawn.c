@@ -77,6 +77,17 @@ static int start(struct cli *c)
 	return EXIT_DONE;
 }
 
+/* A whole home holds keys, logins and everything else of its user. */
+static void warn_of_home(struct cli *c)
+{
+	const char *home = getenv("HOME"), *dir = jstr(c->args.params, "dir");
+	cleanup_free char *a = home && *home ? realpath(home, NULL) : NULL;
+	cleanup_free char *b = *dir ? realpath(dir, NULL) : NULL;
+
+	if (a && b && !strcmp(a, b))
+		cli_note(c, "This agent is given your whole home folder, keys and logins included; --dir names a smaller one.");
+}
+
 int verb_spawn(struct cli *c)
 {
 	struct err e = {0};
@@ -93,6 +104,7 @@ int verb_spawn(struct cli *c)
 		}
 		json_object_set_new(c->args.params, "dir", dir);
 	}
+	warn_of_home(c);
 	return start(c);
 }
 
