@@ -532,7 +532,9 @@ class Shared:
             folder = kept or self.dir
             try:
                 fleet = fleet_of(config={"template_dir": folder})
-                fleet.cli("template", "build", "minimal", "--if-missing", timeout=3600)
+                # By the user's own package clients, as they are set up: their environment and HOME.
+                mine = {k: v for k, v in os.environ.items() if not k.startswith(("TMUX", "CLAUDE"))}
+                fleet.cli("template", "build", "minimal", "--if-missing", timeout=3600, env=mine)
             except Exception as failed:
                 self.template = failed
                 raise

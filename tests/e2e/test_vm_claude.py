@@ -214,7 +214,7 @@ def test_template_build_interrupted(t):
     check(build.returncode != 0, "exit status of an interrupted build")
     equal(f.json("template", "list"), [])
     left = [os.path.join(root, n) for root, _, names in os.walk(os.path.join(f.home, "templates")) for n in names
-            if not n.endswith(".lock")]
+            if not n.endswith((".lock", ".log"))]
     equal(left, [], "what an interrupted build leaves")
 
 
@@ -233,5 +233,5 @@ def test_template_build_on_a_full_disk(t):
     f.configure(template_dir=small)
     result = f.run("template", "build", "minimal", timeout=1500)
     equal(result.code, 1, "exit status of %s" % result)
-    left = [n for _, _, names in os.walk(small) for n in names if not n.endswith(".lock")]
+    left = [n for _, _, names in os.walk(small) for n in names if not n.endswith((".lock", ".log"))]
     equal(left, [], "what a failed build leaves")
