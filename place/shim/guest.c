@@ -273,16 +273,15 @@ static void on_procs(void *arg, const json_t *ok, const struct err *why)
 
 /* Is it another guest than the one this place had last, whichever shim talked to it? Remembered in a
  * file, as the link only knows what this process has seen. */
-static bool is_new_guest(const char *epoch)
+static bool is_new_guest(struct shim *s, const char *epoch)
 {
-	cleanup_free char *before = NULL;
-	struct err e = {0};
-	size_t len;
+	char before[EPOCH_MAX + 1] = "";
+	size_t len = strlen(epoch);
 
-	if (file_read(GUEST_EPOCH_FILE, EPOCH_MAX, &before, &len, &e) == 0 && strcmp(before, epoch) == 0)
+	if (pread(s->epoch, before, EPOCH_MAX, 0) > 0 && strcmp(before, epoch) == 0)
 		return false;
-	if (file_write_atomic(GUEST_EPOCH_FILE, epoch, strlen(epoch), 0600, &e) < 0)
-		log_warn("guest", NULL, "%s", e.message);
+	if (ftruncate(s->epoch, 0) < 0 || pwrite(s->epoch, epoch, len, 0) != (ssize_t)len)
+		log_warn("guest", NULL, "cannot remember which guest this is: %s", strerror(errno));
 	return true;
 }
 
@@ -295,7 +294,7 @@ static void on_link_up(void *arg, bool new_peer, json_t *hello)
 	json_decref(g->up);
 	g->up = json_pack("{s:s, s:I, s:b}", "guest_version", json_get_text(info, "version", ""), "boot_ms",
 		(json_int_t)json_get_int(info, "boot_ms", 0), "new_guest",
-		new_peer && is_new_guest(json_get_text(hello, "epoch", "")));
+		new_peer && is_new_guest(g->shim, json_get_text(hello, "epoch", "")));
 	if (new_peer)
 		guest_call(g, "procs", NULL, PROCS_MS, on_procs, g);
 	else

@@ -67,6 +67,9 @@ static int read_conf(struct shim *s, struct err *e)
 	s->recordings = open(s->conf->recordings, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->recordings < 0)
 		return err_set_errno(e, ERR_IO, errno, "cannot open the recordings' folder %s", s->conf->recordings);
+	s->epoch = open(GUEST_EPOCH_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (s->epoch < 0)
+		return err_set_errno(e, ERR_IO, errno, "cannot open %s", GUEST_EPOCH_FILE);
 	return 0;
 }
 
@@ -141,6 +144,8 @@ static void finish(struct shim *s)
 	conf_free(s->conf);
 	if (s->recordings >= 0)
 		close(s->recordings);
+	if (s->epoch >= 0)
+		close(s->epoch);
 }
 
 int main(int argc, char **argv)
@@ -150,7 +155,7 @@ int main(int argc, char **argv)
 		{"dump", required_argument, NULL, 'd'}, {"lines", required_argument, NULL, 'l'},
 		{"rows", required_argument, NULL, 'R'}, {"cols", required_argument, NULL, 'C'},
 		{"since", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
-	struct shim s = {.recordings = -1};
+	struct shim s = {.recordings = -1, .epoch = -1};
 	const char *dir = NULL, *render = NULL, *dump = NULL;
 	int64_t lines = 0, rows = 24, cols = 80, since = -1;
 	bool adopt_only = false;

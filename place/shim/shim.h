@@ -39,6 +39,7 @@ struct shim {
 	struct loop *loop;
 	struct conf *conf;
 	int recordings; /* the folder, opened before privileges were dropped */
+	int epoch;      /* GUEST_EPOCH_FILE, likewise: the folder may not be ours to write to later */
 	struct events *events;
 	struct holder *holder;
 	struct console *console; /* NULL: none is kept */

@@ -190,7 +190,7 @@ class Terminal:
 class Place:
     """The folder of one place, its shim, and the daemon's connection to it."""
 
-    def __init__(self, test, record_max=64 << 20, boot_timeout_ms=20000, argv=None, **more):
+    def __init__(self, test, record_max=64 << 20, boot_timeout_ms=20000, argv=None, uid=-1, **more):
         found = programs()
         self.shim_path, self.guest_path = found["tmux-claude-shim"], found["tmux-claude-guest"]
         self.cli_path = found["tmux-claude"]
@@ -205,10 +205,10 @@ class Place:
         conf = {
             "version": 1, "place": PLACE, "driver": "host", "recordings": self.recordings, "record_max": record_max,
             "holder": {"argv": argv or [self.guest_path, "--listen", "10", "--place", PLACE,
-                                        "--run-dir", self.folder],
+                                        "--run-dir", self.home],
                        "env": ["PATH=" + os.defpath, "HOME=" + self.home, "TCS=" + self.dir], "cwd": "/",
-                       "fds": [{"fd": 10, "path": "link.sock", "kind": "listen"}], "uid": -1, "gid": -1},
-            "shim": {"uid": -1, "gid": -1}, "link": "link.sock", "qmp": None, "egress": None, "files": None,
+                       "fds": [{"fd": 10, "path": "link.sock", "kind": "listen"}], "uid": uid, "gid": uid},
+            "shim": {"uid": uid, "gid": uid}, "link": "link.sock", "qmp": None, "egress": None, "files": None,
             "boot_timeout_ms": boot_timeout_ms}
         conf.update(more)
         with open(os.path.join(self.folder, "place.json"), "w", encoding="utf-8") as file:

@@ -7,7 +7,7 @@ import socket
 import termios
 import time
 
-from harness import check, contains, equal, wait_gone
+from harness import Skip, check, contains, equal, wait_gone
 from shim_rig import PLACE, Place, Stream, Terminal, appears
 
 I = "abc123"
@@ -414,3 +414,37 @@ def test_memory_of_a_shim_and_a_view_is_small(t):
     if not sanitized:
         check(private(place.shim.pid) <= 2048, "a shim has %d KiB", private(place.shim.pid))
         check(private(view.pid) <= 1024, "a view has %d KiB", private(view.pid))
+
+
+def test_a_root_daemons_shim_gives_its_rights_up(t):
+    if os.geteuid() != 0:
+        raise Skip("only root can give rights up")
+    uid = 1879048193
+    place = Place(t, uid=uid)
+    # As the daemon leaves it: the folders stay root's, the recording's own is the shim's.
+    os.chmod(place.dir, 0o711)
+    os.chown(place.home, uid, uid)
+    os.chmod(place.folder, 0o711)
+    os.chmod(place.recordings, 0o711)
+    os.mkdir(os.path.join(place.recordings, I), 0o700)
+    os.chown(os.path.join(place.recordings, I), uid, uid)
+    place.start()
+    place.up()
+    with open("/proc/%d/status" % place.shim.pid, encoding="utf-8") as file:
+        status = file.read()
+    contains(status, "Uid:\t%d\t%d\t%d\t%d\n" % (uid, uid, uid, uid))
+    contains(status, "Gid:\t%d\t%d\t%d\t%d\n" % (uid, uid, uid, uid))
+    equal(os.stat("/proc/%d/mem" % place.shim.pid).st_uid, 0, "the owner of an undumpable process' memory")
+    place.run(I, "/bin/sh")
+    place.text(I, "$ ")
+    place.input(I, "echo re''corded")
+    place.text(I, "\nrecorded\n")
+    contains(place.recording(I)[1].decode(), "\nrecorded\r\n")
+    place.kill_shim()
+    place.start()
+    equal(place.up()["new_guest"], False)
+    contains(place.screen(I)["text"], "\nrecorded\n")
+    place.daemon.call("stop", force=False, deadline_ms=4000)
+    place.event("place_exit")
+    place.daemon.call("quit")
+    equal(place.shim.wait(10), 0)
