@@ -178,7 +178,7 @@ def test_without_a_login(t):
     made = f.json("spawn", "one", "--dir", f.work, timeout=SLOW)
     equal(made["state"], "waiting")
     contains(json.dumps(made), "login")
-    contains(f.screen("one"), "Select login method")
+    wait(f, "one", "text=Select login method")
 
 
 @deadline(1800)
