@@ -25,6 +25,7 @@
 #define LINE_MAX_BYTES (SCREEN_COLS_MAX * SCREEN_CELL_CHARS * 4)
 #define TEXT_LINE(cols) ((size_t)(cols)*SCREEN_CELL_CHARS * 4)
 #define REPLY_MAX 256
+#define VTERM_ARGS 16
 #define WIDTHS 64
 #define RIGHT_HALF ((uint32_t)-1)
 
@@ -473,7 +474,7 @@ static void feed_csi(struct screen *s, const struct scan_token *t)
 		save_cursor(s, s->modes.alternate);
 	else if (!t->leader && !t->inters && t->final == 'u')
 		restore_cursor(s, s->modes.alternate);
-	else
+	else if (t->nparams <= VTERM_ARGS) /* libvterm 0.1.4 writes more of them past their array */
 		vt_write(s, t->data, t->len);
 }
 

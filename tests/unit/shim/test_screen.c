@@ -411,7 +411,8 @@ START_TEST(libvterm_is_kept_from_what_it_cannot_bear)
 	screen_resize(s, 11, 15);
 	screen_cursor(s, &row, &col);
 	ck_assert_int_eq(row, 0);
-	FEED(s, "\033[K\033[1Jy");
+	FEED(s, "\033[K\033[1Jy\033[;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;1B");
+	FEED(s, "\033[1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;3m!");
 	screen_destroy(s);
 }
 END_TEST
