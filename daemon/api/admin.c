@@ -45,8 +45,8 @@ void api_DOWN(struct call *c)
 
 	c->pending = 1;
 	for (size_t i = fleet_count(f); call_bool(c, "all") && i-- > 0;) {
-		struct instance *in = fleet_at(f, i);
-		if (!fleet_active(f, in))
+		struct instance *in = i < fleet_count(f) ? fleet_at(f, i) : NULL;
+		if (!in || !fleet_active(f, in))
 			continue;
 		c->pending++;
 		fleet_kill(f, in, true, false, false, ended_one, c, &err);

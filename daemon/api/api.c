@@ -25,6 +25,12 @@ static void call_free(struct call *c)
 	c->answered = true;
 	if (c->running)
 		return;
+	for (struct call **pp = &c->api->inside; *pp; pp = &(*pp)->next_inside) {
+		if (*pp != c)
+			continue;
+		*pp = c->next_inside;
+		break;
+	}
 	json_decref(c->params);
 	json_decref(c->id);
 	json_decref(c->collected);
@@ -240,10 +246,15 @@ static void on_inside(void *arg, const char *place, const char *instance, json_i
 	const json_t *id = json_object_get(msg, "id"), *params = json_object_get(msg, "params");
 	const char *method = json_string_value(json_object_get(msg, "method"));
 	struct err err = {0};
+	int n = 0;
 
 	if (!in || strcmp(in->place, place) || !id)
 		return; /* not of this place, or a notification */
+	for (struct call *o = a->inside; o; o = o->next_inside)
+		n += !strcmp(o->who_id, in->id);
 	c = call_new(a);
+	c->next_inside = a->inside;
+	a->inside = c;
 	memcpy(c->who_id, in->id, ID_SIZE);
 	memcpy(c->place, place, ID_SIZE);
 	c->who.instance = c->who_id;
@@ -254,12 +265,30 @@ static void on_inside(void *arg, const char *place, const char *instance, json_i
 		call_error(c, &err);
 		return;
 	}
+	if (n >= INSIDE_CALLS_MAX) {
+		err_set(&err, ERR_BUSY, "%d calls of this instance are not answered yet", n);
+		call_error(c, &err);
+		return;
+	}
 	if (!state_living(in->state)) {
 		err_set(&err, ERR_STATE, "the instance has ended");
 		call_error(c, &err);
 		return;
 	}
 	run(c, method, params);
+}
+
+/* The caller inside is gone: what only it waited for is given up. */
+static void on_inside_closed(void *arg, const char *place, json_int_t conn)
+{
+	struct api *a = arg;
+	struct call *c, *next;
+
+	for (c = a->inside; c; c = next) {
+		next = c->next_inside;
+		if (c->conn == conn && !strcmp(c->place, place))
+			abandoned(c);
+	}
 }
 
 /* ---- the socket ---- */
@@ -331,6 +360,7 @@ struct api *api_create(struct world *w, int listen_fd)
 	a->started_ms = clock_mono_ms();
 	a->listen_io = loop_io_add(w->loop, listen_fd, LOOP_READ, on_accept, a);
 	w->on_api = on_inside;
+	w->on_api_closed = on_inside_closed;
 	w->api_arg = a;
 	return a;
 }
@@ -340,6 +370,7 @@ void api_destroy(struct api *a)
 	if (!a)
 		return;
 	a->w->on_api = NULL;
+	a->w->on_api_closed = NULL;
 	loop_io_free(a->listen_io);
 	close(a->listen_fd);
 	while (a->clients)

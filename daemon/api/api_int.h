@@ -14,13 +14,17 @@
 #define LOG_LINES_DEFAULT 50
 #define LOG_TAIL_MAX (64 * 1024)
 #define SHIM_MS 15000
+#define INSIDE_CALLS_MAX 64 /* unanswered calls of one instance */
+#define RENDERS_MAX 4       /* recordings rendered at once */
 
 struct api {
 	struct world *w;
 	int listen_fd;
 	struct loop_io *listen_io;
 	struct client_conn *clients;
+	struct call *inside;
 	int nclients;
+	int renders; /* recordings being rendered */
 	int64_t started_ms;
 	void (*down)(void *arg);
 	void *down_arg;
@@ -44,6 +48,7 @@ struct call {
 	char who_id[ID_SIZE];
 	struct peer_request *req;
 	struct client_conn *client; /* NULL when it is gone, and for instances */
+	struct call *next_inside; /* those of instances, for when their connection closes */
 	char place[ID_SIZE];
 	json_int_t conn;
 	json_t *id;

@@ -76,6 +76,7 @@ static void screen_read(void *arg, json_t *result, const struct err *error)
 
 /* Of an ended instance: its shim is gone, so the shim's program renders the recording. */
 struct render {
+	struct api *api;
 	struct call *c;
 	int fd;
 	struct loop_io *io;
@@ -99,6 +100,7 @@ static void render_end(struct render *r, const struct err *e)
 		call_error(r->c, e);
 	else
 		call_result(r->c, o);
+	r->api->renders--;
 	loop_io_free(r->io);
 	loop_timer_free(r->timer);
 	close(r->fd);
@@ -153,6 +155,11 @@ static void read_ended(struct call *c, const struct instance *in, int64_t lines)
 	struct render *r;
 	int p[2];
 
+	if (c->api->renders >= RENDERS_MAX) {
+		err_set(&err, ERR_BUSY, "%d recordings are being rendered already", c->api->renders);
+		call_error(c, &err);
+		return;
+	}
 	snprintf(n, sizeof(n), "%lld", (long long)lines);
 	snprintf(rows, sizeof(rows), "%d", in->rows);
 	snprintf(cols, sizeof(cols), "%d", in->cols);
@@ -174,6 +181,8 @@ static void read_ended(struct call *c, const struct instance *in, int64_t lines)
 	close(p[1]);
 	loop_child_watch(c->w->loop, r->pid, render_reaped, NULL, NULL);
 	r->c = c;
+	r->api = c->api;
+	r->api->renders++;
 	r->fd = p[0];
 	buf_init(&r->out, RPC_LINE_MAX);
 	r->io = loop_io_add(c->w->loop, p[0], LOOP_READ, render_data, r);

@@ -42,7 +42,10 @@ struct pending_prompt {
 
 struct wait_handle {
 	struct wait_handle *next;
-	struct unit *u;
+	struct fleet *f;
+	struct unit *u; /* not to be used once over */
+	char id[ID_SIZE];
+	struct err err;
 	bool by_text, over;
 	enum inst_state until;
 	char *text;
@@ -180,6 +183,7 @@ void prompt_first(struct unit *u, const char *text, bool by_arg);
 /* wait.c */
 void waits_check(struct unit *u);
 void waits_end(struct unit *u);
+void waits_again(struct unit *u);
 
 /* live.c */
 void live_fact(struct unit *u, const struct agent_fact *fact);

@@ -430,6 +430,7 @@ void fleet_on_hello(struct fleet *f, const char *place, json_t *hello)
 		place_apply(s, PL_UP, NULL);
 		start_linked(s, s->u);
 	} else if (s->u && s->u->step == STEP_LIVE) {
+		waits_again(s->u);
 		prompts_next(s->u);
 	}
 }
@@ -447,7 +448,8 @@ void fleet_on_shim_lost(struct fleet *f, const char *place, const struct err *wh
 	}
 	if (clock_mono_ms() - s->lost_ms > LOST_CALM_MS)
 		s->lost = 0;
-	if (++s->lost <= SHIM_RESTARTS_MAX && (s->adopting || (s->u && s->u->step == STEP_LIVE))) {
+	if (++s->lost <= SHIM_RESTARTS_MAX && (s->adopting || s->asking ||
+						       (s->u && (s->u->step == STEP_LIVE || s->u->step == STEP_READY)))) {
 		if (!s->adopting)
 			log_warn("core", place, "its shim is gone (%s): starting another", why->message);
 		s->starting = true;

@@ -95,9 +95,12 @@ static bool inside(const char *dir, const char *parent)
 static int within_parent(struct fleet *f, const struct instance *parent, const struct instance *in,
 	struct err *e)
 {
-	if (P(f)->isolated(CTX(f), parent->driver) && !P(f)->isolated(CTX(f), in->driver))
-		return err_set(e, ERR_DENIED, "an instance in a %s place may not start one in a %s place",
-			parent->driver, in->driver);
+	if (in->permissions < parent->permissions) /* from all to plan: each allows less unasked */
+		return err_set(e, ERR_DENIED, "its parent has the permissions '%s'; a child gets no more",
+			permissions_name(parent->permissions));
+	if (in->cpus > parent->cpus || in->memory_mib > parent->memory_mib)
+		return err_set(e, ERR_DENIED, "a child's VM is at most as large as its parent's (%lld cpus, %lld MiB)",
+			(long long)parent->cpus, (long long)parent->memory_mib);
 	if (!P(f)->isolated(CTX(f), parent->driver))
 		return 0; /* the host driver: one trust domain with its user */
 	if (in->dir && parent->dir && !inside(in->dir, parent->dir))
@@ -149,6 +152,10 @@ static int accept_spawn(struct fleet *f, const struct caller *who, struct instan
 		return -1;
 	if (P(f)->check(CTX(f), in, e) < 0)
 		return -1;
+	/* Whoever asks: a parent sends to its children, so one in a VM must have none outside. */
+	if (parent && P(f)->isolated(CTX(f), parent->in->driver) && !P(f)->isolated(CTX(f), in->driver))
+		return err_set(e, ERR_DENIED, "an instance in a %s place can have no child in a %s place",
+			parent->in->driver, in->driver);
 	if (who->instance && within_parent(f, parent->in, in, e) < 0)
 		return -1;
 	if (caps_reserve(f, parent ? parent->in : NULL, in, e) < 0)
@@ -196,6 +203,7 @@ int fleet_restart(struct fleet *f, struct instance *in, bool wait, fleet_progres
 {
 	struct unit *u = unit_find(f, in->id), *parent;
 	struct site *s = site_of(u);
+	struct instance narrowed;
 
 	if (!state_final(in->state) && in->state != ST_LOST) {
 		err_set(e, ERR_STATE, "instance %s is %s, so there is nothing to start again", in->id,
@@ -205,11 +213,16 @@ int fleet_restart(struct fleet *f, struct instance *in, bool wait, fleet_progres
 	if (s && s->pl->state != PL_DOWN && s->pl->state != PL_LOST)
 		return err_set(e, ERR_BUSY, "the place of instance %s is still being ended", in->id);
 	parent = in->parent[0] ? unit_find(f, in->parent) : NULL;
+	if (in->parent[0] && !parent)
+		return err_set(e, ERR_STATE, "the parent of instance %s (%s) was removed, and with it the caps it counts against",
+			in->id, in->parent);
 	if (P(f)->check(CTX(f), in, e) < 0 || (in->name && name_free(f, in->name, in, e) < 0))
 		return -1;
-	if (state_final(in->state) &&
-		caps_reserve(f, parent && state_living(parent->in->state) ? parent->in : NULL, in, e) < 0)
+	narrowed = *in; /* what it was given stays its own: a restart takes nothing away */
+	if (state_final(in->state) && caps_reserve(f, parent ? parent->in : NULL, &narrowed, e) < 0)
 		return -1;
+	if (parent)
+		caps_note_spawn(parent, clock_wall_ms());
 	u->resume = in->starts > 0;
 	u->start_done = done;
 	u->start_arg = arg;

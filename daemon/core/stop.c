@@ -14,6 +14,32 @@
 static void place_gone(struct site *s);
 
 static void stop_done_all(struct unit *u, const struct err *why);
+static bool has_living_child(struct fleet *f, const struct instance *in, const struct instance **ret);
+
+static bool may_remove(struct unit *u)
+{
+	struct site *s = site_of(u);
+	const struct instance *child;
+
+	/* Caps are counted up the tree: a row with living children below it must stay. */
+	return u->remove_after && state_final(u->in->state) && (!s || s->pl->state == PL_DOWN) &&
+	       !has_living_child(u->f, u->in, &child);
+}
+
+static void remove_now(void *arg, const struct err *error)
+{
+	struct unit *u = tick_take(arg);
+
+	if (u && !error && may_remove(u))
+		unit_remove(u);
+}
+
+/* Never on the spot: callers up the stack hold the unit. */
+static void remove_later(struct unit *u)
+{
+	if (may_remove(u))
+		P(u->f)->after_commit(CTX(u->f), remove_now, tick_new(u));
+}
 
 static void quit_answered(void *arg, json_t *result, const struct err *error)
 {
@@ -75,6 +101,8 @@ void stop_place(struct site *s, bool force)
 		return;
 	}
 	s->stopping = true;
+	if (s->adopting)
+		s->f->adopting--;
 	s->adopting = false;
 	place_apply(s, PL_STOPPING, NULL);
 	if (!s->stop_timer)
@@ -126,8 +154,9 @@ static void unit_over(struct unit *u)
 	waits_check(u);
 	start_answer(u, failure.code ? &failure : NULL);
 	stop_done_all(u, NULL);
-	if (u->remove_after && state_final(u->in->state))
-		unit_remove(u);
+	remove_later(u);
+	for (struct unit *up = u; up->in->parent[0] && (up = unit_find(u->f, up->in->parent));)
+		remove_later(up); /* one that waited for its last child */
 }
 
 static void place_gone(struct site *s)
@@ -247,8 +276,7 @@ static void stop_one(struct unit *u, bool force, bool rm, fleet_done_fn *done, v
 	u->stop_done = w;
 	if (over) {
 		stop_done_all(u, NULL);
-		if (u->remove_after)
-			unit_remove(u);
+		remove_later(u);
 		return;
 	}
 	if (u->in->state == ST_STOPPING || (state_final(u->in->state) && s && s->stopping)) {
@@ -343,10 +371,14 @@ int fleet_remove(struct fleet *f, struct instance *in, struct err *e)
 			state_name(in->state));
 		return err_hint(e, "tmux-claude kill --rm %s ends and removes it", in->id);
 	}
-	if (s && s->pl->state != PL_DOWN) { /* its place is still ending: remove it then */
-		u->remove_after = true;
+	u->remove_after = true;
+	if (s && s->pl->state != PL_DOWN) /* its place is still ending: removed then */
+		return 0;
+	if (may_remove(u)) {
+		unit_remove(u);
 		return 0;
 	}
-	unit_remove(u);
-	return 0;
+	u->remove_after = false;
+	err_set(e, ERR_STATE, "instance %s has living children; their caps are counted through it", in->id);
+	return err_hint(e, "kill them first, or tmux-claude kill --cascade --rm %s", in->id);
 }

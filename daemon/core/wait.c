@@ -10,47 +10,42 @@ struct wait_tick {
 	struct wait_handle *w;
 };
 
-static void wait_free(struct wait_handle *w)
+/* Out of its unit's list; the shim looks for its text no longer, unless another waits for the same. */
+static void wait_unlink(struct wait_handle *w)
 {
 	struct wait_handle **pp = &w->u->waits;
+	bool shared = false;
 
 	while (*pp != w)
 		pp = &(*pp)->next;
 	*pp = w->next;
 	loop_timer_free(w->timer);
+	w->timer = NULL;
+	for (struct wait_handle *o = w->u->waits; o && w->by_text; o = o->next)
+		shared |= o->by_text && !strcmp(o->text, w->text);
+	if (w->by_text && !shared && site_of(w->u) && site_of(w->u)->connected)
+		P(w->f)->shim_call(CTX(w->f), w->u->in->place, "unwatch",
+			json_pack("{s:s, s:s}", "instance", w->id, "text", w->text), SHIM_CALL_MS, NULL, NULL);
+}
+
+static void wait_tell(void *arg, const struct err *error)
+{
+	struct wait_handle *w = arg;
+
+	if (w->done)
+		w->done(w->arg, fleet_get(w->f, w->id), error ? error : w->err.code ? &w->err : NULL);
 	free(w->text);
 	free(w);
 }
 
-struct wait_answer {
-	struct fleet *f;
-	char id[ID_SIZE];
-	fleet_done_fn *fn;
-	void *arg;
-	struct err err;
-};
-
-static void wait_tell(void *arg, const struct err *error)
-{
-	struct wait_answer *a = arg;
-
-	a->fn(a->arg, fleet_get(a->f, a->id), error ? error : a->err.code ? &a->err : NULL);
-	free(a);
-}
-
+/* The handle lives until its caller was told: it may be cancelled in between. */
 static void wait_over(struct wait_handle *w, const struct err *why)
 {
-	struct unit *u = w->u;
-	struct wait_answer *a = xcalloc(1, sizeof(*a));
-
-	a->f = u->f;
-	a->fn = w->done;
-	a->arg = w->arg;
+	wait_unlink(w);
+	w->over = true;
 	if (why)
-		a->err = *why;
-	memcpy(a->id, u->in->id, ID_SIZE);
-	wait_free(w);
-	P(u->f)->after_commit(CTX(u->f), wait_tell, a);
+		w->err = *why;
+	P(w->f)->after_commit(CTX(w->f), wait_tell, w);
 }
 
 static void wait_timeout(void *arg)
@@ -109,11 +104,31 @@ static void text_seen(void *arg, json_t *result, const struct err *error)
 		if (w != t->w)
 			continue;
 		/* A lost shim is replaced: the end of the instance or the deadline decides then. */
-		if (!error || (error->code != ERR_UNREACHABLE && error->code != ERR_TIMEOUT))
+		if (!error || (error->code != ERR_UNREACHABLE && error->code != ERR_TIMEOUT &&
+				      error->code != ERR_UNAVAILABLE && error->code != ERR_CANCELLED))
 			wait_over(w, error);
 		break;
 	}
 	free(t);
+}
+
+static void watch(struct wait_handle *w)
+{
+	struct wait_tick *t = xcalloc(1, sizeof(*t));
+
+	t->f = w->f;
+	t->w = w;
+	memcpy(t->id, w->id, ID_SIZE);
+	P(w->f)->shim_call(CTX(w->f), w->u->in->place, "watch",
+		json_pack("{s:s, s:s}", "instance", w->id, "text", w->text), TEXT_WAIT_MS, text_seen, t);
+}
+
+/* A new shim knows nothing of what was waited for. */
+void waits_again(struct unit *u)
+{
+	for (struct wait_handle *w = u->waits; w; w = w->next)
+		if (w->by_text)
+			watch(w);
 }
 
 struct wait_handle *fleet_wait(struct fleet *f, struct instance *in, const char *until,
@@ -133,6 +148,8 @@ struct wait_handle *fleet_wait(struct fleet *f, struct instance *in, const char 
 	}
 	w = xcalloc(1, sizeof(*w));
 	w->u = u;
+	w->f = f;
+	memcpy(w->id, in->id, ID_SIZE);
 	w->by_text = by_text;
 	w->until = st;
 	w->text = by_text ? xstrdup(until + 5) : NULL;
@@ -142,6 +159,7 @@ struct wait_handle *fleet_wait(struct fleet *f, struct instance *in, const char 
 	u->waits = w;
 	v = verdict(w, &err);
 	if (v) {
+		w->by_text = false; /* nothing is watched */
 		wait_over(w, v < 0 ? &err : NULL);
 		return w;
 	}
@@ -149,19 +167,17 @@ struct wait_handle *fleet_wait(struct fleet *f, struct instance *in, const char 
 		w->timer = loop_timer_create(P(f)->loop, wait_timeout, w);
 		loop_timer_start(w->timer, timeout_ms);
 	}
-	if (by_text) {
-		struct wait_tick *t = xcalloc(1, sizeof(*t));
-		t->f = f;
-		t->w = w;
-		memcpy(t->id, in->id, ID_SIZE);
-		P(f)->shim_call(CTX(f), in->place, "watch",
-			json_pack("{s:s, s:s}", "instance", in->id, "text", w->text),
-			timeout_ms >= 0 ? timeout_ms + SHIM_CALL_MS : TEXT_WAIT_MS, text_seen, t);
-	}
+	if (by_text)
+		watch(w);
 	return w;
 }
 
 void fleet_wait_cancel(struct wait_handle *w)
 {
-	wait_free(w);
+	w->done = NULL;
+	if (w->over) /* its answer is under way, and now goes nowhere */
+		return;
+	wait_unlink(w);
+	free(w->text);
+	free(w);
 }

@@ -2,6 +2,11 @@
 /* Which folders may be given to an agent: whole or in part, never the system's nor our own. */
 #include "daemon/driver/folder.h"
 
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <errno.h>
 #include <limits.h>
 #include <pwd.h>
@@ -125,4 +130,12 @@ const char *folder_warning(const char *real)
 			       "and settings included";
 	}
 	return NULL;
+}
+
+int folder_stat(const char *real, struct stat *ret)
+{
+	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+	cleanup_close int fd = (int)syscall(SYS_openat2, AT_FDCWD, real, &how, sizeof(how));
+
+	return fd < 0 ? -1 : fstat(fd, ret);
 }

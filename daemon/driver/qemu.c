@@ -10,6 +10,7 @@
  *
  * A place may be given up while it is made: nothing of core's is touched after `make` returned.
  */
+#include "daemon/driver/folder.h"
 #include "daemon/driver/drivers.h"
 
 #include <errno.h>
@@ -155,7 +156,7 @@ static json_t *files_json(const struct making *m, struct err *e)
 
 	if (!program)
 		return NULL;
-	if (stat(m->project, &st)) {
+	if (folder_stat(m->project, &st)) {
 		err_set_errno(e, ERR_IO, errno, "cannot look at the folder %s", m->project);
 		return NULL;
 	}

@@ -96,6 +96,10 @@ int launch_check(void *ctx, struct instance *in, struct err *e)
 	}
 	if (folder_check(w->layout, in->dir, &real, e) < 0)
 		return -1;
+	if (in->id[0] && strcmp(real, in->dir)) {
+		err_set(e, ERR_DENIED, "the folder %s leads elsewhere now (%s)", in->dir, real);
+		return err_hint(e, "somebody made it a link; spawn a new instance where you want one");
+	}
 	free(in->dir);
 	in->dir = take_ptr(real);
 	if (!in->cpus)
@@ -137,7 +141,7 @@ json_t *launch_setup_params(void *ctx, const struct place *p, const struct insta
 		json_decref(loop);
 		return o;
 	}
-	if (stat(in->dir, &st) == 0 && st.st_uid != 0) {
+	if (folder_stat(in->dir, &st) == 0 && st.st_uid != 0) {
 		uid = st.st_uid;
 		gid = st.st_gid;
 	}

@@ -12,6 +12,7 @@
 
 #define PLACE_JSON_MAX (256 * 1024)
 #define PID_FILE_MAX 256
+#define EVENTS_KEPT 500000 /* looked at when the daemon starts */
 
 struct world_site {
 	struct world_site *next;
@@ -156,6 +157,12 @@ static void on_event(void *arg, uint64_t seq, const char *type, json_t *ev)
 		if (inst && s->w->on_api)
 			s->w->on_api(s->w->api_arg, s->place, inst,
 				json_integer_value(json_object_get(ev, "conn")), json_object_get(ev, "msg"));
+		return;
+	}
+	if (!strcmp(type, "api_closed")) {
+		if (s->w->on_api_closed)
+			s->w->on_api_closed(s->w->api_arg, s->place,
+				json_integer_value(json_object_get(ev, "conn")));
 		return;
 	}
 	fleet_on_shim_event(s->w->fleet, s->place, seq, type, ev);
@@ -319,12 +326,16 @@ static void kill_named(const char *dir, const char *file)
 	json_t *o;
 	pid_t pid;
 	uint64_t start;
+	const char *boot;
 
 	if (file_read(path, PID_FILE_MAX, &text, NULL, NULL) < 0)
 		return;
 	o = json_loads(text, 0, NULL);
 	pid = (pid_t)json_integer_value(json_object_get(o, "pid"));
 	start = (uint64_t)json_integer_value(json_object_get(o, "start"));
+	boot = json_string_value(json_object_get(o, "boot_id"));
+	if (boot && strcmp(boot, boot_id()))
+		start = 0; /* of another boot: whoever has that pid now is not it */
 	json_decref(o);
 	if (pid > 1 && start && proc_start_time(pid) == start)
 		kill(pid, SIGKILL);
@@ -640,7 +651,7 @@ int world_load(struct world *w, struct err *e)
 	const struct store_load_ops ops = {.instance = load_instance, .place = load_place,
 		.prompt = load_prompt, .intent = load_intent};
 
-	if (store_load(w->store, &ops, w, e) < 0)
+	if (store_events_trim(w->store, EVENTS_KEPT, e) < 0 || store_load(w->store, &ops, w, e) < 0)
 		return -1;
 	routes_again(w);
 	/* Before anything asks for a pane: asking waits until what lives is found (by then the fleet is
