@@ -713,7 +713,106 @@ START_TEST(every_state_has_its_legal_moves)
 }
 END_TEST
 
-TEST_MAIN_FIXTURE("core/fleet", setup, teardown, spawn_returns_when_the_prompt_is_there,
+START_TEST(a_row_with_living_children_stays_until_the_last_of_them_ended)
+{
+	struct heard h = {0}, k = {0};
+	char a[ID_SIZE], b[ID_SIZE];
+	struct err e = {0};
+
+	spawn_as(NULL, NULL, "top", "mute", NULL, &h, a, NULL);
+	bring_up(a);
+	spawn_as(a, NULL, "leaf", "mute", NULL, &h, b, NULL);
+	bring_up(b);
+	tell(a, 5, "exited", json_pack("{s:i}", "code", 0));
+	let_end(a);
+	ck_assert_int_eq(fleet_remove(w.f, fleet_get(w.f, a), &e), -1);
+	ck_assert_int_eq(e.code, ERR_STATE);
+	fleet_get(w.f, a)->rm = true;
+	ck_assert_int_eq(fleet_kill(w.f, fleet_get(w.f, a), true, false, true, done, &k, &e), 0);
+	let_end(b);
+	ck_assert_int_eq(k.calls, 1);
+	ck_assert_ptr_null(fleet_get(w.f, b));
+	ck_assert_ptr_null(fleet_get(w.f, a));
+}
+END_TEST
+
+START_TEST(a_restart_counts_against_the_caps_of_all_above)
+{
+	struct heard h = {0}, k = {0};
+	char top[ID_SIZE], mid[ID_SIZE], leaf[ID_SIZE], more[ID_SIZE];
+	struct err e = {0};
+
+	spawn_as(NULL, NULL, NULL, "mute", NULL, &h, top, NULL);
+	bring_up(top);
+	fleet_get(w.f, top)->cap.max_descendants = 2;
+	spawn_as(top, NULL, NULL, "mute", NULL, &h, mid, NULL);
+	bring_up(mid);
+	spawn_as(mid, NULL, NULL, "mute", NULL, &h, leaf, NULL);
+	bring_up(leaf);
+	fleet_kill(w.f, fleet_get(w.f, mid), true, false, false, done, &k, &e);
+	let_end(leaf);
+	let_end(mid);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(spawn_as(top, NULL, NULL, "mute", NULL, &h, more, &e), 0);
+	ck_assert_int_eq(fleet_restart(w.f, fleet_get(w.f, leaf), false, NULL, done, &k, &e), -1);
+	ck_assert_int_eq(e.code, ERR_CAP);
+	ck_assert_ptr_nonnull(strstr(e.message, "max_descendants"));
+}
+END_TEST
+
+START_TEST(a_wait_cancelled_between_its_end_and_its_answer_is_not_answered)
+{
+	struct heard h = {0}, a = {0};
+	struct wait_handle *wait;
+	char id[ID_SIZE];
+
+	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
+	up(id);
+	wait = fleet_wait(w.f, fleet_get(w.f, id), "idle", -1, done, &a, NULL); /* holds at once */
+	fleet_wait_cancel(wait);
+	fake_turn(&w);
+	ck_assert_int_eq(a.calls, 0);
+}
+END_TEST
+
+START_TEST(a_child_gets_no_more_than_its_parent_and_no_vm_has_a_child_outside)
+{
+	struct heard h = {0};
+	char a[ID_SIZE], b[ID_SIZE];
+	struct err e = {0};
+	struct caller inside = {a}, operator = {NULL};
+	struct spawn_args args = {.done = done, .arg = &h};
+
+	spawn_as(NULL, NULL, "a", "mute", NULL, &h, a, NULL);
+	fleet_get(w.f, a)->permissions = PERM_ASK;
+	args.in = instance_new();
+	args.in->driver = xstrdup("vm");
+	args.in->dir = xstrdup("/p");
+	args.in->permissions = PERM_ALL;
+	ck_assert_int_eq(fleet_spawn(w.f, &inside, &args, b, &e), -1);
+	ck_assert_int_eq(e.code, ERR_DENIED);
+	args.in = instance_new();
+	args.in->driver = xstrdup("vm");
+	args.in->dir = xstrdup("/p");
+	args.in->permissions = PERM_ASK;
+	args.in->memory_mib = 1 << 20;
+	ck_assert_int_eq(fleet_spawn(w.f, &inside, &args, b, &e), -1);
+	ck_assert_int_eq(e.code, ERR_DENIED);
+	args.in = instance_new();
+	args.in->driver = xstrdup("host");
+	args.in->dir = xstrdup("/p");
+	snprintf(args.in->parent, ID_SIZE, "%s", a);
+	ck_assert_int_eq(fleet_spawn(w.f, &operator, &args, b, &e), -1);
+	ck_assert_int_eq(e.code, ERR_DENIED);
+}
+END_TEST
+
+TEST_MAIN_FIXTURE("core/fleet", setup, teardown,
+	a_row_with_living_children_stays_until_the_last_of_them_ended,
+	a_restart_counts_against_the_caps_of_all_above,
+	a_wait_cancelled_between_its_end_and_its_answer_is_not_answered,
+	a_child_gets_no_more_than_its_parent_and_no_vm_has_a_child_outside,
+	spawn_returns_when_the_prompt_is_there,
 		first_prompt_by_argument_ends_the_spawn_when_reported,
 		mute_program_is_typed_its_first_prompt, an_event_told_twice_counts_once,
 		a_prompt_waits_for_the_agent_and_is_typed_once,

@@ -312,7 +312,7 @@ START_TEST(test_a_call_without_a_connection_fails_later_and_once)
 	shimctl_call(ctl, "screen", NULL, 1000, on_answer, &answers);
 	ck_assert_int_eq(answers, 0); /* not from within */
 	until(&answers, 2);
-	ck_assert_int_eq(answer_error.code, ERR_UNREACHABLE);
+	ck_assert_int_eq(answer_error.code, ERR_UNAVAILABLE);
 	loop_turn(loop, 0);
 	ck_assert_int_eq(answers, 2);
 }
