@@ -113,6 +113,13 @@ struct site *site_of(const struct unit *u)
 	return u->in->place[0] ? site_find(u->f, u->in->place) : NULL;
 }
 
+bool site_being_found(const struct unit *u)
+{
+	struct site *s = site_of(u);
+
+	return s && (s->adopting || s->asking) && state_living(u->in->state);
+}
+
 struct site *site_add(struct fleet *f, struct place *p)
 {
 	struct site *s = xcalloc(1, sizeof(*s));

@@ -128,6 +128,8 @@ struct site *site_of(const struct unit *u);
 struct site *site_add(struct fleet *f, struct place *p);
 void site_drop(struct site *s);
 int64_t place_number_free(const struct fleet *f);
+/* The daemon is new and still asks what lives in its place. */
+bool site_being_found(const struct unit *u);
 
 /* apply.c: the one function that changes state. Enters `to`, keeps the times, writes row and event,
  * wakes who waits. reason and detail may be NULL. */

@@ -508,6 +508,10 @@ int fleet_shim_call(struct fleet *f, struct instance *in, const char *method, js
 
 	if (!s || !s->connected || s->stopping || u->step == STEP_NONE || u->step == STEP_STOP) {
 		json_decref(params);
+		if (s && !s->stopping && (site_being_found(u) || (!s->connected && u->step == STEP_LIVE))) {
+			err_set(e, ERR_UNAVAILABLE, "the place of instance %s is being found again", in->id);
+			return err_hint(e, "try again in a moment");
+		}
 		err_set(e, ERR_STATE, "instance %s is %s: its place does not run", in->id,
 			state_name(in->state));
 		return state_final(in->state) ? err_hint(e, "tmux-claude restart %s", in->id) : -1;

@@ -276,7 +276,7 @@ int fleet_send(struct fleet *f, struct instance *in, const struct send_args *a, 
 	struct pending_prompt *pp;
 	int n = 0;
 
-	if (u->step != STEP_LIVE && u->step != STEP_READY) {
+	if (u->step != STEP_LIVE && u->step != STEP_READY && !site_being_found(u)) {
 		err_set(e, ERR_STATE, "instance %s is %s%s%s and takes no prompt", in->id,
 			state_name(in->state), in->reason ? ": " : "", in->reason ? in->reason : "");
 		return state_final(in->state) ? err_hint(e, "tmux-claude restart %s starts it again", in->id) : -1;
