@@ -7,6 +7,8 @@
 #include "base/util.h"
 
 #define SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+/* Translated code, MiB: a third of a gigabyte after some runs of Claude Code; QEMU would take one. */
+#define TCG_CODE_MIB "512"
 #define KERNEL_HZ 250 /* of Debian's and Ubuntu's kernels */
 
 /* Descriptor sets: "file" block nodes name them /dev/fdset/N. */
@@ -117,7 +119,7 @@ static char **argv_base(const struct qemu_spec *s)
 	add(&v, "-display", "none");
 	add(&v, "-sandbox", SANDBOX);
 	add(&v, "-machine", "microvm,acpi=on,rtc=on,pit=off,pic=off,x-option-roms=off");
-	add(&v, "-accel", s->accel == QEMU_KVM ? "kvm" : "tcg,thread=multi");
+	add(&v, "-accel", s->accel == QEMU_KVM ? "kvm" : "tcg,thread=multi,tb-size=" TCG_CODE_MIB);
 	add(&v, "-cpu", s->accel == QEMU_KVM ? "host" : "max");
 	strv_push(&v, "-smp");
 	strv_pushf(&v, "%u", s->cpus);

@@ -120,7 +120,7 @@ START_TEST(tcg_gets_the_counter_and_kvm_does_not)
 	char **v = argv_of(&s);
 	const char *line = value(v, "-append", 0);
 
-	ck_assert_str_eq(value(v, "-accel", 0), "tcg,thread=multi");
+	ck_assert_str_eq(value(v, "-accel", 0), "tcg,thread=multi,tb-size=512");
 	ck_assert_str_eq(value(v, "-cpu", 0), "max");
 	ck_assert_str_eq(value(v, "-smp", 0), "2");
 	ck_assert_str_eq(value(v, "-m", 0), "2048M");
