@@ -70,6 +70,10 @@ struct agent_program {
 	bool reports;        /* has hooks: prompts are delivered when it says so */
 	bool argv_is_program; /* argv after -- is the program itself (shell) */
 	const char *const *interrupt_keys; /* ends with NULL; names for the shim's `key` */
+	/* In a VM: the folder below its home where a login would be kept, which therefore lives in memory, and
+	 * the names in it that belong on the disk all the same (what a restart resumes from). NULL: none. */
+	const char *private_dir;
+	const char *const *private_keep; /* ends with NULL */
 	/* An interrupted turn leaves its prompt in the input line: this key, once and twice more for each
 	 * further line, empties it before the next is typed. NULL: nothing is left there. */
 	const char *clear_key;

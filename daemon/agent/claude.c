@@ -254,6 +254,7 @@ static int claude_launch(const struct instance *in, const struct agent_place *pl
 	return 0;
 }
 
+static const char *const kept[] = {"projects", NULL};
 static const char *const interrupt_keys[] = {"Escape", NULL};
 
 const struct agent_program agent_claude = {
@@ -262,6 +263,8 @@ const struct agent_program agent_claude = {
 	.reports = true,
 	.interrupt_keys = interrupt_keys,
 	.clear_key = "C-u",
+	.private_dir = ".claude",
+	.private_keep = kept,
 	.quiet_ms = QUIET_MS,
 	.prompt_reported = claude_prompt_reported,
 	.check = claude_check,

@@ -118,6 +118,15 @@ int launch_check(void *ctx, struct instance *in, struct err *e)
 
 /* ---- setup: a whole system becomes this instance's ---- */
 
+static json_t *strings(const char *const *v)
+{
+	json_t *a = json_array();
+
+	for (; v && *v; v++)
+		json_array_append_new(a, json_string(*v));
+	return a;
+}
+
 static bool is_loopback(const char *allow)
 {
 	return str_starts(allow, "127.") || str_starts(allow, "[::1]") || str_starts(allow, "localhost:");
@@ -157,6 +166,11 @@ json_t *launch_setup_params(void *ctx, const struct place *p, const struct insta
 	json_object_set_new(o, "user", json_pack("{s:s, s:I, s:I, s:s}", "name", VM_USER, "uid",
 						 (json_int_t)uid, "gid", (json_int_t)gid, "home", VM_HOME));
 	json_object_set_new(o, "mounts", json_pack("[{s:s, s:b}]", "path", in->dir, "read_only", 0));
+	if (agent_find(in->agent)->private_dir) {
+		cleanup_free char *dir = xasprintf("%s/%s", VM_HOME, agent_find(in->agent)->private_dir);
+		json_object_set_new(o, "memory", json_pack("[{s:s, s:o}]", "path", dir, "keep",
+						   strings(agent_find(in->agent)->private_keep)));
+	}
 	json_object_set_new(o, "loopback", loop);
 	json_object_set_new(o, "proxy", json_true());
 	return o;
@@ -194,15 +208,6 @@ static char **vm_env(void)
 	return env;
 }
 
-static json_t *strings(char *const *v)
-{
-	json_t *a = json_array();
-
-	for (; v && *v; v++)
-		json_array_append_new(a, json_string(*v));
-	return a;
-}
-
 int launch_run_params(void *ctx, const struct place *p, const struct instance *in, const char *prompt,
 	bool resume, json_t **ret, char **ret_conversation, struct err *e)
 {
@@ -232,7 +237,7 @@ int launch_run_params(void *ctx, const struct place *p, const struct instance *i
 		json_object_foreach(in->env, key, value)
 			strv_env_set(&launch.env, key, json_string_value(value));
 		*ret = json_pack("{s:s, s:o, s:o, s:s, s:i, s:i, s:b, s:o}", "instance", in->id, "argv",
-			strings(launch.argv), "env", strings(launch.env), "cwd", in->dir, "rows", in->rows, "cols",
+			strings((const char *const *)launch.argv), "env", strings((const char *const *)launch.env), "cwd", in->dir, "rows", in->rows, "cols",
 			in->cols, "user", vm, "files", launch.files ? json_incref(launch.files) : json_array());
 		if (launch.conversation[0])
 			*ret_conversation = xstrdup(launch.conversation);
@@ -266,5 +271,5 @@ json_t *launch_exec_params(struct world *w, const struct instance *in, const jso
 	json_object_foreach((json_t *)env, key, value)
 		strv_env_set(&all, key, json_string_value(value));
 	return json_pack("{s:s, s:O, s:o, s:s, s:b, s:o}", "instance", in->id, "argv", argv, "env",
-		strings(all), "cwd", in->dir, "user", vm, "tty", tty);
+		strings((const char *const *)all), "cwd", in->dir, "user", vm, "tty", tty);
 }

@@ -11,6 +11,7 @@
 
 #include "base/util.h"
 #include "place/guest/init.h"
+#include "place/guest/memory.h"
 #include "place/guest/mount.h"
 #include "place/guest/proxy.h"
 
@@ -194,6 +195,8 @@ void setup_run(struct guest *g, const json_t *what, setup_done_fn *fn, void *arg
 
 	if (g->machine)
 		r = identity(g, what, &e);
+	if (r == 0 && g->machine) /* before files: some go there */
+		r = memory_folders(g, json_object_get(what, "memory"), &e);
 	if (r == 0)
 		r = setup_files(g, json_object_get(what, "files"), &e);
 	if (r == 0 && g->machine)

@@ -167,6 +167,8 @@ def test_restart_on_the_kept_disk(t):
     f.cli("restart", "one", timeout=SLOW)
     wait(f, "one", "idle")
     equal(f.cli("exec", "one", "--", "sh", "-c", "cat ~/kept.txt", timeout=SLOW).strip(), "kept")
+    # Where a login made by hand would be kept is memory, so it cannot stand on the disk.
+    equal(f.cli("exec", "one", "--", "stat", "-f", "-c", "%T", "/home/agent/.claude", timeout=SLOW).strip(), "tmpfs")
     f.cli("send", "one", "say: second")
     wait(f, "one", "idle")
     check(stub.requests()[-1]["messages"] > stub.requests()[0]["messages"], "the first turn is not there")
