@@ -16,10 +16,10 @@
 #include <sys/vfs.h>
 
 #include "base/util.h"
-#include "place/guest/init.h"
 
 #define FOLDERS_MAX 16
 #define KEEP_MAX 64
+#define DISK_PREFIX "/run/tmux-claude.disk-" /* where the folders on disk are reached */
 #define SIZE_MAX_TEXT "64m"
 
 static int make(struct guest *g, const char *path, struct err *e)
@@ -57,7 +57,7 @@ static void link_names(struct guest *g, const char *disk, const char *path)
 
 static int memory_folder(struct guest *g, const char *path, const json_t *keep, size_t n, struct err *e)
 {
-	cleanup_free char *disk = xasprintf("%s/disk-%zu", GUEST_RUN_DIR, n);
+	cleanup_free char *disk = xasprintf(DISK_PREFIX "%zu", n);
 	char options[96];
 	const json_t *name;
 	size_t i;
