@@ -38,7 +38,6 @@ struct core_port {
 	void (*place_put)(void *ctx, const struct place *p);
 	void (*place_delete)(void *ctx, const char *id);
 	void (*prompt_put)(void *ctx, const struct prompt *p);
-	struct prompt *(*prompt_get)(void *ctx, const char *key);
 	void (*intent_add)(void *ctx, const char *kind, const char *key);
 	void (*intent_done)(void *ctx, const char *kind, const char *key);
 	void (*event_add)(void *ctx, enum event_id type, const char *instance, const char *place,
@@ -74,7 +73,6 @@ struct core_port {
 		bool resume, json_t **ret, char **ret_conversation, struct err *e);
 	/* Names of the place folders on disk: NULL-terminated, owned by the caller. */
 	char **(*place_folders)(void *ctx);
-	bool (*place_has_disk)(void *ctx, const char *place);
 
 	/* Panes. */
 	void (*pane_open)(void *ctx, const struct instance *in);

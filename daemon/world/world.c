@@ -66,11 +66,6 @@ static void w_prompt_put(void *ctx, const struct prompt *p)
 	check(w, store_prompt_put(w->store, p, &err), &err);
 }
 
-static struct prompt *w_prompt_get(void *ctx, const char *key)
-{
-	return store_prompt_get(((struct world *)ctx)->store, key);
-}
-
 static void w_intent_add(void *ctx, const char *kind, const char *key)
 {
 	struct world *w = ctx;
@@ -389,15 +384,6 @@ static char **w_place_folders(void *ctx)
 	return names;
 }
 
-static bool w_place_has_disk(void *ctx, const char *place)
-{
-	struct world *w = ctx;
-	cleanup_free char *dir = place_dir(w->layout, place);
-	cleanup_free char *path = xasprintf("%s/overlay.qcow2", dir);
-
-	return access(path, F_OK) == 0;
-}
-
 static void w_recording_remove(void *ctx, const char *instance)
 {
 	struct world *w = ctx;
@@ -581,7 +567,7 @@ int world_init(struct world *w, struct err *e)
 	w->port = (struct core_port){.ctx = w, .loop = w->loop,
 		.instance_put = w_instance_put, .instance_delete = w_instance_delete,
 		.place_put = w_place_put, .place_delete = w_place_delete,
-		.prompt_put = w_prompt_put, .prompt_get = w_prompt_get,
+		.prompt_put = w_prompt_put,
 		.intent_add = w_intent_add, .intent_done = w_intent_done,
 		.event_add = w_event_add, .id_used = w_id_used, .after_commit = w_after_commit,
 		.agent = w_agent, .check = launch_check, .isolated = w_isolated,
@@ -589,7 +575,7 @@ int world_init(struct world *w, struct err *e)
 		.shim_call = w_shim_call, .shim_ack = w_shim_ack, .shim_forget = w_shim_forget,
 		.place_kill = w_place_kill, .place_clear = w_place_clear,
 		.setup_params = launch_setup_params, .run_params = launch_run_params,
-		.place_folders = w_place_folders, .place_has_disk = w_place_has_disk,
+		.place_folders = w_place_folders,
 		.pane_open = w_pane_open, .pane_close = w_pane_close, .pane_rename = w_pane_rename,
 		.recording_remove = w_recording_remove};
 	w->bus = bus_create(w->loop, w->store);

@@ -27,12 +27,6 @@ static void prompt_put(void *ctx, const struct prompt *p)
 	(void)ctx;
 	(void)p;
 }
-static struct prompt *prompt_get(void *ctx, const char *key)
-{
-	(void)ctx;
-	(void)key;
-	return NULL;
-}
 static void intent(void *ctx, const char *kind, const char *key)
 {
 	(void)ctx;
@@ -194,12 +188,6 @@ static char **place_folders(void *ctx)
 	struct fake_world *w = ctx;
 	return w->folders ? strv_copy(w->folders) : NULL;
 }
-static bool has_disk(void *ctx, const char *place)
-{
-	(void)ctx;
-	(void)place;
-	return true;
-}
 static void pane_open(void *ctx, const struct instance *in)
 {
 	(void)in;
@@ -226,13 +214,13 @@ void fake_init(struct fake_world *w)
 		.cols = 80};
 	w->port = (struct core_port){.ctx = w, .loop = loop_create(NULL),
 		.instance_put = instance_put, .instance_delete = instance_delete, .place_put = place_put,
-		.place_delete = place_delete, .prompt_put = prompt_put, .prompt_get = prompt_get,
+		.place_delete = place_delete, .prompt_put = prompt_put,
 		.intent_add = intent, .intent_done = intent, .event_add = event_add, .id_used = id_used,
 		.after_commit = after_commit, .agent = agent, .check = check, .isolated = isolated,
 		.place_make = place_make, .shim_start = shim_start, .shim_adopt = shim_adopt,
 		.shim_call = shim_call, .shim_ack = shim_ack, .shim_forget = name_only,
 		.place_kill = place_kill, .place_clear = place_clear, .setup_params = setup_params,
-		.run_params = run_params, .place_folders = place_folders, .place_has_disk = has_disk,
+		.run_params = run_params, .place_folders = place_folders,
 		.pane_open = pane_open, .pane_close = pane_close, .pane_rename = pane_rename,
 		.recording_remove = name_only};
 	w->f = fleet_create(&w->port, &w->set);
