@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What pool.c, pane.c and sync.c share. Not for other rooms: they see pane.h.
+ * What the files of the pool (pool, notice, server, adopt, pane, pane_cmd, pane_ask, sync) share. Not for other rooms: they see pane.h.
  *
  * Theory. A pane record says what is wanted and what is known; commands only move towards it, and a
  * listing of the server (sync.c) settles what a lost connection left open:
@@ -131,7 +131,9 @@ struct tmux_pool {
 	void *end_arg;
 };
 
-/* pool.c: notices (queued, delivered later) */
+/* notice.c: queued, delivered later */
+void pool_deliver(void *pool);
+void notices_free(struct tmux_pool *p);
 void pool_tell_done(struct tmux_pool *p, tmux_done_fn *fn, void *arg, const char *id,
 	const struct err *e);
 void pool_tell_all(struct pane *pa, struct waiters *list, const struct err *e);
@@ -139,22 +141,29 @@ void pool_tell_died(struct pane *pa, struct proc_status st, bool again);
 void pool_tell_lost(struct pane *pa, const char *why, bool again);
 void pool_tell_back(struct pane *pa);
 void pool_tell_viewers(struct pane *pa);
-/* pool.c: records and places */
+/* pool.c: records */
 struct pane *pool_find(struct tmux_pool *p, const char *id);
 struct pane *pool_add(struct tmux_pool *p, const char *id);
 void pool_forget(struct pane *pa); /* from all lists; freed when no reply can name it any more */
 void pool_reply_done(struct pane *pa);
 void pool_put(struct pane *pa, struct server *sv);
 void pool_take(struct pane *pa);
+
+/* server.c */
+struct server *server_add(struct tmux_pool *p, unsigned number);
+void server_free(struct server *sv);
 /* Finds or starts a server with room. ERR_LIMIT when there can be no more. */
 int pool_place(struct pane *pa, struct err *e);
 void pool_linger(struct server *sv);
 void pool_look(struct tmux_pool *p); /* later: is adoption complete, are servers gone? */
+void pool_sweep(struct tmux_pool *p); /* now; not from inside a shard's callbacks */
+
+/* adopt.c */
+void pool_adopted(struct tmux_pool *p); /* looks whether adoption is complete */
 
 /* pane.c */
 bool pane_id_ok(const char *id);
 void pane_target(const struct pane *pa, char out[TMUX_TARGET_MAX]);
-void pane_pump(struct server *sv); /* sends what is wanted, as far as the server is ready */
 void pane_opened(struct pane *pa);
 void pane_watch(struct pane *pa);
 void pane_unwatch(struct pane *pa);
@@ -164,6 +173,11 @@ void pane_vanished(struct pane *pa, const char *why);
 void pane_lost(struct pane *pa, const char *why); /* with its server */
 void pane_closed(struct pane *pa, const struct err *e);
 void pane_failed(struct pane *pa, const struct err *e);
+
+/* pane_cmd.c */
+void pane_cmd_open(struct tmux_cmd *cmd, const struct pane *pa, bool dead_panes);
+void pane_send_close(struct pane *pa);
+void pane_pump(struct server *sv); /* sends what is wanted, as far as the server is ready */
 void pane_touch_up(struct pane *pa); /* title, status, mark: what differs is sent */
 
 /* sync.c */
