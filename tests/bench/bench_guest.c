@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The guest program over a unix socket, as on the host driver: round trips, throughput beside a raw
- * copy through the same kind of socket and pipe, starting programs, memory. Each figure is the median of
- * RUNS with its spread. bench_guest [PATH OF tmux-claude-guest]
+ * copy through the same kind of socket and pipe, starting programs, memory.
+ * bench_guest [--rows FILE] [--only WORD] [--runs N] [PATH OF tmux-claude-guest]
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -15,8 +15,8 @@
 #include "base/sock.h"
 #include "base/util.h"
 #include "ipc/link/link_io.h"
+#include "tests/bench/bench.h"
 
-#define RUNS 5
 #define TRIPS 2000
 #define BULK (256 * 1024 * 1024)
 #define TTY_LINES 4000000
@@ -35,13 +35,7 @@ static bool up;
 static pid_t guest;
 static char dir[] = "/tmp/tc-bench-guest-XXXXXX";
 
-static void must(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "bench_guest: %s failed\n", what);
-	exit(1);
-}
+#define must bench_must
 
 /* --- streams --- */
 
@@ -137,8 +131,9 @@ static double seconds(int64_t since_us)
 	return (double)(clock_mono_us() - since_us) / 1e6;
 }
 
-static double control_trip(void)
+static double control_trip(void *arg)
 {
+	(void)arg;
 	struct stream c;
 	open_stream(&c, json_pack("{s:s}", "kind", "control"));
 	int64_t start = clock_mono_us();
@@ -151,8 +146,9 @@ static double control_trip(void)
 	return us;
 }
 
-static double echo_trip(void)
+static double echo_trip(void *arg)
 {
+	(void)arg;
 	struct stream x;
 	open_stream(&x, run_of("stty raw -echo; echo; exec cat"));
 	UNTIL(x.bytes > 0);
@@ -168,8 +164,9 @@ static double echo_trip(void)
 	return us;
 }
 
-static double exec_out(void)
+static double exec_out(void *arg)
 {
+	(void)arg;
 	struct stream x;
 	int64_t start = clock_mono_us();
 	char script[64];
@@ -180,8 +177,9 @@ static double exec_out(void)
 	return BULK / seconds(start) / 1e6;
 }
 
-static double exec_in(void)
+static double exec_in(void *arg)
 {
+	(void)arg;
 	static char block[65536];
 	struct stream x;
 	int64_t start = clock_mono_us();
@@ -197,8 +195,9 @@ static double exec_in(void)
 	return BULK / seconds(start) / 1e6;
 }
 
-static double tty_out(void)
+static double tty_out(void *arg)
 {
+	(void)arg;
 	struct stream x;
 	char script[64];
 	int64_t start = clock_mono_us();
@@ -208,8 +207,9 @@ static double tty_out(void)
 	return (double)x.bytes / seconds(start) / 1e6;
 }
 
-static double start_program(void)
+static double start_program(void *arg)
 {
+	(void)arg;
 	int64_t start = clock_mono_us();
 	for (int i = 0; i < STARTS; i++) {
 		struct stream x;
@@ -220,8 +220,9 @@ static double start_program(void)
 }
 
 /* What no design could beat: head writes to a pipe, one process moves it to a socket, we read. */
-static double raw_copy(void)
+static double raw_copy(void *arg)
 {
+	(void)arg;
 	static char block[65536];
 	char script[96];
 	struct err e = { 0 };
@@ -245,33 +246,29 @@ static double raw_copy(void)
 	return BULK / seconds(start) / 1e6;
 }
 
-static int by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return x < y ? -1 : x > y;
-}
-
-static void measure(const char *what, const char *unit, double (*fn)(void))
-{
-	double v[RUNS];
-	for (int i = 0; i < RUNS; i++)
-		v[i] = fn();
-	qsort(v, RUNS, sizeof(v[0]), by_size);
-	printf("%-44s %10.2f %-5s (%.2f to %.2f)\n", what, v[RUNS / 2], unit, v[0], v[RUNS - 1]);
-	fflush(stdout);
-}
-
-static void print_memory(const char *when)
+static double private_kib(void *arg)
 {
 	char path[64], *text = NULL;
 	size_t len;
 	long kib = 0;
+	(void)arg;
 	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", guest);
 	must(file_read(path, 65536, &text, &len, NULL) == 0, "reading its memory");
 	for (char *p = text; (p = strstr(p, "Private_Dirty")); p += 8)
 		kib += atol(strchr(p, ':') + 1);
-	printf("%-44s %10ld KiB\n", when, kib);
 	free(text);
+	return (double)kib;
+}
+
+static double measure(const char *what, const char *unit, double (*fn)(void *))
+{
+	return bench_run(&(struct bench_row){.what = what, .unit = unit}, fn, NULL);
+}
+
+static void against(const char *what, double raw, double (*fn)(void *), double ratio)
+{
+	bench_run(&(struct bench_row){.what = what, .unit = "MB/s", .than = "raw copy", .reference = raw,
+			  .ratio_at_least = ratio}, fn, NULL);
 }
 
 static void connect_guest(const char *program)
@@ -299,21 +296,24 @@ int main(int argc, char **argv)
 {
 	struct err e = { 0 };
 	signal(SIGPIPE, SIG_IGN);
+	bench_start(&argc, argv, "guest");
 	loop = loop_create(&e);
 	connect_guest(argc > 1 ? argv[1] : "./tmux-claude-guest");
-	print_memory("private dirty memory, idle");
-	measure("control call and its answer", "us", control_trip);
-	measure("key to echo through a raw terminal", "us", echo_trip);
-	measure("raw copy: head | cat to a socket", "MB/s", raw_copy);
-	measure("exec, stdout", "MB/s", exec_out);
-	measure("exec, stdin", "MB/s", exec_in);
-	measure("run, output of a terminal (lines of 8 bytes)", "MB/s", tty_out);
+	double raw;
+	measure("guest program, private memory, idle", "KiB", private_kib);
+	bench_run(&(struct bench_row){.what = "link round trip (a control call)", .unit = "us", .at_most = 500},
+		control_trip, NULL);
+	measure("link, key to echo through a raw terminal", "us", echo_trip);
+	raw = measure("raw copy: head | cat to a socket", "MB/s", raw_copy);
+	against("link, exec, stdout", raw, exec_out, 0.6);
+	against("link, exec, stdin", raw, exec_in, 0);
+	against("link, run, output of a terminal (lines of 8 bytes)", raw, tty_out, 0);
 	measure("exec of true, start to exit", "ms", start_program);
-	print_memory("private dirty memory, afterwards");
+	measure("guest program, private memory, afterwards", "KiB", private_kib);
 	kill(guest, SIGTERM);
 	waitpid(guest, NULL, 0);
 	link_io_destroy(io);
 	loop_destroy(loop);
 	tree_remove(dir, NULL);
-	return 0;
+	return bench_end();
 }

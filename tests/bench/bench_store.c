@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Durable state changes a second: an instance's row and its event, in groups of N a commit.
- * bench_store [FOLDER]: the database is made in a new folder below it (default: the current one),
+ * bench_store [--rows FILE] [--only WORD] [--runs N] [FOLDER]: the database is made in a new folder below it (default: the current one),
  * which should stand on a real disk.
  */
 #include "base/clock.h"
 #include "base/util.h"
 #include "daemon/store/store.h"
+#include "tests/bench/bench.h"
 
-#define RUNS 5
 #define LIVING 1000
 
 static struct instance *make(int n)
@@ -34,68 +34,84 @@ static void must(int r, const struct err *e)
 	exit(1);
 }
 
-static int by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return x < y ? -1 : x > y;
-}
+struct job {
+	struct store *s;
+	struct instance *in[LIVING];
+	json_t *data;
+	int group, total;
+	const char *path;
+};
 
 /* Changes a second with group of them in each commit, over about a second's worth. */
-static double run(struct store *s, struct instance **in, json_t *data, int group, int total)
+static double changes(void *arg)
 {
+	struct job *j = arg;
 	struct err e = {0};
 	int64_t t = clock_mono_us();
-	for (int n = 0; n < total; n++) {
-		struct instance *i = in[n % LIVING];
+
+	for (int n = 0; n < j->total; n++) {
+		struct instance *i = j->in[n % LIVING];
 		i->state = n % 2 ? ST_IDLE : ST_WORKING;
 		i->state_since_ms = n;
-		must(store_instance_put(s, i, &e), &e);
-		must(store_event_add(s, EV_STATE, i->id, NULL, n, data, NULL, &e), &e);
-		if ((n + 1) % group == 0)
-			must(store_commit(s, &e), &e);
+		must(store_instance_put(j->s, i, &e), &e);
+		must(store_event_add(j->s, EV_STATE, i->id, NULL, n, j->data, NULL, &e), &e);
+		if ((n + 1) % j->group == 0)
+			must(store_commit(j->s, &e), &e);
 	}
-	must(store_commit(s, &e), &e);
-	return total * 1e6 / (double)(clock_mono_us() - t);
+	must(store_commit(j->s, &e), &e);
+	return j->total * 1e6 / (double)(clock_mono_us() - t);
+}
+
+static double reopen(void *arg)
+{
+	struct job *j = arg;
+	struct err e = {0};
+
+	store_close(j->s);
+	int64_t t = clock_mono_us();
+	must(store_open(j->path, &j->s, &e), &e);
+	return (double)(clock_mono_us() - t) / 1000;
 }
 
 int main(int argc, char **argv)
 {
 	static const int groups[] = {1, 10, 100, 1000};
+
+	bench_start(&argc, argv, "store");
 	cleanup_free char *dir = xasprintf("%s/bench-store-XXXXXX", argc > 1 ? argv[1] : ".");
 	struct err e = {0};
-	struct store *s = NULL;
-	struct instance *in[LIVING];
+	struct job j = {0};
+	double alone = 0;
 
 	if (!mkdtemp(dir)) {
 		perror(dir);
 		return 1;
 	}
 	cleanup_free char *path = xasprintf("%s/fleet.db", dir);
-	must(store_open(path, &s, &e), &e);
-	json_t *data = json_pack("{s:s, s:s, s:s}", "from", "idle", "to", "working", "reason", "");
+	j.path = path;
+	must(store_open(path, &j.s, &e), &e);
+	j.data = json_pack("{s:s, s:s, s:s}", "from", "idle", "to", "working", "reason", "");
 	for (int n = 0; n < LIVING; n++) {
-		in[n] = make(n);
-		must(store_instance_put(s, in[n], &e), &e);
+		j.in[n] = make(n);
+		must(store_instance_put(j.s, j.in[n], &e), &e);
 	}
-	must(store_commit(s, &e), &e);
+	must(store_commit(j.s, &e), &e);
 	for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
-		double v[RUNS];
-		int total = groups[g] < 10 ? 200 : groups[g] < 100 ? 2000 : 10000;
-		for (int r = 0; r < RUNS; r++)
-			v[r] = run(s, in, data, groups[g], total);
-		qsort(v, RUNS, sizeof(v[0]), by_size);
-		printf("%4d a commit: %8.0f changes/s (%.0f-%.0f)\n", groups[g], v[RUNS / 2], v[0],
-			v[RUNS - 1]);
+		cleanup_free char *what = xasprintf("durable changes, %d a commit", groups[g]);
+		struct bench_row row = {.what = what, .unit = "/s", .than = "one a commit",
+			.reference = alone, .at_least = groups[g] >= 100 ? 5000 : 0};
+		j.group = groups[g];
+		j.total = groups[g] < 10 ? 200 : groups[g] < 100 ? 2000 : 10000;
+		double median = bench_run(&row, changes, &j);
+		if (g == 0)
+			alone = median;
 	}
-	json_decref(data);
+	json_decref(j.data);
 	for (int n = 0; n < LIVING; n++)
-		instance_free(in[n]);
-	int64_t t = clock_mono_us();
-	store_close(s);
-	must(store_open(path, &s, &e), &e);
-	printf("open with %lld events: %.1f ms\n", (long long)store_event_last(s),
-		(double)(clock_mono_us() - t) / 1000);
-	store_close(s);
+		instance_free(j.in[n]);
+	cleanup_free char *note = xasprintf("%lld events", (long long)store_event_last(j.s));
+	bench_run(&(struct bench_row){.what = "opening the database", .unit = "ms", .note = note}, reopen, &j);
+	store_close(j.s);
 	must(tree_remove(dir, &e), &e);
-	return 0;
+	return bench_end();
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The control client and the pool against what forking tmux for each command costs: latencies, spawn
- * rates, the time from a pane's death to its event. Each figure is the median of RUNS with its spread.
- * bench_tmux [PANES]
+ * rates, the time from a pane's death to its event.
+ * bench_tmux [--rows FILE] [--only WORD] [--runs N] [PANES]
  */
 #include <dirent.h>
 #include <errno.h>
@@ -17,8 +17,8 @@
 #include "daemon/tmux/conf.h"
 #include "daemon/tmux/pane.h"
 #include "daemon/tmux/reaper.h"
+#include "tests/bench/bench.h"
 
-#define RUNS 5
 #define ONE_AT_A_TIME 2000
 #define PIPELINED 20000
 #define WINDOW 500
@@ -34,39 +34,8 @@ static char dir[] = "/tmp/tc-bench-tmux-XXXXXX";
 static char *program, *conf, **env;
 static unsigned panes = PANES_DEFAULT;
 
-static void must(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "bench_tmux: %s failed\n", what);
-	exit(1);
-}
-
-static int by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(double *v, size_t n)
-{
-	qsort(v, n, sizeof(v[0]), by_size);
-	return v[n / 2];
-}
-
-/* Runs fn RUNS times and prints; returns the median. */
-static double measure(const char *what, const char *unit, double (*fn)(void))
-{
-	double v[RUNS], m;
-
-	for (int i = 0; i < RUNS; i++)
-		v[i] = fn();
-	m = median(v, RUNS);
-	printf("%-48s %9.1f %-3s (%.1f-%.1f)\n", what, m, unit, v[0], v[RUNS - 1]);
-	fflush(stdout);
-	return m;
-}
+#define must bench_must
+#define median bench_median
 
 /* ---- one client ---- */
 
@@ -134,9 +103,10 @@ static void send_literal(const char *literal)
 	tmux_cmd_finish(&c);
 }
 
-static double display_one_at_a_time(void)
+static double display_one_at_a_time(void *arg)
 {
 	static double v[ONE_AT_A_TIME];
+	(void)arg;
 
 	for (unsigned i = 0; i < ONE_AT_A_TIME; i++) {
 		int64_t t = clock_mono_us();
@@ -150,10 +120,11 @@ static double display_one_at_a_time(void)
 	return median(v, ONE_AT_A_TIME);
 }
 
-static double display_pipelined(void)
+static double display_pipelined(void *arg)
 {
 	int64_t t = clock_mono_us();
 	unsigned sent = 0;
+	(void)arg;
 
 	answered = 0;
 	while (answered < PIPELINED) {
@@ -176,10 +147,11 @@ static void fork_tmux(char *const *argv)
 	must(waitpid(pid, &status, 0) == pid && status == 0, "a forked tmux");
 }
 
-static double display_forked(void)
+static double display_forked(void *arg)
 {
 	char *argv[] = {program, "-S", (char *)spec.socket, "display-message", "-p", "x", NULL};
 	double v[FORKS];
+	(void)arg;
 
 	for (unsigned i = 0; i < FORKS; i++) {
 		int64_t t = clock_mono_us();
@@ -200,11 +172,12 @@ static char *fresh_socket(void)
 }
 
 /* Sessions by one forked tmux each, on servers of TMUX_PANES_PER_SERVER as the pool has. */
-static double spawn_forked(void)
+static double spawn_forked(void *arg)
 {
 	unsigned n = panes < FORKS ? panes : FORKS;
 	char *socket = NULL;
 	int64_t took = 0;
+	(void)arg;
 
 	for (unsigned i = 0; i < n; i++) {
 		cleanup_free char *id = xasprintf("p%04u", i);
@@ -231,9 +204,10 @@ static double spawn_forked(void)
 
 /* The same over one control client a server, pipelined, one server after the other: what the pool's
  * care costs is seen beside this. */
-static double spawn_raw(void)
+static double spawn_raw(void *arg)
 {
 	int64_t took = 0;
+	(void)arg;
 
 	for (unsigned done = 0; done < panes;) {
 		cleanup_free char *socket = fresh_socket();
@@ -339,10 +313,11 @@ static void open_all(unsigned n)
 }
 
 /* From nothing: starting the servers is part of it. */
-static double spawn_pool(void)
+static double spawn_pool(void *arg)
 {
 	int64_t t;
 	double rate;
+	(void)arg;
 
 	pool_up();
 	t = clock_mono_us();
@@ -352,9 +327,10 @@ static double spawn_pool(void)
 	return rate;
 }
 
-static double death_to_event(void)
+static double death_to_event(void *arg)
 {
 	double v[DEATHS];
+	(void)arg;
 
 	pool_up();
 	open_all(TMUX_PANES_PER_SERVER);
@@ -378,40 +354,47 @@ static double death_to_event(void)
 	return median(v, DEATHS);
 }
 
-static void ratio(const char *what, double a, double b)
-{
-	printf("%-48s %9.1f x\n", what, a / b);
-}
-
 static void commands(void)
 {
 	cleanup_free char *socket = fresh_socket();
-	double one, many, forked;
+	double forked;
 
+	if (!bench_wanted("display-message"))
+		return;
 	client_open(socket);
-	one = measure("display-message, one at a time", "us", display_one_at_a_time);
-	many = measure("display-message, pipelined", "us", display_pipelined);
-	forked = measure("display-message, fork and exec of tmux", "us", display_forked);
+	forked = bench_run(&(struct bench_row){.what = "display-message, fork and exec of tmux",
+		.unit = "us"}, display_forked, NULL);
+	bench_run(&(struct bench_row){.what = "display-message, one at a time", .unit = "us",
+			  .than = "a fork of tmux", .reference = forked, .ratio_at_least = 50},
+		display_one_at_a_time, NULL);
+	bench_run(&(struct bench_row){.what = "display-message, pipelined", .unit = "us",
+			  .than = "a fork of tmux", .reference = forked, .ratio_at_least = 100},
+		display_pipelined, NULL);
 	client_close();
-	ratio("fork / one at a time", forked, one);
-	ratio("fork / pipelined", forked, many);
 }
 
 static void spawning(void)
 {
-	double raw, forked, ours;
+	cleanup_free char *note = xasprintf("%u panes, %d a server", panes, TMUX_PANES_PER_SERVER);
+	double raw, forked;
 
-	raw = measure("new-session, raw control mode", "/s", spawn_raw);
-	forked = measure("new-session, fork and exec of tmux each", "/s", spawn_forked);
-	ours = measure("tmux_pane_open, servers started too", "/s", spawn_pool);
-	ratio("pane_open / raw control mode", ours, raw);
-	ratio("pane_open / forked", ours, forked);
+	raw = bench_run(&(struct bench_row){.what = "new-session, raw control mode", .unit = "/s",
+		.note = note}, spawn_raw, NULL);
+	forked = bench_run(&(struct bench_row){.what = "new-session, fork and exec of tmux each",
+		.unit = "/s"}, spawn_forked, NULL);
+	bench_run(&(struct bench_row){.what = "new-session, the pool, against raw control mode",
+			  .unit = "/s", .note = note, .than = "raw control mode", .reference = raw},
+		spawn_pool, NULL);
+	bench_run(&(struct bench_row){.what = "new-session, the pool, against a fork each",
+			  .unit = "/s", .note = note, .than = "a fork of tmux", .reference = forked,
+			  .ratio_at_least = 5}, spawn_pool, NULL);
 }
 
 int main(int argc, char **argv)
 {
 	int64_t n;
 
+	bench_start(&argc, argv, "tmux");
 	if (argc > 1 && str_to_i64(argv[1], 1, PANES_MAX, &n) == 0)
 		panes = (unsigned)n;
 	signal(SIGPIPE, SIG_IGN);
@@ -423,16 +406,15 @@ int main(int argc, char **argv)
 	cleanup_free char *text = tmux_conf_text();
 	conf = xasprintf("%s/tmux.conf", dir);
 	must(file_write_atomic(conf, text, strlen(text), 0600, NULL) == 0, "the configuration");
-	printf("%u panes, %d a server; medians of %d (spread)\n", panes, TMUX_PANES_PER_SERVER,
-		RUNS);
 	commands();
 	spawning();
-	measure("a pane's death to its event, 48 panes", "us", death_to_event);
+	bench_run(&(struct bench_row){.what = "a pane's death to the pool's event, 48 panes", .unit = "us",
+			  .at_most = 2000}, death_to_event, NULL);
 	tmux_reaper_destroy(reaper);
 	loop_destroy(loop);
 	strv_free(env);
 	free(program);
 	free(conf);
 	tree_remove(dir, NULL);
-	return 0;
+	return bench_end();
 }
