@@ -3,6 +3,7 @@
 #ifndef DAEMON_WORLD_H
 #define DAEMON_WORLD_H
 
+#include "base/idmap.h"
 #include "daemon/core/fleet.h"
 #include "daemon/driver/driver.h"
 #include "daemon/egressctl/egressctl.h"
@@ -27,6 +28,7 @@ struct world {
 	struct core_port port;
 	struct core_settings settings;
 	struct world_site *sites;
+	struct idmap site_by_place;
 	/* A call from inside a place, for api: {conn, instance, msg}. */
 	void (*on_api)(void *arg, const char *place, const char *instance, json_int_t conn, json_t *msg);
 	void (*on_api_closed)(void *arg, const char *place, json_int_t conn);

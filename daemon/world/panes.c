@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: ISC */
+/* Core's port to the tmux panes of instances, and what the panes tell. */
+#include "base/log.h"
+#include "base/util.h"
+#include "daemon/world/world_int.h"
+
+/* The status line of an agent's pane. */
+void panes_state(struct world *w, const char *instance, const json_t *data)
+{
+	const char *to = json_string_value(json_object_get(data, "to"));
+	const char *reason = json_string_value(json_object_get(data, "reason"));
+	cleanup_free char *text = xasprintf("%s%s%s%s", to ? to : "", reason && *reason ? " (" : "",
+		reason ? reason : "", reason && *reason ? ")" : "");
+
+	tmux_pane_status(w->panes, instance, text);
+}
+
+static void pane_opened(void *arg, const char *id, const struct err *e)
+{
+	struct world *w = arg;
+
+	if (e && e->code != ERR_CANCELLED) {
+		log_error("tmux", id, "its pane could not be opened: %s", e->message);
+		fleet_on_pane(w->fleet, id, false, "failed");
+	}
+}
+
+int world_pane_open(struct world *w, const struct instance *in, tmux_done_fn *fn, void *arg)
+{
+	cleanup_free char *cli = layout_program("tmux-claude", NULL);
+	cleanup_free char *sock = world_shim_socket(w, in->place);
+	char *argv[] = {cli, "view", "--shim", sock, (char *)in->id, NULL};
+	struct tmux_pane_spec spec = {.id = in->id,
+		.title = in->name ? in->name : in->id,
+		.argv = argv,
+		.rows = in->rows,
+		.cols = in->cols};
+	struct err err = {0};
+
+	if (!w->panes || !cli)
+		return -1;
+	if (tmux_pane_open(w->panes, &spec, fn, arg, &err) == 0) {
+		tmux_pane_status(w->panes, in->id, state_name(in->state));
+		return 0;
+	}
+	log_error("tmux", in->id, "its pane could not be opened: %s", err.message);
+	return -1;
+}
+
+static void w_pane_open(void *ctx, const struct instance *in)
+{
+	world_pane_open(ctx, in, pane_opened, ctx);
+}
+
+static void w_pane_close(void *ctx, const char *instance)
+{
+	struct world *w = ctx;
+
+	if (w->panes)
+		tmux_pane_close(w->panes, instance, NULL, NULL);
+}
+
+static void w_pane_rename(void *ctx, const char *instance, const char *name)
+{
+	struct world *w = ctx;
+
+	if (w->panes)
+		tmux_pane_rename(w->panes, instance, name);
+}
+
+static void pane_died(void *arg, const char *id, struct proc_status st, bool again)
+{
+	struct world *w = arg;
+
+	(void)st;
+	if (!again)
+		fleet_on_pane(w->fleet, id, false, "ended");
+}
+
+static void pane_lost(void *arg, const char *id, const char *why, bool again)
+{
+	struct world *w = arg;
+
+	log_info("tmux", id, "its pane is gone (%s)%s", why, again ? ", bringing it back" : "");
+	fleet_on_pane(w->fleet, id, false, "lost");
+}
+
+static void pane_back(void *arg, const char *id)
+{
+	struct world *w = arg;
+
+	fleet_on_pane(w->fleet, id, true, "back");
+}
+
+const struct tmux_pool_ops world_pane_ops = {
+	.on_died = pane_died, .on_lost = pane_lost, .on_back = pane_back};
+
+/* Panes found at the start: those of nobody living are closed; the living ask for theirs again. */
+void panes_found(void *arg, const struct tmux_found *found, size_t n)
+{
+	struct world *w = arg;
+
+	for (size_t i = 0; i < n; i++) {
+		struct instance *in = fleet_get(w->fleet, found[i].id);
+		if (!in || !state_living(in->state))
+			tmux_pane_close(w->panes, found[i].id, NULL, NULL);
+	}
+}
+
+void panes_port(struct core_port *p)
+{
+	p->pane_open = w_pane_open;
+	p->pane_close = w_pane_close;
+	p->pane_rename = w_pane_rename;
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: ISC */
+/* Core's port to places: their folders, their shims, what is made and cleared of them on disk. */
+#include <dirent.h>
+#include <signal.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "daemon/world/world_int.h"
+
+#define PID_FILE_MAX 256
+
+struct world_site {
+	struct world_site *next, **at; /* at: what points to it */
+	struct world *w;
+	char place[ID_SIZE];
+	struct shimctl *shim;
+};
+
+static struct world_site *site_get(struct world *w, const char *place)
+{
+	return idmap_get(&w->site_by_place, place);
+}
+
+static void on_hello(void *arg, json_t *hello)
+{
+	struct world_site *s = arg;
+	fleet_on_hello(s->w->fleet, s->place, hello);
+}
+
+static void on_event(void *arg, uint64_t seq, const char *type, json_t *ev)
+{
+	struct world_site *s = arg;
+
+	if (!strcmp(type, "api")) {
+		const char *inst = json_string_value(json_object_get(ev, "instance"));
+		if (inst && s->w->on_api)
+			s->w->on_api(s->w->api_arg, s->place, inst,
+				json_integer_value(json_object_get(ev, "conn")), json_object_get(ev, "msg"));
+		return;
+	}
+	if (!strcmp(type, "api_closed")) {
+		if (s->w->on_api_closed)
+			s->w->on_api_closed(s->w->api_arg, s->place,
+				json_integer_value(json_object_get(ev, "conn")));
+		return;
+	}
+	fleet_on_shim_event(s->w->fleet, s->place, seq, type, ev);
+}
+
+static void on_lost(void *arg, const struct err *why)
+{
+	struct world_site *s = arg;
+	fleet_on_shim_lost(s->w->fleet, s->place, why);
+}
+
+static const struct shimctl_ops shim_ops = {
+	.on_hello = on_hello, .on_event = on_event, .on_lost = on_lost};
+
+static struct world_site *site_make(struct world *w, const char *place)
+{
+	struct world_site *s = site_get(w, place);
+	cleanup_free char *dir = place_dir(w->layout, place);
+
+	if (s)
+		return s;
+	s = xcalloc(1, sizeof(*s));
+	s->w = w;
+	snprintf(s->place, ID_SIZE, "%s", place);
+	s->shim = shimctl_create(w->loop, dir, &shim_ops, s);
+	s->next = w->sites;
+	s->at = &w->sites;
+	if (s->next)
+		s->next->at = &s->next;
+	w->sites = s;
+	idmap_put(&w->site_by_place, s->place, s);
+	return s;
+}
+
+struct making {
+	struct world *w;
+	char place[ID_SIZE];
+	char **allow;
+	port_done_fn *done;
+	void *arg;
+};
+
+static int write_place_json(struct world *w, const char *place, json_t *o, struct err *e)
+{
+	cleanup_free char *dir = place_dir(w->layout, place);
+	cleanup_free char *path = xasprintf("%s/place.json", dir);
+	cleanup_free char *text = json_dumps(o, JSON_INDENT(1));
+
+	if (!text)
+		return err_set(e, ERR_INTERNAL, "the description of place %s is not JSON", place);
+	return file_write_atomic(path, text, strlen(text), 0600, e);
+}
+
+static void made(void *arg, json_t *o, const struct err *error)
+{
+	struct making *m = arg;
+	const json_t *shim = json_object_get(o, "shim");
+	struct err err = {0};
+
+	if (error) {
+		err = *error;
+	} else if (write_place_json(m->w, m->place, o, &err) == 0 &&
+		   json_is_string(json_object_get(o, "egress"))) {
+		uid_t uid = (uid_t)json_integer_value(json_object_get(shim, "uid"));
+		gid_t gid = (gid_t)json_integer_value(json_object_get(shim, "gid"));
+		egressctl_add(m->w->egress, m->place, m->allow, uid, gid, &err);
+	}
+	if (!err.code)
+		fleet_place_accel(m->w->fleet, m->place, json_string_value(json_object_get(o, "accel")));
+	json_decref(o);
+	m->done(m->arg, err.code ? &err : NULL);
+	strv_free(m->allow);
+	free(m);
+}
+
+static void w_place_make(void *ctx, struct place *p, const struct instance *in, port_done_fn *done,
+	void *arg)
+{
+	struct world *w = ctx;
+	cleanup_free char *dir = place_dir(w->layout, p->id);
+	const struct driver *d = driver_find(in->driver);
+	struct making *m;
+	struct err err = {0};
+
+	if (dir_make(dir, 0700, &err) < 0) {
+		done(arg, &err);
+		return;
+	}
+	m = xcalloc(1, sizeof(*m));
+	m->w = w;
+	memcpy(m->place, p->id, ID_SIZE);
+	m->allow = launch_allow(w, in);
+	m->done = done;
+	m->arg = arg;
+	d->make(&w->env, p, in, made, m);
+}
+
+static void w_shim_start(void *ctx, const char *place)
+{
+	struct world *w = ctx;
+	struct world_site *s = site_make(w, place);
+	struct err err = {0};
+
+	if (shimctl_start(s->shim, &err) < 0)
+		fleet_on_shim_lost(w->fleet, place, &err);
+}
+
+/* The lists of allowed hosts of an adopted place; its program may be new, or have been away. */
+static void w_shim_adopt(void *ctx, const char *place)
+{
+	shimctl_adopt(site_make(ctx, place)->shim);
+}
+
+static void nobody_asked(void *arg, json_t *result, const struct err *error)
+{
+	(void)arg; /* the answer to a call without fn */
+	(void)result;
+	(void)error;
+}
+
+static void w_shim_call(void *ctx, const char *place, const char *method, json_t *params, int64_t ms,
+	port_reply_fn *fn, void *arg)
+{
+	struct world_site *s = site_get(ctx, place);
+	struct err err = {0};
+
+	if (s) {
+		shimctl_call(s->shim, method, params, ms, fn ? fn : nobody_asked, arg);
+		return;
+	}
+	json_decref(params);
+	err_set(&err, ERR_UNREACHABLE, "the place %s has no shim", place);
+	if (fn)
+		fn(arg, NULL, &err);
+}
+
+static void w_shim_ack(void *ctx, const char *place, uint64_t seq)
+{
+	struct world_site *s = site_get(ctx, place);
+
+	if (s)
+		shimctl_ack(s->shim, seq);
+}
+
+static void w_shim_forget(void *ctx, const char *place)
+{
+	struct world *w = ctx;
+	struct world_site *s = idmap_drop(&w->site_by_place, place);
+
+	if (!s)
+		return;
+	*s->at = s->next;
+	if (s->next)
+		s->next->at = s->at;
+	shimctl_destroy(s->shim);
+	free(s);
+}
+
+/* Kills the process a pid file names, if it is still that very process. */
+static void kill_named(const char *dir, const char *file)
+{
+	cleanup_free char *path = xasprintf("%s/%s", dir, file);
+	cleanup_free char *text = NULL;
+	json_t *o;
+	pid_t pid;
+	uint64_t start;
+	const char *boot;
+
+	if (file_read(path, PID_FILE_MAX, &text, NULL, NULL) < 0)
+		return;
+	o = json_loads(text, 0, NULL);
+	pid = (pid_t)json_integer_value(json_object_get(o, "pid"));
+	start = (uint64_t)json_integer_value(json_object_get(o, "start"));
+	boot = json_string_value(json_object_get(o, "boot_id"));
+	if (boot && strcmp(boot, boot_id()))
+		start = 0; /* of another boot: whoever has that pid now is not it */
+	json_decref(o);
+	if (pid > 1 && start && proc_start_time(pid) == start)
+		kill(pid, SIGKILL);
+}
+
+static void w_place_kill(void *ctx, const char *place)
+{
+	struct world *w = ctx;
+	cleanup_free char *dir = place_dir(w->layout, place);
+
+	kill_named(dir, "shim.pid"); /* first, so that it starts nothing again */
+	kill_named(dir, "holder.pid");
+}
+
+static void w_place_clear(void *ctx, const char *place, bool keep_disk)
+{
+	struct world *w = ctx;
+	cleanup_free char *dir = place_dir(w->layout, place);
+	struct err err = {0};
+	DIR *d;
+	struct dirent *de;
+
+	egressctl_remove(w->egress, place);
+	if (!keep_disk) {
+		if (tree_remove(dir, &err) < 0)
+			log_error("place", place, "its folder could not be removed: %s", err.message);
+		return;
+	}
+	/* What `restart` and `logs` need stays: the disk, what it was, what was said. */
+	d = opendir(dir);
+	while (d && (de = readdir(d))) {
+		if (strstr(de->d_name, ".sock") || strstr(de->d_name, ".pid"))
+			unlinkat(dirfd(d), de->d_name, 0);
+	}
+	if (d)
+		closedir(d);
+}
+
+static char **w_place_folders(void *ctx)
+{
+	struct world *w = ctx;
+	char **names = strv_new();
+	DIR *d = opendir(w->layout->places_dir);
+	struct dirent *de;
+
+	while (d && (de = readdir(d)))
+		if (strlen(de->d_name) == ID_LEN && name_valid(de->d_name))
+			strv_push(&names, de->d_name);
+	if (d)
+		closedir(d);
+	return names;
+}
+
+static void w_recording_remove(void *ctx, const char *instance)
+{
+	struct world *w = ctx;
+	cleanup_free char *dir = xasprintf("%s/%s", w->layout->recordings_dir, instance);
+	struct err err = {0};
+
+	if (tree_remove(dir, &err) < 0)
+		log_error("place", instance, "its recording could not be removed: %s", err.message);
+}
+
+char *world_shim_socket(struct world *w, const char *place)
+{
+	cleanup_free char *dir = place_dir(w->layout, place);
+
+	return xasprintf("%s/shim.sock", dir);
+}
+
+void world_api_reply(struct world *w, const char *place, json_int_t conn, json_t *msg)
+{
+	struct world_site *s = site_get(w, place);
+
+	if (s && shimctl_connected(s->shim))
+		shimctl_api_reply(s->shim, conn, msg);
+	else
+		json_decref(msg);
+}
+
+void places_finish(struct world *w)
+{
+	while (w->sites)
+		w_shim_forget(w, w->sites->place);
+	idmap_finish(&w->site_by_place);
+	shimctl_finish();
+}
+
+void places_port(struct core_port *p)
+{
+	p->place_make = w_place_make;
+	p->shim_start = w_shim_start;
+	p->shim_adopt = w_shim_adopt;
+	p->shim_call = w_shim_call;
+	p->shim_ack = w_shim_ack;
+	p->shim_forget = w_shim_forget;
+	p->place_kill = w_place_kill;
+	p->place_clear = w_place_clear;
+	p->place_folders = w_place_folders;
+	p->recording_remove = w_recording_remove;
+}

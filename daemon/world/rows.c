@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: ISC */
+/* Core's port to the store: rows, intents and events of this turn's transaction. */
+#include "daemon/world/world_int.h"
+
+static void check(struct world *w, int r, const struct err *e)
+{
+	if (r < 0)
+		turn_failed(w->turn, e);
+	else
+		turn_touch(w->turn);
+}
+
+static void w_instance_put(void *ctx, const struct instance *i)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_instance_put(w->store, i, &err), &err);
+}
+
+static void w_instance_delete(void *ctx, const char *id)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_instance_delete(w->store, id, &err), &err);
+}
+
+static void w_place_put(void *ctx, const struct place *p)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_place_put(w->store, p, &err), &err);
+}
+
+static void w_place_delete(void *ctx, const char *id)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_place_delete(w->store, id, &err), &err);
+}
+
+static void w_prompt_put(void *ctx, const struct prompt *p)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_prompt_put(w->store, p, &err), &err);
+}
+
+static void w_intent_add(void *ctx, const char *kind, const char *key)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_intent_add(w->store, kind, key, &err), &err);
+}
+
+static void w_intent_done(void *ctx, const char *kind, const char *key)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_intent_done(w->store, kind, key, &err), &err);
+}
+
+static void w_event_add(void *ctx, enum event_id type, const char *instance, const char *place,
+	json_t *data)
+{
+	struct world *w = ctx;
+
+	if (type == EV_STATE && instance && w->panes)
+		panes_state(w, instance, data);
+	turn_event(w->turn, type, instance, place, data);
+}
+
+static bool w_id_used(void *ctx, const char *id)
+{
+	return store_id_used(((struct world *)ctx)->store, id);
+}
+
+static void w_after_commit(void *ctx, port_done_fn *fn, void *arg)
+{
+	turn_after(((struct world *)ctx)->turn, fn, arg);
+}
+
+void rows_port(struct core_port *p)
+{
+	p->instance_put = w_instance_put;
+	p->instance_delete = w_instance_delete;
+	p->place_put = w_place_put;
+	p->place_delete = w_place_delete;
+	p->prompt_put = w_prompt_put;
+	p->intent_add = w_intent_add;
+	p->intent_done = w_intent_done;
+	p->event_add = w_event_add;
+	p->id_used = w_id_used;
+	p->after_commit = w_after_commit;
+}

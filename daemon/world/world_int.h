@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files behind core's port share: each fills in its part of the port. */
+#ifndef DAEMON_WORLD_INT_H
+#define DAEMON_WORLD_INT_H
+
+#include "daemon/world/world.h"
+
+/* rows.c */
+void rows_port(struct core_port *p);
+
+/* places.c */
+void places_port(struct core_port *p);
+void places_finish(struct world *w); /* lets go of every shim */
+
+/* panes.c */
+extern const struct tmux_pool_ops world_pane_ops;
+void panes_port(struct core_port *p);
+/* A tmux_adopt_fn: the panes there were when the daemon started. */
+void panes_found(void *arg, const struct tmux_found *found, size_t n);
+/* An instance changed its state (the data of that event): its status line says so. */
+void panes_state(struct world *w, const char *instance, const json_t *data);
+
+#endif
