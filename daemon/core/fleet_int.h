@@ -45,6 +45,7 @@ struct wait_handle {
 	struct fleet *f;
 	struct unit *u; /* not to be used once over */
 	char id[ID_SIZE];
+	int64_t number; /* the shim knows its watch by it */
 	struct err err;
 	bool by_text, over;
 	enum inst_state until;
@@ -114,6 +115,7 @@ struct fleet {
 	size_t count, room;
 	struct site *sites;
 	int adopting;
+	int64_t waits; /* numbers them */
 };
 
 #define P(f) ((f)->port)

@@ -10,22 +10,20 @@ struct wait_tick {
 	struct wait_handle *w;
 };
 
-/* Out of its unit's list; the shim looks for its text no longer, unless another waits for the same. */
+/* Out of its unit's list; the shim looks for its text no longer. */
 static void wait_unlink(struct wait_handle *w)
 {
 	struct wait_handle **pp = &w->u->waits;
-	bool shared = false;
 
 	while (*pp != w)
 		pp = &(*pp)->next;
 	*pp = w->next;
 	loop_timer_free(w->timer);
 	w->timer = NULL;
-	for (struct wait_handle *o = w->u->waits; o && w->by_text; o = o->next)
-		shared |= o->by_text && !strcmp(o->text, w->text);
-	if (w->by_text && !shared && site_of(w->u) && site_of(w->u)->connected)
+	if (w->by_text && site_of(w->u) && site_of(w->u)->connected)
 		P(w->f)->shim_call(CTX(w->f), w->u->in->place, "unwatch",
-			json_pack("{s:s, s:s}", "instance", w->id, "text", w->text), SHIM_CALL_MS, NULL, NULL);
+			json_pack("{s:s, s:I}", "instance", w->id, "watch", (json_int_t)w->number), SHIM_CALL_MS,
+			NULL, NULL);
 }
 
 static void wait_tell(void *arg, const struct err *error)
@@ -120,7 +118,8 @@ static void watch(struct wait_handle *w)
 	t->w = w;
 	memcpy(t->id, w->id, ID_SIZE);
 	P(w->f)->shim_call(CTX(w->f), w->u->in->place, "watch",
-		json_pack("{s:s, s:s}", "instance", w->id, "text", w->text), TEXT_WAIT_MS, text_seen, t);
+		json_pack("{s:s, s:I, s:s}", "instance", w->id, "watch", (json_int_t)w->number, "text", w->text),
+		TEXT_WAIT_MS, text_seen, t);
 }
 
 /* A new shim knows nothing of what was waited for. */
@@ -151,6 +150,7 @@ struct wait_handle *fleet_wait(struct fleet *f, struct instance *in, const char 
 	w->f = f;
 	memcpy(w->id, in->id, ID_SIZE);
 	w->by_text = by_text;
+	w->number = ++f->waits;
 	w->until = st;
 	w->text = by_text ? xstrdup(until + 5) : NULL;
 	w->done = done;

@@ -78,7 +78,7 @@ static struct world_site *site_make(struct world *w, const char *place)
 
 struct making {
 	struct world *w;
-	char place[ID_SIZE];
+	char place[ID_SIZE], instance[ID_SIZE];
 	char **allow;
 	port_done_fn *done;
 	void *arg;
@@ -101,6 +101,8 @@ static void made(void *arg, json_t *o, const struct err *error)
 	const json_t *shim = json_object_get(o, "shim");
 	struct err err = {0};
 
+	if (o) /* the only ones whose terminals its guest may hold */
+		json_object_set_new(o, "instances", json_pack("[s]", m->instance));
 	if (error) {
 		err = *error;
 	} else if (write_place_json(m->w, m->place, o, &err) == 0 &&
@@ -133,6 +135,7 @@ static void w_place_make(void *ctx, struct place *p, const struct instance *in, 
 	m = xcalloc(1, sizeof(*m));
 	m->w = w;
 	memcpy(m->place, p->id, ID_SIZE);
+	memcpy(m->instance, in->id, ID_SIZE);
 	m->allow = launch_allow(w, in);
 	m->done = done;
 	m->arg = arg;

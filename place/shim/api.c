@@ -232,6 +232,8 @@ void api_open(struct shim *s, struct link_stream *stream, const json_t *what)
 		n++;
 	if (!inst_id_valid(instance))
 		err_set(&e, ERR_PARAMS, "\"instance\" is missing or wrong");
+	else if (!conf_has_instance(s->conf, instance))
+		err_set(&e, ERR_DENIED, "%s is not of this place", instance);
 	else if (n >= API_CONNS_MAX)
 		err_set(&e, ERR_BUSY, "the place has %d connections already", API_CONNS_MAX);
 	if (e.code) {

@@ -162,6 +162,16 @@ static bool is_id(const char *s)
 	return strlen(s) == ID_LEN && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789") == ID_LEN;
 }
 
+static int take_instances(const json_t *o, struct conf *c, struct err *e)
+{
+	if (take_strings(o, "instances", &c->instances, e) < 0)
+		return -1;
+	for (char **id = c->instances; *id; id++)
+		if (!is_id(*id))
+			return bad(e, "\"instances\" holds what is not an id");
+	return 0;
+}
+
 static int take_all(const json_t *o, struct conf *c, struct err *e)
 {
 	int64_t version, record_max;
@@ -175,7 +185,7 @@ static int take_all(const json_t *o, struct conf *c, struct err *e)
 			(long long)version, PLACE_VERSION);
 	if (take_string(o, "place", false, &c->place, e) < 0 ||
 		take_string(o, "driver", false, &c->driver, e) < 0 ||
-		take_string(o, "recordings", false, &c->recordings, e) < 0 ||
+		take_instances(o, c, e) < 0 || take_string(o, "recordings", false, &c->recordings, e) < 0 ||
 		take_int(o, "record_max", 4096, RECORD_MOST, 64 << 20, &record_max, e) < 0 ||
 		take_holder(json_object_get(o, "holder"), c, e) < 0 ||
 		take_string(o, "link", false, &c->link, e) < 0 || take_string(o, "qmp", true, &c->qmp, e) < 0 ||
@@ -217,6 +227,7 @@ void conf_free(struct conf *c)
 		free(c->fds[i].path);
 	for (i = 0; i < CONF_MOUNTS_MAX; i++)
 		free(c->mounts[i].path);
+	strv_free(c->instances);
 	strv_free(c->argv);
 	strv_free(c->env);
 	free(c->place);
@@ -229,6 +240,14 @@ void conf_free(struct conf *c)
 	free(c->console);
 	free(c->files_program);
 	free(c);
+}
+
+bool conf_has_instance(const struct conf *c, const char *id)
+{
+	for (char **v = c->instances; *v; v++)
+		if (strcmp(*v, id) == 0)
+			return true;
+	return false;
 }
 
 const struct conf_mount *conf_mount(const struct conf *c, const char *path)

@@ -30,6 +30,7 @@ struct conf_mount {
 
 struct conf {
 	char *place, *driver;
+	char **instances; /* the only ones whose terminals a guest may hold */
 	char *recordings;
 	uint64_t record_max;
 	char **argv, **env;
@@ -48,6 +49,7 @@ struct conf {
 /* Parses and checks; unknown members are ignored (a newer daemon). *ret owned: conf_free. */
 int conf_parse(const char *text, size_t len, struct conf **ret, struct err *e);
 void conf_free(struct conf *c); /* NULL ok */
+bool conf_has_instance(const struct conf *c, const char *id);
 /* The mount of that path, or NULL. */
 const struct conf_mount *conf_mount(const struct conf *c, const char *path);
 

@@ -236,18 +236,17 @@ static void do_watch(struct shim *s, struct peer_request *req, json_t *params)
 	if (e.code)
 		peer_error(req, &e);
 	else
-		inst_watch(i, text, on_watch, req);
+		inst_watch(i, json_get_int(params, "watch", 0), text, on_watch, req);
 }
 
 static void do_unwatch(struct shim *s, struct peer_request *req, json_t *params)
 {
 	struct err e = {0};
 	struct inst *i = need_inst(s, params, &e);
-	const char *text = i ? json_need_text(params, "text", &e) : NULL;
 
-	if (text)
-		inst_unwatch(i, text);
-	answer(req, text ? 0 : -1, &e);
+	if (i)
+		inst_unwatch(i, json_get_int(params, "watch", 0));
+	answer(req, i ? 0 : -1, &e);
 }
 
 /* --- the rest --- */
@@ -395,6 +394,7 @@ void control_detach(struct shim *s)
 		return;
 	events_attach(s->events, NULL);
 	api_daemon(s->api, false);
+	inst_unwatch_all(s);
 	peer_destroy(s->control->peer);
 	free(s->control);
 	s->control = NULL;

@@ -405,6 +405,8 @@ int inst_run(struct shim *s, const json_t *params, inst_started_fn *fn, void *ar
 		return -1;
 	if (!inst_id_valid(id))
 		return err_set(e, ERR_PARAMS, "\"%s\" is not an instance's id", id);
+	if (!conf_has_instance(s->conf, id))
+		return err_set(e, ERR_DENIED, "place.json does not name the instance %s", id);
 	if (!json_is_array(json_object_get(params, "argv")) || !json_array_size(json_object_get(params, "argv")))
 		return err_set(e, ERR_PARAMS, "\"argv\" is missing or empty");
 	i = inst_find(s, id);
@@ -438,6 +440,9 @@ int inst_adopt(struct shim *s, const json_t *entry, struct err *e)
 		return -1;
 	if (!inst_id_valid(id))
 		return err_set(e, ERR_PARAMS, "the guest holds \"%s\", which is no instance", id);
+	/* What is inside must not get at the recording of another by claiming its name. */
+	if (!conf_has_instance(s->conf, id))
+		return err_set(e, ERR_DENIED, "the guest claims to hold %s, which is not of this place", id);
 	if (inst_find(s, id))
 		return 0;
 	if (create(s, id, &i, e) < 0)

@@ -9,6 +9,7 @@ enum inst_state { INST_STARTING, INST_RUNNING, INST_ENDED };
 
 struct watch {
 	struct watch *next;
+	int64_t number;
 	char *text;
 	inst_watch_fn *fn;
 	void *arg;

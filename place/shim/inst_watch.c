@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* Texts that are waited for on an instance's screen, or as they scroll off it. */
+/* Texts that are waited for on an instance's screen, or as they scroll off it. Each wait is one of its own,
+ * known by the number its caller gave it: the same text may be waited for by several. */
 #include "base/util.h"
 #include "place/shim/inst_int.h"
 
-#define WATCH_MAX 64
+#define WATCH_MAX 256
 
 void inst_watch_check(struct inst *i, const char *seen, size_t len)
 {
@@ -42,7 +43,7 @@ void inst_watch_fail(struct inst *i, const struct err *why)
 	}
 }
 
-void inst_watch(struct inst *i, const char *text, inst_watch_fn *fn, void *arg)
+void inst_watch(struct inst *i, int64_t number, const char *text, inst_watch_fn *fn, void *arg)
 {
 	struct watch *w;
 	struct err e = {0};
@@ -60,20 +61,20 @@ void inst_watch(struct inst *i, const char *text, inst_watch_fn *fn, void *arg)
 		fn(arg, i->offset, &e);
 	} else {
 		w = xcalloc(1, sizeof(*w));
-		*w = (struct watch){.next = i->watches, .text = xstrdup(text), .fn = fn, .arg = arg};
+		*w = (struct watch){.next = i->watches, .number = number, .text = xstrdup(text), .fn = fn, .arg = arg};
 		i->watches = w;
 		screen_catch_lines(i->screen, true);
 	}
 }
 
-void inst_unwatch(struct inst *i, const char *text)
+void inst_unwatch(struct inst *i, int64_t number)
 {
 	struct err gone = {0};
 	struct watch **at = &i->watches, *w;
 
 	err_set(&gone, ERR_CANCELLED, "the wait was cancelled");
 	while ((w = *at)) {
-		if (strcmp(w->text, text) != 0) {
+		if (w->number != number) {
 			at = &w->next;
 			continue;
 		}
@@ -83,4 +84,15 @@ void inst_unwatch(struct inst *i, const char *text)
 		free(w);
 	}
 	screen_catch_lines(i->screen, i->watches != NULL);
+}
+
+void inst_unwatch_all(struct shim *s)
+{
+	struct err gone = {0};
+
+	err_set(&gone, ERR_CANCELLED, "who waited is gone");
+	for (struct inst *i = s->instances; i; i = i->next) {
+		inst_watch_fail(i, &gone);
+		screen_catch_lines(i->screen, false);
+	}
 }

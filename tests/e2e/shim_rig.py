@@ -190,7 +190,8 @@ class Terminal:
 class Place:
     """The folder of one place, its shim, and the daemon's connection to it."""
 
-    def __init__(self, test, record_max=64 << 20, boot_timeout_ms=20000, argv=None, uid=-1, **more):
+    def __init__(self, test, record_max=64 << 20, boot_timeout_ms=20000, argv=None, uid=-1,
+                 instances=("abc123", "stub99", "zzz999"), **more):
         found = programs()
         self.shim_path, self.guest_path = found["tmux-claude-shim"], found["tmux-claude-guest"]
         self.cli_path = found["tmux-claude"]
@@ -203,7 +204,8 @@ class Place:
             os.makedirs(folder, mode=0o700)
         self.home = os.path.join(self.dir, "home")
         conf = {
-            "version": 1, "place": PLACE, "driver": "host", "recordings": self.recordings, "record_max": record_max,
+            "version": 1, "place": PLACE, "driver": "host", "instances": instances,
+            "recordings": self.recordings, "record_max": record_max,
             "holder": {"argv": argv or [self.guest_path, "--listen", "10", "--place", PLACE,
                                         "--run-dir", self.home],
                        "env": ["PATH=" + os.defpath, "HOME=" + self.home, "TCS=" + self.dir], "cwd": "/",
@@ -211,11 +213,15 @@ class Place:
             "shim": {"uid": uid, "gid": uid}, "link": "link.sock", "qmp": None, "egress": None, "files": None,
             "boot_timeout_ms": boot_timeout_ms}
         conf.update(more)
-        with open(os.path.join(self.folder, "place.json"), "w", encoding="utf-8") as file:
-            json.dump(conf, file)
+        self.conf = conf
+        self.write()
         self.shim = None
         self.daemon = None
         self.hello = None
+
+    def write(self):
+        with open(os.path.join(self.folder, "place.json"), "w", encoding="utf-8") as file:
+            json.dump(self.conf, file)
 
     def start(self, *args):
         log = open(os.path.join(self.folder, "shim.log"), "ab")

@@ -7,8 +7,8 @@ import socket
 import termios
 import time
 
-from harness import Skip, check, contains, equal, wait_gone
-from shim_rig import PLACE, Place, Stream, Terminal, appears
+from harness import Failure, RpcError, Skip, check, contains, equal, wait_gone
+from shim_rig import PLACE, WAIT, Place, Stream, Terminal, appears
 
 I = "abc123"
 
@@ -448,3 +448,37 @@ def test_a_root_daemons_shim_gives_its_rights_up(t):
     place.event("place_exit")
     place.daemon.call("quit")
     equal(place.shim.wait(10), 0)
+
+
+def test_each_wait_for_a_text_is_its_own(t):
+    place = started(t)
+    place.run(I, "/bin/cat")
+    calls = [place.daemon.start("watch", instance=I, watch=n, text="same") for n in (1, 2, 3)]
+    place.daemon.call("unwatch", instance=I, watch=2)
+    try:
+        place.daemon.finish(calls[1], WAIT)
+        raise Failure("a watch that was called off was answered")
+    except RpcError as error:
+        equal(error.code, "cancelled")
+    place.input(I, "the same")
+    for call in (calls[0], calls[2]):
+        check(place.daemon.finish(call, WAIT)["offset"] > 0, "no offset")
+
+
+def test_a_guest_gets_at_no_recording_but_its_own(t):
+    """What the guest claims to hold is believed only where place.json names it."""
+    place = started(t)
+    place.run(I, "/bin/cat")
+    place.input(I, "one")
+    place.text(I, "one")
+    place.kill_shim()
+    place.conf["instances"] = ["other1"]
+    place.write()
+    before = place.recording(I)
+    place.start()
+    place.up()
+    equal(place.hello["instances"], [])
+    place.daemon.refused("input", instance=I, text="x", code="not_found")
+    contains(place.log(), "claims to hold " + I)
+    equal(place.recording(I), before)
+    place.daemon.refused("run", instance="zzz999", argv=["/bin/true"], cwd="/", code="denied")

@@ -9,7 +9,7 @@
 #include "tests/unit/run.h"
 
 static const char good[] =
-	"{\"version\":1,\"place\":\"k3x9qa\",\"driver\":\"qemu\",\"recordings\":\"/s/r\",\"record_max\":67108864,"
+	"{\"version\":1,\"place\":\"k3x9qa\",\"driver\":\"qemu\",\"instances\":[\"abc123\"],\"recordings\":\"/s/r\",\"record_max\":67108864,"
 	"\"holder\":{\"argv\":[\"qemu\",\"-x\"],\"env\":[\"PATH=/bin\"],\"cwd\":\"/\",\"fds\":[{\"fd\":10,\"path\":"
 	"\"link.sock\",\"kind\":\"listen\"},{\"fd\":11,\"path\":\"/img\",\"kind\":\"ro\"}],\"uid\":1879048193,\"gid\":5},"
 	"\"shim\":{\"uid\":-1,\"gid\":-1},\"link\":\"link.sock\",\"qmp\":\"qmp.sock\",\"egress\":null,"
@@ -23,6 +23,8 @@ START_TEST(all_members_are_taken)
 
 	ck_assert_msg(conf_parse(good, strlen(good), &c, &e) == 0, "%s", e.message);
 	ck_assert_str_eq(c->place, "k3x9qa");
+	ck_assert(conf_has_instance(c, "abc123"));
+	ck_assert(!conf_has_instance(c, "abc124"));
 	ck_assert_str_eq(c->argv[1], "-x");
 	ck_assert_uint_eq(c->nfds, 2);
 	ck_assert_int_eq(c->fds[0].kind, CONF_FD_LISTEN);
@@ -46,6 +48,8 @@ START_TEST(each_wrong_member_is_named)
 	} cases[] = {
 		{{"version"}, "2", "version 2"},
 		{{"place"}, "\"../../x\"", "\"place\""},
+		{{"instances"}, "\"abc123\"", "\"instances\""},
+		{{"instances"}, "[\"../abc\"]", "\"instances\""},
 		{{"recordings"}, "7", "\"recordings\""},
 		{{"record_max"}, "-1", "\"record_max\""},
 		{{"boot_timeout_ms"}, "\"x\"", "\"boot_timeout_ms\""},
