@@ -57,6 +57,7 @@ char *tmux_conf_text(void)
 
 	buf_init(&b, CONF_MAX);
 	buf_printf(&b, "# Written by tmux-claude at each start; changes are lost.\n");
+	buf_printf(&b, "set-environment -gu LD_PRELOAD\n"); /* the server's own, see no_utmp.c */
 	for (size_t i = 0; i < ARRAY_LEN(options); i++)
 		buf_printf(&b, "%s\n", options[i]);
 	for (size_t i = 0; i < ARRAY_LEN(hooks); i++)

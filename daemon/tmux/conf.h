@@ -12,6 +12,8 @@
 #define TMUX_ID_OPTION "@tmux_claude_id"       /* of a session that a person renamed */
 #define TMUX_STATE_OPTION "@tmux_claude_state" /* of a session: shown in its status line */
 
+#define TMUX_CONF_OPTION "@tmux_claude_conf"   /* a stamp of the text that is in force */
+
 /* The text of the configuration file. Owned. What versions differ in is not in it. */
 char *tmux_conf_text(void);
 /* The environment of servers, and so of what runs in them: the caller's, without what is not for panes

@@ -38,6 +38,7 @@
 #define TMUX_DEADLINE_MS 10000 /* of one command once its predecessor is answered */
 #define TMUX_START_MS 15000    /* until a started server or client answers */
 #define TMUX_LINGER_MS 3000    /* an empty server is kept this long for the next pane */
+#define TMUX_PULSE_MS 15000    /* a server with panes is heard this often */
 #define TMUX_REVIVE_CALM_MS 30000
 #define TMUX_ID_MAX 32       /* instance id: [a-z0-9_-]{1,32} */
 #define TMUX_TITLE_MAX 128   /* bytes; longer titles are cut at a character */
@@ -54,6 +55,8 @@ struct tmux_limits {
 	int deadline_ms;
 	int start_ms;
 	int linger_ms; /* -1: none */
+	int pulse_ms;
+	const char *preload; /* no_utmp.c as built, for the servers; NULL or "": none */
 };
 
 struct tmux_pool_ops {

@@ -11,20 +11,20 @@ extern char **environ;
 
 /* ---- records ---- */
 
-static unsigned bucket_of(const char *id)
+static unsigned hash_of(const char *s)
 {
 	unsigned h = 2166136261u;
 
-	for (; *id != '\0'; id++)
-		h = (h ^ (unsigned char)*id) * 16777619u;
-	return h % TMUX_BUCKETS;
+	for (; *s != '\0'; s++)
+		h = (h ^ (unsigned char)*s) * 16777619u;
+	return h;
 }
 
 struct pane *pool_find(struct tmux_pool *p, const char *id)
 {
 	struct pane *pa;
 
-	LIST_FOREACH (pa, &p->buckets[bucket_of(id)], hash)
+	LIST_FOREACH (pa, &p->buckets[hash_of(id) % TMUX_BUCKETS], hash)
 		if (strcmp(pa->id, id) == 0)
 			return pa;
 	return NULL;
@@ -39,7 +39,7 @@ struct pane *pool_add(struct tmux_pool *p, const char *id)
 	STAILQ_INIT(&pa->opening);
 	STAILQ_INIT(&pa->closing);
 	TAILQ_INSERT_TAIL(&p->panes, pa, all);
-	LIST_INSERT_HEAD(&p->buckets[bucket_of(id)], pa, hash);
+	LIST_INSERT_HEAD(&p->buckets[hash_of(id) % TMUX_BUCKETS], pa, hash);
 	p->npanes++;
 	return pa;
 }
@@ -117,14 +117,24 @@ static int pool_program(struct tmux_pool *p, struct err *e)
 		err_set(e, ERR_MISSING, "The program %s was not found", name);
 		return err_hint(e, "Install the package tmux (Debian, Ubuntu: apt-get install tmux)");
 	}
-	return tmux_version_ask(p->program, p->env, &p->version, e);
+	if (tmux_version_ask(p->program, p->env, &p->version, e) < 0)
+		return -1;
+	/* The loader splits at blanks and colons. */
+	if (p->limits.preload != NULL && p->limits.preload[0] != '\0' &&
+		strpbrk(p->limits.preload, " :") == NULL)
+		strv_env_set(&p->env, "LD_PRELOAD", p->limits.preload);
+	p->limits.preload = NULL;
+	return 0;
 }
 
 static int pool_folder(struct tmux_pool *p, struct err *e)
 {
 	cleanup_free char *longest = xasprintf("%s/%u.sock", p->dir, TMUX_SERVERS_MAX);
-	cleanup_free char *text = tmux_conf_text();
+	cleanup_free char *conf = tmux_conf_text();
+	cleanup_free char *text = NULL;
 
+	str_fmt(p->stamp, sizeof(p->stamp), "%08x", hash_of(conf));
+	text = xasprintf("%sset-option -g " TMUX_CONF_OPTION " %s\n", conf, p->stamp);
 	if (sock_path_check(longest, e) < 0 || dir_make(p->dir, 0700, e) < 0)
 		return -1;
 	return file_write_atomic(p->conf_path, text, strlen(text), 0600, e);
@@ -140,6 +150,8 @@ static void limits_default(struct tmux_limits *l)
 		l->deadline_ms = TMUX_DEADLINE_MS;
 	if (l->start_ms <= 0)
 		l->start_ms = TMUX_START_MS;
+	if (l->pulse_ms <= 0)
+		l->pulse_ms = TMUX_PULSE_MS;
 	if (l->linger_ms == 0)
 		l->linger_ms = TMUX_LINGER_MS;
 	if (l->linger_ms < 0)
@@ -163,6 +175,7 @@ int tmux_pool_create(struct loop *l, const char *dir, const struct tmux_limits *
 	TAILQ_INIT(&p->servers);
 	TAILQ_INIT(&p->panes);
 	STAILQ_INIT(&p->notices);
+	p->pulse = loop_timer_create(l, server_pulse, p);
 	p->deliver = loop_defer_create(l, pool_deliver, p);
 	p->reaper = tmux_reaper_create(l);
 	if (pool_program(p, e) < 0 || pool_folder(p, e) < 0) {
@@ -173,6 +186,7 @@ int tmux_pool_create(struct loop *l, const char *dir, const struct tmux_limits *
 		.reaper = p->reaper,
 		.program = p->program,
 		.conf = p->conf_path,
+		.stamp = p->stamp,
 		.env = p->env,
 		.deadline_ms = p->limits.deadline_ms,
 		.start_ms = p->limits.start_ms};
@@ -193,6 +207,7 @@ void tmux_pool_destroy(struct tmux_pool *p)
 		pane_free(pa);
 	notices_free(p);
 	tmux_reaper_destroy(p->reaper);
+	loop_timer_free(p->pulse);
 	loop_defer_free(p->deliver);
 	strv_free(p->env);
 	free(p->program);

@@ -110,6 +110,7 @@ struct notice;
 struct tmux_pool {
 	struct loop *loop;
 	char *dir, *conf_path, *program;
+	char stamp[20]; /* of the configuration */
 	char **env;
 	struct tmux_version version;
 	struct tmux_limits limits;
@@ -118,6 +119,7 @@ struct tmux_pool {
 	struct tmux_reaper *reaper;
 	struct tmux_shard_env shard_env;
 	TAILQ_HEAD(, server) servers;
+	struct loop_timer *pulse; /* runs while there are servers */
 	TAILQ_HEAD(, pane) panes;
 	LIST_HEAD(, pane) buckets[TMUX_BUCKETS];
 	unsigned npanes, restarts;
@@ -152,6 +154,7 @@ void pool_take(struct pane *pa);
 /* server.c */
 struct server *server_add(struct tmux_pool *p, unsigned number);
 void server_free(struct server *sv);
+void server_pulse(void *pool); /* the timer's */
 /* Finds or starts a server with room. ERR_LIMIT when there can be no more. */
 int pool_place(struct pane *pa, struct err *e);
 void pool_linger(struct server *sv);

@@ -165,6 +165,19 @@ void pool_linger(struct server *sv)
 		loop_timer_start(sv->linger, sv->pool->limits.linger_ms);
 }
 
+/* One timer for all, so that an idle daemon wakes for it once. */
+void server_pulse(void *pool)
+{
+	struct tmux_pool *p = pool;
+	struct server *sv;
+
+	TAILQ_FOREACH (sv, &p->servers, entry)
+		if (sv->npanes > 0)
+			tmux_shard_pulse(sv->shard);
+	if (!TAILQ_EMPTY(&p->servers))
+		loop_timer_start(p->pulse, p->limits.pulse_ms);
+}
+
 struct server *server_add(struct tmux_pool *p, unsigned number)
 {
 	static const struct tmux_shard_ops ops = {
@@ -179,6 +192,8 @@ struct server *server_add(struct tmux_pool *p, unsigned number)
 	sv->pool = p;
 	TAILQ_INIT(&sv->panes);
 	sv->linger = loop_timer_create(p->loop, linger_over, sv);
+	if (!loop_timer_active(p->pulse))
+		loop_timer_start(p->pulse, p->limits.pulse_ms);
 	sv->shard = tmux_shard_create(&p->shard_env, p->dir, number, &ops, sv);
 	TAILQ_FOREACH (other, &p->servers, entry)
 		if (tmux_shard_number(other->shard) > number) {

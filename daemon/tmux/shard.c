@@ -1,56 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /* One private tmux server and its two clients; shard.h has the theory. */
-#include "daemon/tmux/shard.h"
+#include "daemon/tmux/shard_own.h"
 
 #include <signal.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/sock.h"
 #include "base/util.h"
 #include "daemon/tmux/conf.h"
 
-#define EVENTS_ATTEMPTS_MAX 4 /* then the commands' client is taken for ill as well */
-
-enum shard_state {
-	SHARD_CONNECTING, /* clients are being started, or a timer runs until the next attempt */
-	SHARD_READY,
-	SHARD_KILLING,
-	SHARD_STOPPING,
-	SHARD_HAUNTED,
-	SHARD_GONE
-};
-
-struct tmux_shard {
-	const struct tmux_shard_env *env;
-	const struct tmux_shard_ops *ops;
-	void *arg;
-	unsigned number;
-	char socket[SOCK_PATH_MAX + 1];
-	struct tmux_client_spec spec;
-	enum shard_state state;
-	bool stop_wanted;
-	bool cmd_up, fresh; /* fresh: to be told when ready */
-	bool quiet;         /* READY, but the events client is being replaced */
-	unsigned attempts;
-	int64_t ready_since;
-	uint64_t seq;
-	struct tmux_client *cmd, *events;
-	bool events_up;
-	unsigned events_attempts;
-	struct loop_timer *timer;        /* next attempt; patience with an ending server */
-	struct loop_timer *events_timer; /* next attempt of the events client */
-	pid_t server;
-	uint64_t server_start;
-	struct loop_child *server_watch;
-};
-
 static void shard_connect(struct tmux_shard *s);
 static void shard_end(struct tmux_shard *s);
-static void events_connect(struct tmux_shard *s);
-static void shard_ready(struct tmux_shard *s);
 
-static int backoff_ms(unsigned attempts)
+int shard_backoff_ms(unsigned attempts)
 {
 	int ms = TMUX_BACKOFF_MS;
 
@@ -153,7 +115,7 @@ static void drop_clients(struct tmux_shard *s)
 	loop_timer_stop(s->events_timer);
 }
 
-static void shard_kill(struct tmux_shard *s)
+void shard_kill(struct tmux_shard *s)
 {
 	s->state = SHARD_KILLING;
 	drop_clients(s);
@@ -194,11 +156,8 @@ static void list_leftovers(struct tmux_shard *s)
 	tmux_cmd_finish(&cmd);
 }
 
-static void cmd_up(void *arg)
+static void shard_configured(struct tmux_shard *s)
 {
-	struct tmux_shard *s = arg;
-
-	s->fresh |= server_note(s);
 	s->cmd_up = true;
 	if (s->stop_wanted)
 		shard_end(s);
@@ -208,7 +167,51 @@ static void cmd_up(void *arg)
 		shard_ready(s); /* the events client outlived the other one: it is up, see shard_timer */
 }
 
-static void shard_ready(struct tmux_shard *s)
+/* Refused: a line in it may not please this tmux; the rest of it is in force. */
+static void conf_sourced(void *arg, const struct err *e, const char *text, size_t len)
+{
+	(void)text;
+	(void)len;
+	if (e == NULL || e->code != ERR_UNAVAILABLE)
+		shard_configured(arg);
+}
+
+static void conf_compared(void *arg, const struct err *e, const char *text, size_t len)
+{
+	struct tmux_shard *s = arg;
+	struct tmux_cmd cmd;
+
+	(void)len;
+	if (e != NULL && e->code == ERR_UNAVAILABLE)
+		return; /* cmd_down follows */
+	if (strcmp(text, s->env->stamp) == 0) {
+		shard_configured(s);
+		return;
+	}
+	tmux_cmd_init(&cmd);
+	tmux_cmd_add(&cmd, "source-file --");
+	tmux_cmd_arg(&cmd, s->env->conf);
+	tmux_client_send(s->cmd, &cmd, false, conf_sourced, s, NULL);
+	tmux_cmd_finish(&cmd);
+}
+
+static void cmd_up(void *arg)
+{
+	struct tmux_shard *s = arg;
+	struct tmux_cmd cmd;
+
+	s->fresh |= server_note(s);
+	if (!s->fresh || s->stop_wanted) {
+		shard_configured(s);
+		return;
+	}
+	tmux_cmd_init(&cmd);
+	tmux_cmd_add(&cmd, "show-options -gqv " TMUX_CONF_OPTION);
+	tmux_client_send(s->cmd, &cmd, false, conf_compared, s, NULL);
+	tmux_cmd_finish(&cmd);
+}
+
+void shard_ready(struct tmux_shard *s)
 {
 	bool fresh = s->fresh;
 
@@ -239,7 +242,7 @@ static void cmd_down(void *arg, const struct err *e, bool wedged)
 		shard_kill(s);
 	} else {
 		s->state = SHARD_CONNECTING;
-		loop_timer_start(s->timer, backoff_ms(s->attempts));
+		loop_timer_start(s->timer, shard_backoff_ms(s->attempts));
 	}
 	s->ops->on_down(s->arg, e, s->attempts);
 }
@@ -254,7 +257,7 @@ static void shard_connect(struct tmux_shard *s)
 	if (tmux_client_create(s->env->loop, s->env->reaper, &s->spec, &ops, s, &s->cmd, &e) == 0)
 		return;
 	s->attempts++;
-	loop_timer_start(s->timer, backoff_ms(s->attempts + 1));
+	loop_timer_start(s->timer, shard_backoff_ms(s->attempts + 1));
 	s->ops->on_down(s->arg, &e, s->attempts);
 }
 
@@ -284,143 +287,6 @@ static void shard_timer(void *arg)
 	case SHARD_GONE:
 		break;
 	}
-}
-
-/* ---- events ---- */
-
-static int events_wait(struct tmux_shard *s);
-static void hush(struct tmux_shard *s);
-
-static void events_told(struct tmux_shard *s, const struct err *e, const char *records)
-{
-	if (e != NULL && e->code == ERR_UNAVAILABLE)
-		return;
-	if (events_wait(s) == 0)
-		s->ops->on_event(s->arg, records);
-}
-
-static void events_read(void *arg, const struct err *e, const char *text, size_t len)
-{
-	(void)len;
-	events_told(arg, e, e == NULL ? text : NULL);
-}
-
-/* Old records: what they tell of is in the listing that the owner makes now. */
-static void events_emptied(void *arg, const struct err *e, const char *text, size_t len)
-{
-	struct tmux_shard *s = arg;
-
-	(void)text;
-	(void)len;
-	if (s->state != SHARD_CONNECTING) {
-		s->quiet = false;
-		events_told(s, e, NULL);
-	} else if ((e == NULL || e->code != ERR_UNAVAILABLE) && events_wait(s) == 0 && s->cmd_up) {
-		shard_ready(s);
-	}
-}
-
-static int events_send(struct tmux_shard *s, const char *first, const char *second,
-	tmux_reply_fn *fn)
-{
-	struct tmux_cmd cmd;
-	int ret;
-
-	tmux_cmd_init(&cmd);
-	tmux_cmd_add(&cmd, first);
-	if (second != NULL)
-		tmux_cmd_add(&cmd, second);
-	ret = tmux_client_send(s->events, &cmd, true, fn, s, NULL);
-	tmux_cmd_finish(&cmd);
-	return ret;
-}
-
-static int events_wait(struct tmux_shard *s)
-{
-	if (events_send(s, "wait-for " TMUX_EV_CHANNEL, NULL, NULL) < 0)
-		return -1;
-	return events_send(s, "show-options -gqv " TMUX_EV_OPTION,
-		"set-option -g " TMUX_EV_OPTION " ''", events_read);
-}
-
-static void events_up(void *arg)
-{
-	struct tmux_shard *s = arg;
-
-	s->events_attempts = 0;
-	s->events_up = true;
-	if (s->state == SHARD_CONNECTING && s->cmd == NULL)
-		loop_timer_start(s->timer, 0);
-	events_send(s, "show-options -gqv " TMUX_EV_OPTION, "set-option -g " TMUX_EV_OPTION " ''",
-		events_emptied);
-}
-
-static void events_down(void *arg, const struct err *e, bool wedged)
-{
-	struct tmux_shard *s = arg;
-
-	tmux_client_destroy(s->events);
-	s->events = NULL;
-	s->events_up = false;
-	if (!s->cmd_up) { /* it is connected again behind the other one */
-		if (s->state == SHARD_CONNECTING && s->cmd == NULL && wedged)
-			shard_kill(s);
-		else if (s->state == SHARD_CONNECTING && s->cmd == NULL)
-			loop_timer_start(s->timer, backoff_ms(s->attempts));
-		return;
-	}
-	s->events_attempts++;
-	if (wedged || s->events_attempts >= EVENTS_ATTEMPTS_MAX)
-		tmux_client_fail(s->cmd, e, wedged);
-	else if (s->state == SHARD_CONNECTING)
-		loop_timer_start(s->events_timer, backoff_ms(s->events_attempts));
-	else
-		hush(s);
-}
-
-static void hushed(void *arg, const struct err *e, const char *text, size_t len)
-{
-	struct tmux_shard *s = arg;
-
-	(void)text;
-	(void)len;
-	if (e == NULL || e->code != ERR_UNAVAILABLE)
-		loop_timer_start(s->events_timer, backoff_ms(s->events_attempts));
-}
-
-/* Holds back new commands; when those under way are answered the events client is replaced. */
-static void hush(struct tmux_shard *s)
-{
-	struct tmux_cmd cmd;
-
-	s->quiet = true;
-	tmux_cmd_init(&cmd);
-	tmux_cmd_add(&cmd, "display-message -p .");
-	if (tmux_client_send(s->cmd, &cmd, false, hushed, s, NULL) < 0)
-		tmux_client_fail(s->cmd, &(struct err){.code = ERR_UNAVAILABLE}, false);
-	tmux_cmd_finish(&cmd);
-}
-
-static void events_connect(struct tmux_shard *s)
-{
-	static const struct tmux_client_ops ops = {.on_up = events_up, .on_down = events_down};
-	struct err e = {0};
-
-	if (tmux_client_create(s->env->loop, s->env->reaper, &s->spec, &ops, s, &s->events, &e) ==
-		0)
-		return;
-	if (++s->events_attempts >= EVENTS_ATTEMPTS_MAX)
-		tmux_client_fail(s->cmd, &e, false);
-	else
-		loop_timer_start(s->events_timer, backoff_ms(s->events_attempts + 1));
-}
-
-static void events_again(void *arg)
-{
-	struct tmux_shard *s = arg;
-
-	if (s->cmd_up && s->events == NULL && !s->stop_wanted)
-		events_connect(s);
 }
 
 /* ---- the owner's side ---- */
@@ -504,6 +370,18 @@ int tmux_shard_send(struct tmux_shard *s, struct tmux_cmd *cmd, tmux_reply_fn *f
 	if (ret_seq != NULL)
 		*ret_seq = s->seq;
 	return 0;
+}
+
+void tmux_shard_pulse(struct tmux_shard *s)
+{
+	struct tmux_cmd cmd;
+
+	if (!tmux_shard_ready(s) || tmux_client_waiting(s->cmd) > 0)
+		return;
+	tmux_cmd_init(&cmd);
+	tmux_cmd_add(&cmd, "display-message -p .");
+	tmux_client_send(s->cmd, &cmd, false, NULL, NULL, NULL);
+	tmux_cmd_finish(&cmd);
 }
 
 unsigned tmux_shard_number(const struct tmux_shard *s)

@@ -17,6 +17,9 @@
  * request 4980; killing such a client does too, 5004), so a half connected one is always waited for. When the events client alone dies, new commands
  * are held back, those under way are let finish, then it is replaced, and on_event says resync.
  *
+ * A server may have been started by a person's hand, or by a daemon with another configuration: a stamp set by
+ * the last line of ours tells, and where it differs the file is sourced before anything else is done.
+ *
  * A client's down does not say whether the server died. It need not: connecting starts a server where
  * none is, and the pid behind the socket (SO_PEERCRED) says whether it is the same one. What stands on
  * it is for the owner to list after each on_ready, and again when on_event says resync. Commands that
@@ -44,6 +47,7 @@ struct tmux_shard_env {
 	struct loop *loop;
 	struct tmux_reaper *reaper;
 	const char *program, *conf;
+	const char *stamp; /* what conf sets TMUX_CONF_OPTION to */
 	char *const *env;
 	int deadline_ms, start_ms;
 };
@@ -73,6 +77,9 @@ bool tmux_shard_ready(const struct tmux_shard *s);
 /* As tmux_client_send. *ret_seq (may be NULL) numbers the commands of this shard in their order. */
 int tmux_shard_send(struct tmux_shard *s, struct tmux_cmd *cmd, tmux_reply_fn *fn, void *arg,
 	uint64_t *ret_seq, struct err *e);
+/* To be called now and then while it matters that the server answers: nothing else tells of one that wedges
+ * when no command goes out. One line, and its deadline. */
+void tmux_shard_pulse(struct tmux_shard *s);
 unsigned tmux_shard_number(const struct tmux_shard *s);
 const char *tmux_shard_socket(const struct tmux_shard *s);
 /*

@@ -72,7 +72,8 @@ static void settings_read(struct world *w)
 
 int world_init(struct world *w, struct err *e)
 {
-	struct tmux_limits limits = {.program = config_string(w->config, OPT_TMUX_PATH),
+	cleanup_free char *no_utmp = layout_program("tmux-claude-no-utmp.so", NULL);
+	struct tmux_limits limits = {.preload = no_utmp, .program = config_string(w->config, OPT_TMUX_PATH),
 		.panes = (unsigned)config_int(w->config, OPT_PANES_PER_SERVER)};
 	struct err err = {0};
 

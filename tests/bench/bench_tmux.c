@@ -32,6 +32,7 @@ extern char **environ;
 static struct loop *loop;
 static char dir[] = "/tmp/tc-bench-tmux-XXXXXX";
 static char *program, *conf, **env;
+static char *preload; /* no_utmp.c as built; NULL: not found */
 static unsigned panes = PANES_DEFAULT;
 
 #define must bench_must
@@ -284,7 +285,9 @@ static void pool_up(void)
 {
 	cleanup_free char *folder = xasprintf("%s/t", dir);
 
-	must(tmux_pool_create(loop, folder, NULL, &pool_ops, NULL, &pool, NULL) == 0, "the pool");
+	struct tmux_limits limits = {.preload = preload};
+
+	must(tmux_pool_create(loop, folder, &limits, &pool_ops, NULL, &pool, NULL) == 0, "the pool");
 }
 
 static void pool_down(void)
@@ -402,6 +405,7 @@ int main(int argc, char **argv)
 	program = proc_which("tmux");
 	must(loop != NULL && program != NULL && mkdtemp(dir) != NULL, "setting up");
 	env = tmux_conf_env(environ);
+	preload = realpath("tmux-claude-no-utmp.so", NULL);
 	reaper = tmux_reaper_create(loop);
 	cleanup_free char *text = tmux_conf_text();
 	conf = xasprintf("%s/tmux.conf", dir);
@@ -415,6 +419,7 @@ int main(int argc, char **argv)
 	strv_free(env);
 	free(program);
 	free(conf);
+	free(preload);
 	tree_remove(dir, NULL);
 	return bench_end();
 }

@@ -14,7 +14,7 @@
 #include "base/proc.h"
 #include "daemon/tmux/pane.h"
 
-#define SEEN_MAX 256
+#define SEEN_MAX 1024
 
 /* What was told of one pane. */
 struct seen {
@@ -125,8 +125,13 @@ static inline void pool_up(struct tmux_limits limits)
 {
 	struct err e = {0};
 
+	cleanup_free char *preload = xasprintf("%s/tmux-claude-no-utmp.so",
+		getenv("TC_BUILDDIR") != NULL ? getenv("TC_BUILDDIR") : ".");
+
 	if (limits.linger_ms == 0)
 		limits.linger_ms = -1;
+	if (limits.preload == NULL && access(preload, X_OK) == 0)
+		limits.preload = preload;
 	if (pool_dir == NULL)
 		pool_dir = xasprintf("%s/t", rig_dir);
 	ck_assert_msg(tmux_pool_create(rig_loop, pool_dir, &limits, &pool_ops, NULL, &pool, &e) ==
@@ -230,8 +235,8 @@ static inline int person(const char *socket, char *out, size_t size, ...)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* Ended, though its parent (init, for servers) may not have taken note yet. */
-static inline bool dead(pid_t pid)
+/* The state of a process as the kernel names it: 'S', 'T', 'Z', ...; 'X' when there is none. */
+static inline char state_of(pid_t pid)
 {
 	cleanup_free char *path = xasprintf("/proc/%d/stat", (int)pid);
 	cleanup_free char *text = NULL;
@@ -239,9 +244,15 @@ static inline bool dead(pid_t pid)
 	size_t len;
 
 	if (file_read(path, 4096, &text, &len, NULL) < 0)
-		return true;
+		return 'X';
 	state = strrchr(text, ')');
-	return state != NULL && state[1] == ' ' && state[2] == 'Z';
+	return state != NULL ? state[2] : 'X';
+}
+
+/* Ended, though its parent (init, for servers) may not have taken note yet. */
+static inline bool dead(pid_t pid)
+{
+	return strchr("XZ", state_of(pid)) != NULL;
 }
 
 static inline unsigned files_left(void)
