@@ -47,12 +47,12 @@ static bool began_alternate(const unsigned char *p, size_t len, bool now)
 	return at[sizeof(seq) - 1] == 'l';
 }
 
-static int read_tail(struct record *r, struct buf *tail, struct err *e)
+static int read_tail(struct record *r, size_t len, struct buf *tail, struct err *e)
 {
 	uint64_t end = record_end(r), at = record_first(r);
 
-	if (end - at > HISTORY_TAIL)
-		at = end - HISTORY_TAIL;
+	if (end - at > len)
+		at = end - len;
 	for (;;) {
 		unsigned char *p = buf_reserve(tail, PIECE);
 		ssize_t n = p ? record_read(r, at, p, PIECE, &at, e) : 0;
@@ -79,23 +79,43 @@ static void skip_lead(struct buf *tail)
 		buf_consume(tail, (size_t)(esc - buf_data(tail)));
 }
 
-static void feed_tail(const struct buf *tail, const struct screen *now, struct caught *c)
+/* A second emulator of the same size, fed with the tail. */
+static struct screen *feed_tail(const struct buf *tail, const struct screen *now, const struct screen_ops *ops,
+	void *arg)
 {
-	const struct screen_ops ops = {.line = on_line};
 	struct screen *scratch;
 	int rows, cols;
 
 	screen_size(now, &rows, &cols);
-	scratch = screen_create(rows, cols, &ops, c);
+	scratch = screen_create(rows, cols, ops, arg);
 	if (began_alternate(buf_data(tail), tail->len, screen_modes(now)->alternate))
 		screen_feed(scratch, "\033[?1049h", 8, NULL);
 	screen_feed(scratch, buf_data(tail), tail->len, NULL);
-	screen_destroy(scratch);
+	return scratch;
+}
+
+int history_scratch(struct record *r, const struct screen *now, size_t len, const struct screen_ops *ops, void *arg,
+	struct screen **ret, struct err *e)
+{
+	bool more = record_end(r) - record_first(r) > len;
+	struct buf tail;
+
+	buf_init(&tail, len + 2 * PIECE);
+	if (read_tail(r, len, &tail, e) < 0) {
+		buf_finish(&tail);
+		return -1;
+	}
+	if (more || record_first(r) > 0)
+		skip_lead(&tail);
+	*ret = feed_tail(&tail, now, ops, arg);
+	buf_finish(&tail);
+	return more;
 }
 
 int history_text(struct record *r, const struct screen *now, int lines, struct buf *out, struct err *e)
 {
 	struct caught c = {.max = (size_t)(lines < 1 ? 1 : lines > HISTORY_LINES_MAX ? HISTORY_LINES_MAX : lines)};
+	const struct screen_ops ops = {.line = on_line};
 	struct buf tail, text;
 	size_t i, want, have;
 	int rc = 0;
@@ -107,12 +127,12 @@ int history_text(struct record *r, const struct screen *now, int lines, struct b
 	want = have < c.max ? c.max - have : 0;
 	c.max = want ? want : 1;
 	c.line = xcalloc(c.max, sizeof(*c.line));
-	if (want && read_tail(r, &tail, e) < 0) {
+	if (want && read_tail(r, HISTORY_TAIL, &tail, e) < 0) {
 		rc = -1;
 	} else if (want && tail.len) {
 		if (record_end(r) - record_first(r) > tail.len || record_first(r) > 0)
 			skip_lead(&tail);
-		feed_tail(&tail, now, &c);
+		screen_destroy(feed_tail(&tail, now, &ops, &c));
 		for (i = 0; i < c.count; i++)
 			rc |= buf_printf(out, "%s\n", c.line[(c.next + c.max - c.count + i) % c.max]);
 	}
@@ -130,7 +150,7 @@ int history_tail(struct record *r, struct buf *tail, struct err *e)
 {
 	bool cut = record_end(r) - record_first(r) > HISTORY_TAIL;
 
-	if (read_tail(r, tail, e) < 0)
+	if (read_tail(r, HISTORY_TAIL, tail, e) < 0)
 		return -1;
 	if (cut)
 		skip_lead(tail);

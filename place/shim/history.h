@@ -15,6 +15,11 @@
 int history_text(struct record *r, const struct screen *now, int lines, struct buf *out,
 	struct err *e);
 
+/* *ret (owned) becomes a screen of the same size that was fed the newest `len` bytes of the recording,
+ * with ops told of what it meets. 1 when there is more than that, 0 when that was all, -1 on errors. */
+int history_scratch(struct record *r, const struct screen *now, size_t len, const struct screen_ops *ops, void *arg,
+	struct screen **ret, struct err *e);
+
 /* Appends the newest HISTORY_TAIL bytes of the recording, beginning where a line or sequence does. */
 int history_tail(struct record *r, struct buf *tail, struct err *e);
 

@@ -43,7 +43,7 @@ void inst_view_add(struct inst *i, struct view *v)
 {
 	v->next = i->views;
 	i->views = v;
-	if (!i->owner)
+	if (!i->owner || (v->person && !i->owner->person))
 		inst_view_owns(i, v);
 }
 

@@ -115,6 +115,22 @@ static void put_rows(struct painter *p)
 		put_row(p, row, 0, cols, row);
 }
 
+int paint_begin(struct buf *out)
+{
+	return buf_printf(out, "\033[?1049l" BEGIN) ? -1 : 0;
+}
+
+int paint_line(const struct screen_cell *cells, int cols, struct buf *out)
+{
+	struct painter p = {.out = out};
+
+	for (int i = 0; i < cols; i++)
+		if (cells[i].width > 0)
+			put_cell(&p, &cells[i]);
+	set_attr(&p, &plain_attr);
+	return p.rc ? -1 : 0;
+}
+
 int paint_primary(const struct screen *s, struct buf *out)
 {
 	struct painter p = {.s = s, .out = out};

@@ -13,6 +13,11 @@ int paint_full(const struct screen *s, struct buf *out);
 /* The rows of the screen that shows, then its cursor and pen: what is kept of the primary one. */
 int paint_primary(const struct screen *s, struct buf *out);
 
+/* One line's cells with their attributes, plain ones before and behind. */
+int paint_line(const struct screen_cell *cells, int cols, struct buf *out);
+/* Brings any terminal to where lines can be written: the primary screen, nothing switched on. */
+int paint_begin(struct buf *out);
+
 /* A window of another size onto the screen: rows that changed since the last call are painted again,
  * cut at the view's width, following the cursor. */
 struct paint_clip {

@@ -121,15 +121,11 @@ static int text_put(struct buf *out, const struct screen_cell *c, int *blanks)
 	return rc;
 }
 
-/* A line as it leaves the screen: what was never written at its end is not looked at. */
-static int on_pushline(int cols, const VTermScreenCell *cells, void *user)
+static void push_text(struct screen *s, int cols, const VTermScreenCell *cells)
 {
-	struct screen *s = user;
 	struct buf text;
 	int i, k;
 
-	while (cols > 0 && (cells[cols - 1].chars[0] == 0 || cells[cols - 1].chars[0] == ' '))
-		cols--;
 	buf_init(&text, LINE_MAX_BYTES);
 	for (i = 0; i < cols; i++) {
 		const uint32_t *c = cells[i].chars;
@@ -142,6 +138,29 @@ static int on_pushline(int cols, const VTermScreenCell *cells, void *user)
 	}
 	s->ops.line(s->arg, text.len ? (const char *)buf_data(&text) : "", text.len);
 	buf_finish(&text);
+}
+
+static void push_row(struct screen *s, int cols, const VTermScreenCell *cells)
+{
+	struct screen_cell *row = xcalloc((size_t)cols + 1, sizeof(*row));
+
+	for (int i = 0; i < cols; i++)
+		cell_from_vterm(&cells[i], &row[i]);
+	s->ops.row(s->arg, row, cols);
+	free(row);
+}
+
+/* A line as it leaves the screen: what was never written at its end is not looked at. */
+static int on_pushline(int cols, const VTermScreenCell *cells, void *user)
+{
+	struct screen *s = user;
+
+	while (cols > 0 && (cells[cols - 1].chars[0] == 0 || cells[cols - 1].chars[0] == ' '))
+		cols--;
+	if (s->ops.line)
+		push_text(s, cols, cells);
+	if (s->ops.row)
+		push_row(s, cols, cells);
 	return 0;
 }
 
@@ -151,7 +170,7 @@ static const VTermScreenCallbacks no_callbacks;
 
 void screen_catch_lines(struct screen *s, bool on)
 {
-	s->catching = on && s->ops.line;
+	s->catching = on && (s->ops.line || s->ops.row);
 	vterm_screen_set_callbacks(s->vts, s->catching ? &catching_lines : &no_callbacks, s);
 }
 

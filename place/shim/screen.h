@@ -54,6 +54,8 @@ struct screen_ops {
 	void (*title)(void *arg);
 	/* A line left the top of the primary screen (UTF-8, trailing blanks trimmed). */
 	void (*line)(void *arg, const char *text, size_t len);
+	/* The same line as its cells, what was never written at its end left out. */
+	void (*row)(void *arg, const struct screen_cell *cells, int cols);
 };
 
 struct screen;
@@ -65,7 +67,7 @@ void screen_destroy(struct screen *s);
  * unknown removed) is appended to live when that is not NULL; -1 when live was full (the screen is
  * right all the same; the view must be repainted). */
 int screen_feed(struct screen *s, const void *data, size_t len, struct buf *live);
-/* Switches ops.line on and off (on at first): turning every line into text takes time. */
+/* Switches ops.line and ops.row on and off (on at first): turning every line into text takes time. */
 void screen_catch_lines(struct screen *s, bool on);
 /* Bytes fed last that belong to an unfinished sequence: a snapshot taken now stands that far back. */
 size_t screen_pending(const struct screen *s);

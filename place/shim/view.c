@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "ipc/link/frame.h"
+#include "place/shim/backlog.h"
 #include "place/shim/paint.h"
 
 #define VIEW_OUT_MAX (10 * 1024 * 1024) /* the queue and the largest painting */
@@ -94,7 +95,8 @@ void view_output(struct view *v, const void *live, size_t len, bool whole)
 		paint(v);
 }
 
-void view_resized(struct view *v)
+/* Whole, or as a window onto a terminal of another size. */
+static void fit(struct view *v)
 {
 	int rows, cols;
 
@@ -109,6 +111,11 @@ void view_resized(struct view *v)
 			v->clip = xcalloc(1, sizeof(*v->clip));
 		paint_clip_size(v->clip, v->rows, v->cols);
 	}
+}
+
+void view_resized(struct view *v)
+{
+	fit(v);
 	if (conn_out_pending(v->conn) == 0)
 		paint(v);
 	else
@@ -191,6 +198,19 @@ static void on_close(void *arg, const char *reason)
 
 static const struct conn_ops view_ops = {.on_data = on_data, .on_drain = on_drain, .on_close = on_close};
 
+/* What scrolled away before this view came, for its terminal's scrollback. */
+static void backlog(struct view *v, int lines)
+{
+	struct err e = {0};
+	struct buf out;
+
+	buf_init(&out, BACKLOG_BYTES_MAX);
+	if (backlog_paint(inst_record(v->inst), inst_screen(v->inst), lines, v->rows, v->cols, &out, &e) < 0)
+		log_info("view", inst_id(v->inst), "no lines above the screen: %s", e.message);
+	send(v, buf_data(&out), out.len);
+	buf_finish(&out);
+}
+
 void view_create(struct inst *i, int fd, const struct buf *rest, const json_t *params)
 {
 	struct shim *s = inst_shim(i);
@@ -202,10 +222,13 @@ void view_create(struct inst *i, int fd, const struct buf *rest, const json_t *p
 	v->rows = (int)json_get_int(params, "rows", rows);
 	v->cols = (int)json_get_int(params, "cols", cols);
 	v->read_only = json_get_bool(params, "read_only");
+	v->person = json_get_bool(params, "person") && !v->read_only;
 	v->pace = loop_timer_create(s->loop, on_pace, v);
 	v->conn = conn_create(s->loop, fd, -1, FRAME_MAX, VIEW_OUT_MAX, &view_ops, v);
 	inst_view_add(i, v);
-	view_resized(v);
+	backlog(v, (int)json_get_int(params, "lines", 0));
+	fit(v);
+	paint(v); /* at once: the lines end where this begins */
 	if (!inst_running(i)) {
 		json_t *fin = inst_exit(i);
 
