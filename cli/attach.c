@@ -10,7 +10,8 @@
 #include "base/proc.h"
 #include "base/util.h"
 #include "cli/cli.h"
-#include "cli/verbs.h"
+#include "cli/detach.h"
+#include "cli/view.h"
 
 /* Does not return when tmux could be started. */
 static int become_tmux(struct cli *c, const char *program, const json_t *tmux, struct err *e)
@@ -39,9 +40,17 @@ static int attach(struct cli *c, const json_t *result, struct err *e)
 	cleanup_free char *program = proc_which(config_string(c->config, OPT_TMUX_PATH));
 	if (json_is_object(tmux) && program && access(jstr(tmux, "socket"), R_OK | W_OK) == 0)
 		return become_tmux(c, program, tmux, e);
+	struct view_spec spec = {.socket = jstr(json_object_get(result, "stream"), "socket"),
+		.instance = jstr(result, "instance"),
+		.name = jstr(result, "name"),
+		.bare = true,
+		.read_only = args_flag(&c->args, "read_only"),
+		.person = true,
+		.detach = detach_key("C-]"),
+		.detach_name = "C-]"};
+
 	cli_note(c, "tmux does not show this agent just now: this is a bare view of its terminal.");
-	return view_run(c, jstr(result, "instance"), jstr(json_object_get(result, "stream"), "socket"),
-		args_flag(&c->args, "read_only"), e);
+	return view_run(&spec, e);
 }
 
 int verb_attach(struct cli *c)

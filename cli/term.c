@@ -3,6 +3,8 @@
 #include "cli/term.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -14,26 +16,31 @@
 
 /* What an agent's program may have switched, back to what a shell expects: keyboard protocols, mouse,
  * focus, paste, colour reports, cursor keys and keypad, region, insert, wrap, charset, attributes, style
- * and visibility of the cursor, the alternate screen last. */
-static const char reset[] = "\033[<8u\033[>4;0m"
+ * and visibility of the cursor, the alternate screen last. It begins with what ends a sequence that was
+ * cut off in its middle. */
+static const char reset[] = "\030\033\\\033[<8u\033[>4;0m"
 			    "\033[?9l\033[?1000l\033[?1002l\033[?1003l\033[?1005l\033[?1006l\033[?1015l\033[?1016l"
 			    "\033[?1004l\033[?2004l\033[?2026l\033[?2031l\033[?1l\033>\033[?5l"
 			    "\033[?1049l\033[?6l\033[r\033[4l\033[?7h\033(B\033)B\017\033[0m\033[0 q\033[?25h";
 
-static struct termios before;
+#define RESET_MS 500 /* a terminal that does not read is not waited for longer */
+
+static struct termios before, raw;
 static bool is_raw, is_painted;
+static int output = STDOUT_FILENO;
 static pid_t owner;
 
 /* Async-signal-safe: also called from the handlers. */
 void term_restore(void)
 {
+	struct pollfd p = {.fd = output, .events = POLLOUT};
 	ssize_t ignored = 0;
 
 	if (!is_raw || getpid() != owner)
 		return;
 	is_raw = false;
-	if (is_painted)
-		ignored = write(STDOUT_FILENO, reset, sizeof(reset) - 1);
+	if (is_painted && poll(&p, 1, RESET_MS) > 0)
+		ignored = write(output, reset, sizeof(reset) - 1);
 	(void)ignored;
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
 }
@@ -49,7 +56,6 @@ static void on_fatal(int signo)
 int term_raw(bool painted, struct err *e)
 {
 	static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
-	struct termios raw;
 	size_t i;
 
 	if (tcgetattr(STDIN_FILENO, &before) < 0)
@@ -67,6 +73,21 @@ int term_raw(bool painted, struct err *e)
 	return 0;
 }
 
+void term_again(void)
+{
+	if (is_raw)
+		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+}
+
+int term_output(void)
+{
+	int fd = open("/proc/self/fd/1", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0)
+		output = fd;
+	return output;
+}
+
 bool term_size(int *rows, int *cols)
 {
 	struct winsize w;
@@ -82,7 +103,7 @@ bool term_size(int *rows, int *cols)
 
 int term_signal_fd(struct err *e)
 {
-	static const int wanted[] = {SIGWINCH, SIGTERM, SIGHUP, SIGINT, SIGQUIT};
+	static const int wanted[] = {SIGWINCH, SIGCONT, SIGTERM, SIGHUP, SIGINT, SIGQUIT};
 	sigset_t set;
 	size_t i;
 	int fd;

@@ -12,8 +12,13 @@
 int term_raw(bool painted, struct err *e);
 /* As it was before term_raw; may be called again and again. */
 void term_restore(void);
+/* Raw again, when somebody else had the terminal meanwhile. */
+void term_again(void);
+/* A descriptor to write to the terminal without ever waiting for it (it is one of its own, so that nothing
+ * changes for those who share ours), or standard output itself where there can be none. */
+int term_output(void);
 bool term_size(int *rows, int *cols);
-/* A descriptor that becomes readable when a signal of interest came: SIGWINCH, and those that end us.
+/* A descriptor that becomes readable when a signal of interest came: SIGWINCH, SIGCONT, and those that end us.
  * term_signal returns the next one, or 0. */
 int term_signal_fd(struct err *e);
 int term_signal(int fd);

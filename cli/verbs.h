@@ -9,7 +9,5 @@
 int verb_run(struct cli *c);
 /* `view ID`, which tmux's panes run: no row in the table, as people do not type it. */
 int verb_view(struct cli *c, char *const *argv);
-/* The bare view of an instance's terminal at its shim's socket: an exit code, or -1. */
-int view_run(struct cli *c, const char *instance, const char *socket, bool read_only, struct err *e);
 
 #endif

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A view of an agent's terminal, straight from its shim: what a tmux pane runs, and what `attach` shows
- * when there is no tmux. It paints what it is given and passes keys and sizes on; it holds nothing.
+ * in a person's own terminal. It paints what it is given and passes keys and sizes on; it holds nothing.
  *
  * The shim may not be there yet, and may go away and be replaced: the view says so, waits (inotify on
  * its folder, and a look every RETRY_MS at what inotify cannot tell) and connects again, for WAIT_MS at
- * the most. The terminal is as it was before on every way out.
+ * the most. Only the first connection asks for the lines above the screen: later the terminal has them.
+ *
+ * Nothing here waits for the terminal: what it does not take stays in `out`, and while that is full no
+ * more is taken from the shim, which then keeps nothing for us but paints anew. So a terminal that is
+ * stopped costs a bounded amount, a signal is heard at once, and the terminal is as it was before on every
+ * way out.
  */
+#include "cli/view.h"
+
 #include <errno.h>
 #include <libgen.h>
 #include <poll.h>
@@ -16,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/util.h"
+#include "cli/detach.h"
 #include "cli/term.h"
 #include "cli/verbs.h"
 #include "ipc/link/shim_stream.h"
@@ -24,37 +32,45 @@
 #define RETRY_MS 1000
 #define KEYS_MAX 4096
 #define QUEUE_MAX (128 * 1024) /* keys that wait for the shim; then the keyboard is not read */
-#define DETACH_KEY 0x1d        /* C-] */
+#define OUT_HIGH (16 * 1024)   /* output that waits for the terminal; then the shim is not read */
+#define OUT_MAX (OUT_HIGH + FRAME_MAX + 4096)
+#define LINES 200              /* asked for above the screen: as many as our tmux servers keep */
 
 enum outcome { VIEW_GOING, VIEW_LOST, VIEW_ENDED, VIEW_DETACHED, VIEW_KILLED, VIEW_REFUSED };
 
 struct viewer {
-	const char *socket, *instance;
-	bool read_only, detachable;
+	const struct view_spec *spec;
 	struct shim_stream *stream;
-	bool answered;
-	int signals, notify;
+	bool answered, filled;
+	struct buf out;
+	int tty, signals, notify;
 	int64_t deadline; /* while there is no shim */
 	char last_words[160];
 	struct err why;
 };
 
-static void put(const void *data, size_t len)
+/* Never fails: OUT_MAX has room for a frame and a few words behind OUT_HIGH. */
+static void put(struct viewer *v, const void *data, size_t len)
 {
-	(void)!write_all(STDOUT_FILENO, data, len);
+	(void)buf_append(&v->out, data, len);
 }
 
-static void say(const struct viewer *v, const char *text)
+/* On the last line, which is painted over: nothing scrolls for it. */
+static void say(struct viewer *v, const char *text)
 {
-	char line[256];
-	int n = snprintf(line, sizeof(line), "\033[0m\r\n[tmux-claude: %.6s: %s]\r\n", v->instance, text);
+	int rows = 24, cols = 80;
 
-	put(line, (size_t)(n < (int)sizeof(line) ? n : (int)sizeof(line) - 1));
+	term_size(&rows, &cols);
+	buf_printf(&v->out, "\0337\033[r\033[%d;1H\033[0m\033[2K", rows);
+	if (text)
+		buf_printf(&v->out, "%.*s", cols > 1 ? cols - 1 : 1, text);
+	buf_printf(&v->out, "\0338");
 }
 
 static json_t *hello(const struct viewer *v)
 {
-	json_t *o = json_pack("{s:s, s:s, s:b}", "role", "view", "instance", v->instance, "read_only", v->read_only);
+	json_t *o = json_pack("{s:s, s:s, s:b, s:b, s:i}", "role", "view", "instance", v->spec->instance,
+		"read_only", v->spec->read_only, "person", v->spec->person, "lines", v->filled ? 0 : LINES);
 	int rows, cols;
 
 	if (term_size(&rows, &cols)) {
@@ -97,43 +113,55 @@ static enum outcome on_answer(struct viewer *v)
 	int rc = shim_stream_answer(v->stream, &result, &v->why);
 
 	json_decref(result);
+	if (rc > 0 && !v->answered)
+		say(v, NULL);
 	v->answered = rc > 0;
+	v->filled |= v->answered;
 	return rc < 0 ? VIEW_REFUSED : VIEW_GOING;
 }
 
-static enum outcome on_stream(struct viewer *v)
+/* What has come from the shim, as far as the terminal has room. */
+static enum outcome take_frames(struct viewer *v)
 {
-	enum outcome out = VIEW_GOING;
+	enum outcome out = v->answered ? VIEW_GOING : on_answer(v);
 	struct frame f;
-	int rc, ended = shim_stream_read(v->stream) < 0;
+	int rc;
 
-	if (!v->answered)
-		out = on_answer(v);
-	while (out == VIEW_GOING && v->answered && (rc = shim_stream_next(v->stream, &f)) != 0) {
+	while (out == VIEW_GOING && v->answered && v->out.len < OUT_HIGH &&
+		(rc = shim_stream_next(v->stream, &f)) != 0) {
 		if (rc < 0)
 			return VIEW_LOST;
 		if (f.type == FRAME_DATA)
-			put(f.payload, f.len);
+			put(v, f.payload, f.len);
 		else if (f.type == FRAME_FIN)
 			return on_fin(v, &f);
 	}
-	return out == VIEW_GOING && ended ? VIEW_LOST : out;
+	return out;
+}
+
+/* What came before the end of the connection is taken first; of an end, a later read tells again. */
+static enum outcome on_stream(struct viewer *v)
+{
+	int ended = shim_stream_read(v->stream) < 0;
+	enum outcome out = take_frames(v);
+
+	return out == VIEW_GOING && ended && v->out.len < OUT_HIGH ? VIEW_LOST : out;
 }
 
 static enum outcome on_keys(struct viewer *v)
 {
 	char keys[KEYS_MAX];
 	ssize_t n = read(STDIN_FILENO, keys, sizeof(keys));
+	size_t typed, end;
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return VIEW_GOING;
 	if (n <= 0)
 		return VIEW_KILLED; /* the terminal is gone */
-	if (v->detachable && memchr(keys, DETACH_KEY, (size_t)n))
-		return VIEW_DETACHED;
-	if (v->stream && v->answered && !v->read_only)
-		shim_stream_send(v->stream, keys, (size_t)n);
-	return VIEW_GOING;
+	typed = detach_find(v->spec->detach, keys, (size_t)n, &end);
+	if (typed > 0 && v->stream && v->answered && !v->spec->read_only)
+		shim_stream_send(v->stream, keys, typed);
+	return typed < (size_t)n ? VIEW_DETACHED : VIEW_GOING;
 }
 
 static enum outcome on_signals(struct viewer *v)
@@ -141,19 +169,37 @@ static enum outcome on_signals(struct viewer *v)
 	int signo, rows, cols;
 
 	while ((signo = term_signal(v->signals)) != 0) {
-		if (signo != SIGWINCH)
+		if (signo == SIGCONT)
+			term_again(); /* who stopped us may have used the terminal */
+		else if (signo != SIGWINCH)
 			return VIEW_KILLED;
+		/* The shim answers every size with a painting. */
 		if (v->stream && v->answered && term_size(&rows, &cols))
 			shim_stream_send_ctl(v->stream, json_pack("{s:[i, i]}", "resize", rows, cols));
 	}
 	return VIEW_GOING;
 }
 
+/* False when the terminal is gone. */
+static bool flush(struct viewer *v)
+{
+	while (v->out.len > 0) {
+		ssize_t n = write(v->tty, buf_data(&v->out), v->out.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN;
+		buf_consume(&v->out, (size_t)n);
+	}
+	return true;
+}
+
 /* Connects when somebody listens; otherwise, or when refused, why is kept. */
 static void try_connect(struct viewer *v)
 {
 	err_clear(&v->why);
-	if (shim_stream_begin(v->socket, hello(v), &v->stream, &v->why) == 0)
+	if (shim_stream_begin(v->spec->socket, hello(v), &v->stream, &v->why) == 0)
 		v->deadline = clock_mono_ms() + WAIT_MS;
 }
 
@@ -168,21 +214,25 @@ static void drain(int fd)
 static enum outcome turn(struct viewer *v)
 {
 	bool keys = !v->stream || shim_stream_pending(v->stream) < QUEUE_MAX;
+	bool room = v->out.len < OUT_HIGH;
 	struct pollfd p[] = {
 		{.fd = keys ? STDIN_FILENO : -1, .events = POLLIN},
 		{.fd = v->signals, .events = POLLIN},
-		{.fd = v->stream ? shim_stream_fd(v->stream) : -1, .events = POLLIN},
+		{.fd = v->stream ? shim_stream_fd(v->stream) : -1, .events = room ? POLLIN : 0},
 		{.fd = v->stream ? -1 : v->notify, .events = POLLIN},
+		{.fd = v->out.len > 0 ? v->tty : -1, .events = POLLOUT},
 	};
 	enum outcome out = VIEW_GOING;
 
 	if (v->stream && shim_stream_pending(v->stream) > 0)
 		p[2].events |= POLLOUT;
+	if (p[2].events == 0)
+		p[2].fd = -1; /* else its end would wake us for ever */
 	if (poll(p, ARRAY_LEN(p), v->stream ? -1 : RETRY_MS) < 0 && errno != EINTR)
 		return VIEW_KILLED;
 	if (p[1].revents)
 		out = on_signals(v);
-	if (out == VIEW_GOING && p[2].revents & (POLLIN | POLLHUP | POLLERR))
+	if (out == VIEW_GOING && room && p[2].revents & (POLLIN | POLLHUP | POLLERR))
 		out = on_stream(v);
 	if (out == VIEW_GOING && p[0].revents)
 		out = on_keys(v);
@@ -195,6 +245,22 @@ static enum outcome turn(struct viewer *v)
 	return out;
 }
 
+/* Frames that came and output that waits, until one of them has to wait for somebody else. */
+static enum outcome pump(struct viewer *v)
+{
+	enum outcome out = VIEW_GOING;
+	size_t before;
+
+	do {
+		before = v->out.len;
+		if (!flush(v))
+			return VIEW_KILLED;
+		if (v->stream && before >= OUT_HIGH && v->out.len < OUT_HIGH)
+			out = take_frames(v);
+	} while (out == VIEW_GOING && v->out.len > 0 && v->out.len != before);
+	return out;
+}
+
 /* Runs until the agent ended, the user left, or nobody could be reached for too long. */
 static enum outcome run(struct viewer *v)
 {
@@ -204,12 +270,17 @@ static enum outcome run(struct viewer *v)
 	v->deadline = clock_mono_ms() + WAIT_MS;
 	try_connect(v);
 	while (out == VIEW_GOING) {
-		if (!v->stream && !waiting)
-			say(v, "waiting for its terminal");
+		if (!v->stream && !waiting) {
+			cleanup_free char *text =
+				xasprintf("[tmux-claude: %s: waiting for its terminal]", v->spec->instance);
+			say(v, text);
+		}
 		waiting = !v->stream;
 		if (waiting && clock_mono_ms() > v->deadline)
 			return VIEW_REFUSED;
-		out = turn(v);
+		out = pump(v);
+		if (out == VIEW_GOING)
+			out = turn(v);
 		if (out == VIEW_LOST) {
 			disconnect(v);
 			out = VIEW_GOING;
@@ -228,26 +299,54 @@ static int open_notify(const char *socket)
 	return fd;
 }
 
-static int show(struct viewer *v, struct err *e)
+/* A person's terminal keeps what it shows, above; a pane of ours, which may have run a view before, begins
+ * anew. */
+static void begin(struct viewer *v)
 {
-	enum outcome out;
+	int rows = 24, cols = 80;
 
-	v->signals = term_signal_fd(e);
-	if (v->signals < 0 || term_raw(true, e) < 0)
-		return -1;
-	v->notify = open_notify(v->socket);
-	out = run(v);
-	disconnect(v);
+	if (!v->spec->bare) {
+		put(v, "\033[H\033[2J\033[3J", 11);
+		return;
+	}
+	term_size(&rows, &cols);
+	while (rows-- > 0)
+		put(v, "\r\n", 2);
+	buf_printf(&v->out, "\033[22;2t\033]2;%s", v->spec->name ? v->spec->name : v->spec->instance);
+	if (v->spec->detach > 0)
+		buf_printf(&v->out, " (%s leaves)", v->spec->detach_name);
+	buf_printf(&v->out, "\033\\");
+}
+
+/* What is left to be written when the agent ended is its last words: waited for a little. */
+static void finish(struct viewer *v, enum outcome out)
+{
+	int64_t until = clock_mono_ms() + RETRY_MS;
+	int rows = 24, cols = 80;
+
+	term_size(&rows, &cols);
+	if (out == VIEW_DETACHED || out == VIEW_KILLED)
+		buf_clear(&v->out);
+	while (v->out.len > 0 && flush(v) && v->out.len > 0 && clock_mono_ms() < until) {
+		struct pollfd p = {.fd = v->tty, .events = POLLOUT};
+
+		poll(&p, 1, RETRY_MS);
+	}
 	term_restore();
-	if (v->notify >= 0)
-		close(v->notify);
-	close(v->signals);
+	buf_clear(&v->out);
+	/* Below what was painted; a half-written sequence was ended by the reset. */
+	buf_printf(&v->out, "%s\033[%d;1H\r\n", v->spec->bare ? "\033[23;2t" : "", rows);
+	flush(v);
+}
+
+static int tell(const struct viewer *v, enum outcome out, struct err *e)
+{
 	switch (out) {
 	case VIEW_ENDED:
-		printf("[tmux-claude: %s: %s]\n", v->instance, v->last_words);
+		printf("[tmux-claude: %s: %s]\n", v->spec->instance, v->last_words);
 		return EXIT_DONE;
 	case VIEW_DETACHED:
-		printf("[tmux-claude: %s: left; it goes on]\n", v->instance);
+		printf("[tmux-claude: %s: left; it goes on]\n", v->spec->instance);
 		return EXIT_DONE;
 	case VIEW_KILLED:
 		return EXIT_DONE;
@@ -258,40 +357,54 @@ static int show(struct viewer *v, struct err *e)
 	}
 	*e = v->why;
 	if (!e->code)
-		err_set(e, ERR_UNAVAILABLE, "the terminal of %s cannot be reached", v->instance);
+		err_set(e, ERR_UNAVAILABLE, "the terminal of %s cannot be reached", v->spec->instance);
 	return -1;
 }
 
-int view_run(struct cli *c, const char *instance, const char *socket, bool read_only, struct err *e)
+int view_run(const struct view_spec *spec, struct err *e)
 {
-	struct viewer v = {.socket = socket, .instance = instance, .read_only = read_only, .detachable = true,
-		.signals = -1, .notify = -1};
+	struct viewer v = {.spec = spec, .signals = -1, .notify = -1, .tty = -1};
+	enum outcome out;
 
-	cli_note(c, "C-] leaves the view.");
-	return show(&v, e);
+	fflush(NULL);
+	v.signals = term_signal_fd(e);
+	if (v.signals < 0 || term_raw(true, e) < 0)
+		return -1;
+	buf_init(&v.out, OUT_MAX);
+	v.tty = term_output();
+	v.notify = open_notify(spec->socket);
+	begin(&v);
+	out = run(&v);
+	disconnect(&v);
+	finish(&v, out);
+	buf_finish(&v.out);
+	if (v.notify >= 0)
+		close(v.notify);
+	close(v.signals);
+	return tell(&v, out, e);
 }
 
 /* view [--read-only] --shim SOCKET INSTANCE */
 int verb_view(struct cli *c, char *const *argv)
 {
-	struct viewer v = {.signals = -1, .notify = -1};
+	struct view_spec spec = {0};
 	struct err e = {0};
 	int code;
 
 	for (; *argv; argv++) {
 		if ((strcmp(*argv, "--shim") == 0 || strcmp(*argv, "--socket") == 0) && argv[1])
-			v.socket = *++argv;
+			spec.socket = *++argv;
 		else if (strcmp(*argv, "--read-only") == 0)
-			v.read_only = true;
-		else if (**argv != '-' && !v.instance)
-			v.instance = *argv;
+			spec.read_only = true;
+		else if (**argv != '-' && !spec.instance)
+			spec.instance = *argv;
 		else
-			v.socket = NULL, argv += strv_len(argv) - 1;
+			spec.socket = NULL, argv += strv_len(argv) - 1;
 	}
-	if (!v.socket || !v.instance) {
+	if (!spec.socket || !spec.instance) {
 		err_set(&e, ERR_PARAMS, "usage: tmux-claude view [--read-only] --shim SOCKET INSTANCE");
 		return cli_fail_usage(c, &e);
 	}
-	code = show(&v, &e);
+	code = view_run(&spec, &e);
 	return code < 0 ? cli_fail(c, &e) : code;
 }
