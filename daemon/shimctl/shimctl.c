@@ -9,7 +9,8 @@
  *   GREETING --closed, and start was asked for, and none was started yet--> FINDING
  *
  * FINDING waits by inotify on the place's folder: sock_listen changes the socket's mode after it
- * listens, so the attribute event means that a connection will be taken. One deadline covers finding
+ * listens, so the attribute event means that a connection will be taken. All places share one inotify
+ * descriptor (a user may have 128 of them, and views need some). One deadline covers finding
  * and greeting. A shim that listens already is connected to instead of starting a second one; one that
  * is just dying may still take the connection, so when that one closes, a new one is started after all.
  *
@@ -44,6 +45,13 @@ struct shim_child {
 
 static struct shim_child *children; /* of this process, until they are reaped */
 
+/* The one inotify descriptor, and who waits on it. */
+static struct watcher {
+	int fd;
+	struct loop_io *io;
+	struct shimctl *first;
+} watcher = {.fd = -1};
+
 /* A call made while there was no connection: it fails from the loop. */
 struct dead_call {
 	struct dead_call *next;
@@ -58,8 +66,8 @@ struct shimctl {
 	void *arg;
 	enum shim_state state;
 	struct peer *peer;
-	int notify_fd;
-	struct loop_io *notify;
+	int wd; /* while finding; -1 otherwise */
+	struct shimctl *prev_finding, *next_finding;
 	struct loop_timer *deadline;
 	struct loop_defer *defer;
 	struct dead_call *dead;
@@ -71,10 +79,17 @@ struct shimctl {
 
 static void stop_finding(struct shimctl *c)
 {
-	loop_io_free(c->notify);
-	c->notify = NULL;
-	if (c->notify_fd >= 0)
-		close(take_fd(&c->notify_fd));
+	if (c->wd < 0)
+		return;
+	inotify_rm_watch(watcher.fd, c->wd);
+	c->wd = -1;
+	if (c->prev_finding)
+		c->prev_finding->next_finding = c->next_finding;
+	else
+		watcher.first = c->next_finding;
+	if (c->next_finding)
+		c->next_finding->prev_finding = c->prev_finding;
+	c->prev_finding = c->next_finding = NULL;
 }
 
 /* Everything of the present connection goes; the owner may destroy c in on_lost, so nothing follows. */
@@ -236,41 +251,56 @@ static int greet(struct shimctl *c, struct err *e)
 	return 0;
 }
 
+/* Something happened in the folder wd; -1: events were lost, so it may have been any. */
+static void look_again(int wd)
+{
+	for (struct shimctl *c = watcher.first, *next; c; c = next) {
+		next = c->next_finding;
+		if (wd < 0 || c->wd == wd)
+			greet(c, NULL);
+	}
+}
+
 static void on_notify(void *arg, int fd, unsigned events)
 {
-	struct shimctl *c = arg;
-	char mem[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-	bool there = false;
+	char mem[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
 	ssize_t n;
 
+	(void)arg;
 	(void)events;
 	while ((n = read(fd, mem, sizeof(mem))) > 0) {
 		for (char *at = mem; at < mem + n;) {
 			const struct inotify_event *ev = (const struct inotify_event *)at;
-			/* An overflow has no name and may hide ours. */
-			if (!ev->len || !strcmp(ev->name, SHIM_SOCKET))
-				there = true;
+			if (ev->mask & IN_Q_OVERFLOW)
+				look_again(-1);
+			else if (ev->len && !strcmp(ev->name, SHIM_SOCKET))
+				look_again(ev->wd);
 			at += sizeof(*ev) + ev->len;
 		}
 	}
-	if (there)
-		greet(c, NULL);
 }
 
 static int start_finding(struct shimctl *c, struct err *e)
 {
-	c->notify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (c->notify_fd < 0 || inotify_add_watch(c->notify_fd, c->dir,
-					IN_CREATE | IN_ATTRIB | IN_MOVED_TO | IN_ONLYDIR) < 0) {
+	if (watcher.fd < 0) {
+		watcher.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+		if (watcher.fd >= 0)
+			watcher.io = loop_io_add(c->loop, watcher.fd, LOOP_READ, on_notify, NULL);
+	}
+	if (watcher.fd >= 0)
+		c->wd = inotify_add_watch(watcher.fd, c->dir,
+			IN_CREATE | IN_ATTRIB | IN_MOVED_TO | IN_ONLYDIR);
+	if (c->wd < 0) {
 		bool limit = errno == EMFILE || errno == ENOSPC;
 		err_set(e, limit ? ERR_LIMIT : ERR_FAILED, "cannot watch %s: %s", c->dir,
 			strerror(errno));
-		if (limit)
-			err_hint(e, "raise fs.inotify.max_user_instances and max_user_watches");
-		stop_finding(c);
-		return -1;
+		return limit ? err_hint(e, "raise fs.inotify.max_user_instances and max_user_watches")
+			     : -1;
 	}
-	c->notify = loop_io_add(c->loop, c->notify_fd, LOOP_READ, on_notify, c);
+	c->next_finding = watcher.first;
+	if (watcher.first)
+		watcher.first->prev_finding = c;
+	watcher.first = c;
 	return 0;
 }
 
@@ -293,6 +323,9 @@ void shimctl_finish(void)
 		loop_child_free(children->watch);
 		child_free(children);
 	}
+	loop_io_free(take_ptr(watcher.io));
+	if (watcher.fd >= 0)
+		close(take_fd(&watcher.fd));
 }
 
 static void on_exit_status(void *arg, pid_t pid, struct proc_status st)
@@ -387,7 +420,7 @@ struct shimctl *shimctl_create(struct loop *l, const char *place_dir, const stru
 	c->socket = xasprintf("%s/" SHIM_SOCKET, place_dir);
 	c->ops = ops;
 	c->arg = arg;
-	c->notify_fd = -1;
+	c->wd = -1;
 	c->deadline = loop_timer_create(l, on_deadline, c);
 	c->defer = loop_defer_create(l, on_defer, c);
 	return c;

@@ -23,6 +23,7 @@ struct store {
 		sqlite3_stmt *st;
 	} cache[STORE_STATEMENTS_MAX];
 	size_t ncache;
+	int64_t commits, commit_us;
 };
 
 /* Turns what SQLite said last into *e; -1. doing: "writing an event". */

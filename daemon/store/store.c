@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "base/clock.h"
 #include "base/util.h"
 #include "daemon/store/db.h"
 #include "daemon/store/migrate.h"
@@ -214,12 +215,21 @@ int store_commit(struct store *s, struct err *e)
 		return 0;
 	if (s->failed)
 		return err_set(e, ERR_STATE, "an earlier write of this transaction failed");
+	int64_t start = clock_mono_us();
 	if (step_plain(s, commit, "committing", e)) {
 		s->failed = true;
 		return -1;
 	}
+	s->commits++;
+	s->commit_us += clock_mono_us() - start;
 	s->open = false;
 	return 0;
+}
+
+void store_commits(const struct store *s, int64_t *ret_count, int64_t *ret_us)
+{
+	*ret_count = s->commits;
+	*ret_us = s->commit_us;
 }
 
 void store_rollback(struct store *s)

@@ -62,6 +62,8 @@ int store_load(struct store *s, const struct store_load_ops *ops, void *arg, str
 
 bool store_dirty(const struct store *s); /* a transaction is open */
 int store_commit(struct store *s, struct err *e);
+/* Transactions made durable since it was opened, and the time that took. */
+void store_commits(const struct store *s, int64_t *ret_count, int64_t *ret_us);
 void store_rollback(struct store *s);
 
 #endif

@@ -73,8 +73,7 @@ static void pane_died(void *arg, const char *id, struct proc_status st, bool aga
 	struct world *w = arg;
 
 	(void)st;
-	if (!again)
-		fleet_on_pane(w->fleet, id, false, "ended");
+	fleet_on_pane(w->fleet, id, again, again ? "died" : "ended"); /* again: `back` follows */
 }
 
 static void pane_lost(void *arg, const char *id, const char *why, bool again)
