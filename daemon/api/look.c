@@ -269,9 +269,9 @@ void api_ATTACH(struct call *c)
 		call_error(c, &err);
 		return;
 	}
-	/* Asked for with the place, so it may be a moment behind it. */
-	if (c->w->panes && in->has_pane &&
-		(tmux_pane_locate(c->w->panes, in->id, &loc, NULL) < 0 || loc.state == TMUX_PANE_OPENING) &&
+	/* Asked for with the place, so it may be a moment behind it; or it is being brought back. */
+	if (c->w->panes && (in->has_pane || (in->state != ST_QUEUED && in->state != ST_PROVISIONING)) &&
+		(tmux_pane_locate(c->w->panes, in->id, &loc, NULL) < 0 || loc.state != TMUX_PANE_OPEN) &&
 		world_pane_open(c->w, in, attach_ready, c) == 0)
 		return;
 	attach_answer(c, in);

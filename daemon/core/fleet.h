@@ -103,6 +103,8 @@ void fleet_on_shim_lost(struct fleet *f, const char *place, const struct err *wh
 void fleet_on_denied(struct fleet *f, const char *place, json_t *data /* stolen */);
 /* What its place will run under, once that is known; NULL: nothing to say. */
 void fleet_place_accel(struct fleet *f, const char *place, const char *accel);
+/* The pane stands, or not: an event where that is a change, or tells more (ended, failed). what is a
+ * constant. */
 void fleet_on_pane(struct fleet *f, const char *instance, bool present, const char *what);
 
 #endif

@@ -82,6 +82,7 @@ struct unit {
 	struct loop_timer *quiet;
 	char *title;
 	bool title_moved; /* since its last report */
+	const char *pane_told; /* what was last told of its pane */
 	struct pending_prompt *prompts;
 	struct loop_timer *prompt_timer;
 	struct wait_handle *waits;

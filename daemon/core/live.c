@@ -324,8 +324,7 @@ static void resume_unit(struct site *s, struct unit *u, const json_t *row)
 		unit_save(u);
 		if (u->step == STEP_READY)
 			start_deadline(u);
-		P(u->f)->pane_open(CTX(u->f), u->in);
-		u->in->has_pane = true;
+		P(u->f)->pane_open(CTX(u->f), u->in); /* one that was told lost is told back when it stands */
 		prompts_next(u);
 		return;
 	}
@@ -491,8 +490,12 @@ void fleet_on_pane(struct fleet *f, const char *instance, bool present, const ch
 {
 	struct unit *u = unit_find(f, instance);
 
-	if (!u)
+	if (!u || state_final(u->in->state))
 		return;
+	/* Lost (again) while it was not there is no change; that it was given up, or ended, is news once. */
+	if (u->in->has_pane == present && (present || !strcmp(what, "lost") || u->pane_told == what))
+		return;
+	u->pane_told = what;
 	if (u->in->has_pane != present) {
 		u->in->has_pane = present;
 		unit_save(u);

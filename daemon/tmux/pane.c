@@ -32,6 +32,41 @@ static bool may_revive(struct pane *pa)
 	return true;
 }
 
+/* A view that was killed is started again: at once, then after growing pauses while it goes on dying. */
+static void revive_timer(void *arg)
+{
+	struct pane *pa = arg;
+	struct err e = {0};
+
+	if (pa->phase != PANE_DEAD || pa->pool->ended)
+		return;
+	pa->revived_ms = clock_mono_ms();
+	pa->phase = PANE_WANTED;
+	if (pa->server != NULL)
+		pane_pump(pa->server);
+	else if (pool_place(pa, &e) < 0)
+		pane_failed(pa, &e);
+}
+
+static void revive(struct pane *pa)
+{
+	int64_t ms = TMUX_REVIVE_FIRST_MS;
+
+	pa->back = true;
+	if (may_revive(pa)) {
+		pa->revives = 0;
+		pa->phase = PANE_WANTED;
+		return;
+	}
+	for (unsigned i = 0; i < pa->revives && ms < TMUX_REVIVE_CALM_MS; i++)
+		ms *= 2;
+	pa->revives++;
+	pa->phase = PANE_DEAD;
+	if (pa->revive == NULL)
+		pa->revive = loop_timer_create(pa->pool->loop, revive_timer, pa);
+	loop_timer_start(pa->revive, ms < TMUX_REVIVE_CALM_MS ? ms : TMUX_REVIVE_CALM_MS);
+}
+
 static void pane_set_viewers(struct pane *pa, unsigned n)
 {
 	if (pa->viewers == n)
@@ -81,6 +116,8 @@ void pane_watch(struct pane *pa)
 void pane_opened(struct pane *pa)
 {
 	pa->phase = PANE_OPEN;
+	if (pa->revive != NULL)
+		loop_timer_stop(pa->revive);
 	pane_watch(pa);
 	pool_tell_all(pa, &pa->opening, NULL);
 	if (pa->back)
@@ -91,12 +128,14 @@ void pane_opened(struct pane *pa)
 
 void pane_ended(struct pane *pa, struct proc_status st)
 {
-	bool again = (st.code != 0 || st.signal != 0) && may_revive(pa);
+	bool again = (st.code != 0 || st.signal != 0) && pa->has_spec;
 
-	pa->phase = again ? PANE_WANTED : PANE_DEAD;
+	pa->phase = PANE_DEAD;
 	pa->pid = 0;
 	pane_unwatch(pa);
-	pa->back = again;
+	pa->back = false;
+	if (again)
+		revive(pa);
 	pool_tell_died(pa, st, again);
 }
 

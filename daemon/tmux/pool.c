@@ -59,6 +59,7 @@ static void pane_free(struct pane *pa)
 	TAILQ_REMOVE(&pa->pool->panes, pa, all);
 	loop_child_free(pa->watch);
 	loop_timer_free(pa->patience);
+	loop_timer_free(pa->revive);
 	waiters_free(&pa->opening);
 	waiters_free(&pa->closing);
 	strv_free(pa->argv);

@@ -71,6 +71,8 @@ struct pane {
 	bool back;          /* on_back is due when it is open */
 	bool title_sent, status_sent;
 	int64_t revived_ms; /* when it was last brought back; 0: never */
+	unsigned revives;   /* in a row, each after a longer pause */
+	struct loop_timer *revive;
 	/* What the server told. */
 	bool has_pane;
 	unsigned pane_no, session_no;

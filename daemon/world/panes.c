@@ -19,7 +19,9 @@ static void pane_opened(void *arg, const char *id, const struct err *e)
 {
 	struct world *w = arg;
 
-	if (e && e->code != ERR_CANCELLED) {
+	if (!e) {
+		fleet_on_pane(w->fleet, id, true, "back");
+	} else if (e->code != ERR_CANCELLED) {
 		log_error("tmux", id, "its pane could not be opened: %s", e->message);
 		fleet_on_pane(w->fleet, id, false, "failed");
 	}
@@ -73,7 +75,7 @@ static void pane_died(void *arg, const char *id, struct proc_status st, bool aga
 	struct world *w = arg;
 
 	(void)st;
-	fleet_on_pane(w->fleet, id, again, again ? "died" : "ended"); /* again: `back` follows */
+	fleet_on_pane(w->fleet, id, false, again ? "died" : "ended"); /* again: `back` follows */
 }
 
 static void pane_lost(void *arg, const char *id, const char *why, bool again)

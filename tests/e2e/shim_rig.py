@@ -185,6 +185,7 @@ class Terminal:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
             os.close(self.fd)
+            self.pid = 0
 
 
 class Place:
