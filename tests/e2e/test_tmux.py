@@ -173,7 +173,7 @@ class Terminal:
                     self.seen += os.read(self.master, 65536)
                 except OSError:
                     pass
-        check(self.child.poll() is not None, "the command did not end")
+        check(self.child.poll() is not None, "the command did not end; the terminal shows %r", self.seen[-2000:])
         os.close(self.master)
         return self.child.returncode
 
