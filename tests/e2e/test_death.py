@@ -62,7 +62,7 @@ def test_a_view_killed_again_and_again_comes_back(t):
     for _ in range(4):
         faults.panes_stand(f, [made["id"]])
         faults.kill(faults.population(f)["view"])
-        e.event("pane.state", made["id"], state="lost")
+        e.event("pane.state", made["id"], state="died")
         e.event("pane.state", made["id"], state="back")
     faults.alive(made["pid"], "one")
     faults.events_hold(f)
