@@ -235,6 +235,7 @@ static void ended(struct inst *i, int code, int signal, const char *reason)
 	i->busy = false;
 	loop_timer_stop(i->quiet);
 	inst_save(i);
+	record_rest(i->record);
 	err_set(&gone, ERR_STATE, "the program in %s has ended", i->id);
 	input_fail(i->input, &gone);
 	inst_watch_fail(i, &gone);
@@ -361,6 +362,7 @@ static int create(struct shim *s, const char *id, struct inst **ret, struct err 
 	i->shim = s;
 	memcpy(i->id, id, INST_ID_LEN);
 	i->record = r;
+	record_serve(r, s->loop, s->packer, inst_record_key, i);
 	i->offset = i->base = i->snapshot_at = record_end(r);
 	i->canonical = true;
 	i->foreground = true;

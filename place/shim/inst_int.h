@@ -46,6 +46,8 @@ struct inst {
 
 /* inst_state.c: the recording, and what a new shim needs to stand where this one stands. */
 void inst_record_bytes(struct inst *i, const void *data, size_t len);
+/* A record_key_fn; arg is the instance. */
+bool inst_record_key(void *arg, struct buf *out, int *rows, int *cols);
 void inst_save(struct inst *i);
 /* Makes the screen and brings it to where it stood at the recording's end. */
 void inst_restore(struct inst *i, uint64_t guest_next);

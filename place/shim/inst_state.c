@@ -36,6 +36,32 @@ void inst_record_bytes(struct inst *i, const void *data, size_t len)
 	i->offset += len;
 }
 
+/* For a segment that begins: the screen, then what of the last bytes is no whole sequence yet. */
+bool inst_record_key(void *arg, struct buf *out, int *rows, int *cols)
+{
+	const struct inst *i = arg;
+	size_t pending = i->screen ? screen_pending(i->screen) : 0;
+	uint64_t at = record_end(i->record) - pending;
+
+	if (!i->screen)
+		return false;
+	screen_size(i->screen, rows, cols);
+	if (i->offset < pending || i->offset != record_end(i->record) || paint_full(i->screen, out) < 0)
+		return false;
+	while (pending > 0) {
+		struct err e = {0};
+		unsigned char *to = buf_reserve(out, pending);
+		ssize_t n = to ? record_read(i->record, at, to, pending, &at, &e) : -1;
+
+		if (n <= 0)
+			return false;
+		buf_added(out, (size_t)n);
+		at += (uint64_t)n;
+		pending -= (size_t)n;
+	}
+	return true;
+}
+
 void inst_save(struct inst *i)
 {
 	struct err e = {0};

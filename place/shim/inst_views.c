@@ -18,6 +18,7 @@ void inst_resize(struct inst *i, int rows, int cols)
 		return;
 	if (i->stream)
 		link_send_ctl(i->stream, json_pack("{s:[i, i]}", "resize", rows, cols));
+	record_size(i->record, rows, cols);
 	inst_save(i);
 	for (v = i->views; v; v = next) {
 		next = v->next;

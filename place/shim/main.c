@@ -20,6 +20,7 @@
 #include "place/shim/guest.h"
 #include "place/shim/holder.h"
 #include "place/shim/inst.h"
+#include "place/shim/packer.h"
 #include "place/shim/relay.h"
 #include "place/shim/render.h"
 #include "place/shim/server.h"
@@ -103,6 +104,7 @@ static int start(struct shim *s, bool adopt_only, struct err *e)
 	setrlimit(RLIMIT_CORE, &none);
 	if (read_conf(s, e) < 0 || spawner_create(s->conf, &s->spawner, e) < 0)
 		return -1;
+	s->packer = packer_create();
 	s->loop = loop_create(e);
 	if (!s->loop)
 		return -1;
@@ -139,6 +141,7 @@ static void finish(struct shim *s)
 	console_destroy(s->console);
 	holder_destroy(s->holder);
 	events_destroy(s->events);
+	packer_destroy(s->packer);
 	spawner_destroy(s->spawner);
 	loop_destroy(s->loop);
 	conf_free(s->conf);

@@ -33,6 +33,7 @@ struct control;
 struct api;
 struct exec_ticket;
 struct server;
+struct packer;
 struct spawner;
 
 struct shim {
@@ -48,6 +49,7 @@ struct shim {
 	struct control *control;
 	struct api *api;
 	struct spawner *spawner;
+	struct packer *packer;
 	struct inst *instances;
 	struct exec_ticket *tickets;
 	bool quitting; /* asked to go for good: the socket goes, too */
