@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -276,14 +277,10 @@ class Place:
     def recording(self, instance):
         """(first offset, bytes) of what is on disk."""
         folder = os.path.join(self.recordings, instance)
-        parts = sorted((int(name.split(".")[1]), name) for name in os.listdir(folder) if name.startswith("term.")
-                       and name.endswith(".rec"))
-        data = b""
-        for start, name in parts:
-            check(start == parts[0][0] + len(data), "a hole before %s", name)
-            with open(os.path.join(folder, name), "rb") as file:
-                data += file.read()
-        return parts[0][0] if parts else 0, data
+        dump = subprocess.run([programs()["tmux-claude-shim"], "--dump", folder], capture_output=True, check=True)
+        parts = sorted((int(re.match(r"\d+", name[5:]).group()), name) for name in os.listdir(folder)
+                       if re.fullmatch(r"term\.\d+(\.rec|\+\d+\.zst)", name))
+        return parts[0][0] if parts else 0, dump.stdout
 
     def view(self, instance, **more):
         return Stream(self.socket, role="view", instance=instance, rows=more.pop("rows", 24),

@@ -344,7 +344,7 @@ def test_socket_is_private(t):
     for root, _, files in os.walk(f.state_dir):
         for name in files:
             mode = os.stat(os.path.join(root, name)).st_mode & 0o077
-            check(mode == 0 or not name.endswith((".db", ".rec", "credentials")), "%s has mode %o", name, mode)
+            check(mode == 0 or not name.endswith((".db", ".rec", ".zst", ".idx", "credentials")), "%s has mode %o", name, mode)
 
 
 @deadline(120)
