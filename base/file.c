@@ -100,22 +100,34 @@ static int open_temporary(const char *path, char **ret_name)
 	return -1;
 }
 
-int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *e)
+static int write_new(const char *path, const void *data, size_t len, mode_t mode, bool sync, struct err *e)
 {
 	cleanup_free char *temp = NULL;
 	cleanup_close int fd = open_temporary(path, &temp);
 	if (fd < 0)
 		return err_set_errno(e, ERR_IO, errno, "cannot create a file beside %s", path);
-	if (write_all(fd, data, len) < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0 ||
+	if (write_all(fd, data, len) < 0 || fchmod(fd, mode) < 0 || (sync && fsync(fd) < 0) ||
 		rename(temp, path) < 0) {
 		int saved = errno;
 		unlink(temp);
 		return err_set_errno(e, ERR_IO, saved, "cannot write %s", path);
 	}
+	return 0;
+}
+
+int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *e)
+{
+	if (write_new(path, data, len, mode, true, e) < 0)
+		return -1;
 	cleanup_close int dir = open_parent(path);
 	if (dir >= 0 && fsync(dir) < 0 && errno != EINVAL)
 		return err_set_errno(e, ERR_IO, errno, "cannot sync the folder of %s", path);
 	return 0;
+}
+
+int file_replace(const char *path, const void *data, size_t len, mode_t mode, struct err *e)
+{
+	return write_new(path, data, len, mode, false, e);
 }
 
 int dir_make(const char *path, mode_t mode, struct err *e)

@@ -85,6 +85,8 @@ void random_bytes(void *out, size_t n);
 int file_read(const char *path, size_t max, char **ret, size_t *ret_len, struct err *e);
 /* Writes a file whole or not at all (temporary name beside it, fsync, rename), with mode. */
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *e);
+/* The same without waiting for the disk: for what means nothing after a restart of the machine. */
+int file_replace(const char *path, const void *data, size_t len, mode_t mode, struct err *e);
 /* mkdir -p with mode for what it makes; an existing folder is fine. */
 int dir_make(const char *path, mode_t mode, struct err *e);
 /* Removes a tree below path (and path itself), never following links; absent is fine. */

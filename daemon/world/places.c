@@ -92,7 +92,7 @@ static int write_place_json(struct world *w, const char *place, json_t *o, struc
 
 	if (!text)
 		return err_set(e, ERR_INTERNAL, "the description of place %s is not JSON", place);
-	return file_write_atomic(path, text, strlen(text), 0600, e);
+	return file_replace(path, text, strlen(text), 0600, e);
 }
 
 static void made(void *arg, json_t *o, const struct err *error)

@@ -60,7 +60,7 @@ static int pid_save(const char *path, pid_t pid, uint64_t start, struct err *e)
 {
 	json_t *o = json_pack("{s:I, s:I, s:s}", "pid", (json_int_t)pid, "start", (json_int_t)start, "boot_id", boot_id());
 	char *text = json_dumps(o, JSON_COMPACT);
-	int rc = file_write_atomic(path, text, strlen(text), 0600, e);
+	int rc = file_replace(path, text, strlen(text), 0600, e);
 
 	free(text);
 	json_decref(o);

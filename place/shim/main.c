@@ -80,7 +80,7 @@ static int write_pid(struct err *e)
 	int n = snprintf(text, sizeof(text), "{\"pid\":%d,\"start\":%llu,\"boot_id\":\"%s\"}", (int)getpid(),
 		(unsigned long long)proc_start_time(getpid()), boot_id());
 
-	return file_write_atomic(SHIM_PID_FILE, text, (size_t)n, 0600, e);
+	return file_replace(SHIM_PID_FILE, text, (size_t)n, 0600, e);
 }
 
 /* For good: no way back to the rights this process was started with. */

@@ -3,6 +3,7 @@
 
 Whatever happens, close() takes down all of it: in order when the daemon answers, by pid otherwise.
 """
+import atexit
 import json
 import os
 import resource
@@ -176,8 +177,10 @@ class Rig:
         return time.monotonic() - start, client
 
     def close(self):
+        """Ends all of it. Its files go with the program: file systems without a journal are slow to make
+        files just after many were removed, and the next fleet would pay for this one."""
         left = self.fleet.close()
-        self.fleet.remove()
+        atexit.register(self.fleet.remove)
         if left:
             print("*** while taking down: " + "; ".join(left[:5]), flush=True)
 
