@@ -208,6 +208,18 @@ int sink_write(struct sink *s, const void *data, size_t len)
 	return 0;
 }
 
+size_t sink_drop(struct sink *s)
+{
+	size_t n = s->b.len;
+
+	buf_finish(&s->b);
+	if (s->io)
+		loop_io_set(s->io, 0);
+	if (s->ending)
+		sink_close(s);
+	return n;
+}
+
 void sink_end(struct sink *s)
 {
 	if (s->ending)

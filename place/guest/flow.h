@@ -32,6 +32,8 @@ struct sink;
 /* taken: n bytes were written, or thrown away as nobody reads any more. */
 typedef void sink_taken_fn(void *arg, size_t n);
 struct sink *sink_create(struct loop *l, int fd, bool own, size_t max, sink_taken_fn *taken, void *arg);
+/* Forgets what was not written yet; returns how much that was (taken is not called for it). */
+size_t sink_drop(struct sink *s);
 void sink_destroy(struct sink *s); /* NULL ok */
 /* -1 when more than max would wait. taken may be called from within. */
 int sink_write(struct sink *s, const void *data, size_t len);

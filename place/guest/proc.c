@@ -271,14 +271,26 @@ static void on_data(void *arg, struct link_stream *s, const void *data, size_t l
 	sink_write(p->sink, data, len); /* within the window: it has room */
 }
 
+/* The shim calls back what the terminal did not take: it hears exactly how much of its own that was. */
+static void drop_input(struct proc *p, struct link_stream *s)
+{
+	size_t n = p->sink ? sink_drop(p->sink) : 0, stale = p->input_stale;
+
+	link_send_ctl(s, json_pack("{s:I}", "dropped", (json_int_t)(n - (stale < n ? stale : n))));
+	on_taken(p, n);
+}
+
 static void on_ctl(void *arg, struct link_stream *s, json_t *msg)
 {
 	struct proc *p = arg;
 	json_t *size = json_object_get(msg, "resize");
 
-	(void)s;
+	if (json_is_true(json_object_get(msg, "drop")))
+		drop_input(p, s);
 	if (p->exited)
 		return;
+	if (json_is_true(json_object_get(msg, "look")) && p->master >= 0)
+		link_send_ctl(s, json_pack("{s:o, s:b}", "tty", look(p), "look", 1));
 	if (json_is_array(size)) {
 		struct winsize ws = {
 			.ws_row = (unsigned short)json_integer_value(json_array_get(size, 0)),

@@ -16,11 +16,11 @@
 #include "place/shim/history.h"
 #include "place/shim/holder.h"
 #include "place/shim/inst.h"
+#include "place/shim/typing.h"
 
 #define SETUP_MS 60000
 #define DEADLINE_DEFAULT_MS 10000
 #define DEADLINE_MOST_MS 600000
-#define KEYS_MAX 256
 #define SCREEN_TEXT_MAX (900 * 1024) /* of an answer: a line of JSON has at most 1 MiB */
 
 struct control {
@@ -82,95 +82,34 @@ static void do_run(struct shim *s, struct peer_request *req, json_t *params)
 		shim_stage(s, "run", json_get_text(params, "instance", ""));
 }
 
-/* --- typing --- */
+/* --- typing (typing.c), signals --- */
 
-static void on_input(void *arg, const struct err *why)
+typedef void typing_fn(struct inst *i, struct peer_request *req, json_t *params);
+
+static void do_type(struct shim *s, struct peer_request *req, json_t *params, typing_fn *fn)
 {
-	if (why)
-		peer_error(arg, why);
+	struct err e = {0};
+	struct inst *i = need_inst(s, params, &e);
+
+	if (i)
+		fn(i, req, params);
 	else
-		peer_result(arg, NULL);
-}
-
-/* The bytes of `text` or `data`; *ret owned. */
-static int input_bytes(const json_t *params, unsigned char **ret, size_t *len, struct err *e)
-{
-	const json_t *text = json_object_get(params, "text");
-	const char *data = json_get_text(params, "data", NULL);
-
-	if (json_is_string(text)) {
-		*len = json_string_length(text);
-		*ret = xcalloc(1, *len + 1);
-		memcpy(*ret, json_string_value(text), *len);
-		return 0;
-	}
-	if (!data) {
-		*len = 0;
-		*ret = xcalloc(1, 1);
-		return 0;
-	}
-	*ret = base64_decode(data, len);
-	return *ret ? 0 : err_set(e, ERR_PARAMS, "\"data\" is not base64");
-}
-
-static int enter_key(const struct inst *i, const json_t *params, char out[INPUT_KEY_MAX + 1], struct err *e)
-{
-	const char *name = json_get_text(params, "submit_key", "Enter");
-	bool app = modes_is_set(screen_modes(inst_screen((struct inst *)i)), MODE_CURSOR_KEYS);
-	int n = input_key(name, app, out);
-
-	if (n <= 0)
-		return err_set(e, ERR_PARAMS, "\"%s\" is not a key", name);
-	out[n] = '\0';
-	return 0;
+		peer_error(req, &e);
 }
 
 static void do_input(struct shim *s, struct peer_request *req, json_t *params)
 {
-	cleanup_free unsigned char *data = NULL;
-	const char *mode = json_get_text(params, "mode", "paste");
-	char enter[INPUT_KEY_MAX + 1];
-	struct err e = {0};
-	struct inst *i = need_inst(s, params, &e);
-	size_t len = 0;
+	do_type(s, req, params, typing_do_input);
+}
 
-	if (i && !inst_running(i))
-		err_set(&e, ERR_STATE, "the program in %s has ended", inst_id(i));
-	else if (strcmp(mode, "paste") != 0 && strcmp(mode, "raw") != 0)
-		err_set(&e, ERR_PARAMS, "\"mode\" is neither paste nor raw");
-	if (e.code || input_bytes(params, &data, &len, &e) < 0 || enter_key(i, params, enter, &e) < 0 ||
-		input_add(inst_input(i), strcmp(mode, "raw") == 0 ? INPUT_RAW : INPUT_PASTE, data, len,
-			json_get_bool(params, "enter") ? enter : NULL, on_input, req, &e) < 0)
-		peer_error(req, &e);
+static void do_typed(struct shim *s, struct peer_request *req, json_t *params)
+{
+	do_type(s, req, params, typing_do_typed);
 }
 
 static void do_key(struct shim *s, struct peer_request *req, json_t *params)
 {
-	const json_t *keys = json_object_get(params, "keys"), *v;
-	char bytes[KEYS_MAX * INPUT_KEY_MAX];
-	struct err e = {0};
-	struct inst *i = need_inst(s, params, &e);
-	size_t len = 0, k;
-	bool app;
-
-	if (i && !inst_running(i))
-		err_set(&e, ERR_STATE, "the program in %s has ended", inst_id(i));
-	else if (json_array_size(keys) == 0 || json_array_size(keys) > KEYS_MAX)
-		err_set(&e, ERR_PARAMS, "\"keys\" is not a list of 1 to %d names", KEYS_MAX);
-	app = !e.code && modes_is_set(screen_modes(inst_screen(i)), MODE_CURSOR_KEYS);
-	json_array_foreach(keys, k, v) {
-		int n = e.code || !json_is_string(v) ? -1 : input_key(json_string_value(v), app, bytes + len);
-
-		if (n < 0 && !e.code) {
-			err_set(&e, ERR_PARAMS, "\"%s\" is not a key", json_is_string(v) ? json_string_value(v) : "");
-			err_hint(&e, "keys are named as tmux names them: Enter, Escape, C-c, M-x, Up, F5, or one character");
-		}
-		if (n < 0)
-			break;
-		len += (size_t)n;
-	}
-	if (e.code || input_add(inst_input(i), INPUT_RAW, bytes, len, NULL, on_input, req, &e) < 0)
-		peer_error(req, &e);
+	do_type(s, req, params, typing_do_key);
 }
 
 static void do_signal(struct shim *s, struct peer_request *req, json_t *params)
@@ -338,6 +277,7 @@ static const struct {
 	{"setup", do_setup},
 	{"run", do_run},
 	{"input", do_input},
+	{"typed", do_typed},
 	{"key", do_key},
 	{"signal", do_signal},
 	{"screen", do_screen},
@@ -394,7 +334,7 @@ void control_detach(struct shim *s)
 		return;
 	events_attach(s->events, NULL);
 	api_daemon(s->api, false);
-	inst_unwatch_all(s);
+	inst_daemon_gone(s);
 	peer_destroy(s->control->peer);
 	free(s->control);
 	s->control = NULL;

@@ -1,197 +1,319 @@
 /* SPDX-License-Identifier: ISC */
 /* What is typed into one terminal: one input after the other, in pieces, Enter on its own. */
-#include "place/shim/input.h"
-
-#include "base/buf.h"
+#include "base/clock.h"
 #include "base/util.h"
+#include "place/shim/input_int.h"
 
-#define PASTE_BEGIN "\033[200~"
-#define PASTE_END "\033[201~"
-#define WRITE_MAX (INPUT_RAW_BYTES + 32)
+static void step(struct input *in);
 
-struct job {
-	struct job *next;
-	enum input_mode mode;
-	bool typed; /* a view's keys: more may be added behind */
-	char *data;
-	size_t len, done;
-	char *enter;
-	input_done_fn *fn;
-	void *arg;
-};
-
-/* What the job at the head is doing. */
-enum step {
-	STEP_TEXT,  /* pieces are to be written */
-	STEP_ECHO,  /* the text was taken: waiting for the echo or the timer */
-	STEP_ENTER, /* Enter is to be written */
-	STEP_END,   /* all was written */
-};
-
-struct input {
-	struct input_ops ops;
-	void *arg;
-	struct job *head, **tail;
-	size_t queued;
-	enum step step;
-	bool writing; /* a write has not been taken yet */
-	bool running; /* against recursion */
-	struct buf replies;
-	struct loop_timer *echo;
-	struct loop_defer *defer;
-};
-
-size_t input_clean(char *text, size_t len)
+static void job_free(struct job *j)
 {
-	size_t i, n = 0;
-
-	for (i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)text[i];
-
-		if (c == 0xc2 && i + 1 < len && (unsigned char)text[i + 1] < 0xa0)
-			i++; /* U+0080..U+009F: controls, too */
-		else if ((c >= 0x20 && c != 0x7f) || c == '\n' || c == '\t')
-			text[n++] = text[i];
-	}
-	return n;
-}
-
-size_t input_piece(const char *text, size_t len)
-{
-	size_t n = 0, end;
-	int newlines = 0;
-
-	end = len < INPUT_PIECE_BYTES ? len : INPUT_PIECE_BYTES;
-	/* Three lines have two newlines between them. */
-	while (n < end && !(text[n] == '\n' && ++newlines == INPUT_PIECE_LINES))
-		n++;
-	if (n == len)
-		return n;
-	while (n > 1 && ((unsigned char)text[n] & 0xc0) == 0x80)
-		n--;
-	return n ? n : 1;
-}
-
-/* The longest line of the text; INPUT_LINE_MAX is what the kernel keeps of one. */
-static size_t longest_line(const char *text, size_t len)
-{
-	size_t longest = 0, from = 0, i;
-
-	for (i = 0; i <= len; i++) {
-		if (i < len && text[i] != '\n')
-			continue;
-		if (i - from > longest)
-			longest = i - from;
-		from = i + 1;
-	}
-	return longest;
-}
-
-static void job_end(struct input *in, const struct err *why)
-{
-	struct job *j = in->head;
-
-	in->head = j->next;
-	if (!in->head)
-		in->tail = &in->head;
-	in->queued -= j->len;
-	in->step = STEP_TEXT;
-	loop_timer_stop(in->echo);
-	if (j->fn)
-		j->fn(j->arg, why);
 	free(j->data);
 	free(j->enter);
 	free(j);
 }
 
-static bool put(struct input *in, const void *data, size_t len)
+/* The soonest deadline of all. */
+static void rearm(struct input *in)
 {
-	in->writing = in->ops.write(in->arg, data, len) == 0;
-	return in->writing;
-}
+	int64_t soonest = 0, now = clock_mono_ms();
 
-/* Writes the next piece of the head's text. */
-static void write_piece(struct input *in, struct job *j)
-{
-	bool bracketed = j->mode == INPUT_PASTE && in->ops.bracketed(in->arg);
-	char out[WRITE_MAX];
-	size_t n, len = 0, i;
-
-	if (j->mode == INPUT_PASTE) {
-		n = input_piece(j->data + j->done, j->len - j->done);
-	} else {
-		n = j->len - j->done;
-		n = n < INPUT_RAW_BYTES ? n : INPUT_RAW_BYTES;
+	for (struct job *j = in->head; j; j = j->next)
+		if (j->deadline && (!soonest || j->deadline < soonest))
+			soonest = j->deadline;
+	if (in->dropping) { /* it counts the answer's time */
+		if (in->head && !loop_timer_active(in->deadline))
+			loop_timer_start(in->deadline, INPUT_DROP_MS);
+		return;
 	}
-	if (bracketed)
-		len += strlen(strcpy(out, PASTE_BEGIN));
-	memcpy(out + len, j->data + j->done, n);
-	/* Outside brackets a program that reads raw expects what the Enter key sends. */
-	if (j->mode == INPUT_PASTE && !bracketed && !in->ops.canonical(in->arg))
-		for (i = len; i < len + n; i++)
-			if (out[i] == '\n')
-				out[i] = '\r';
-	len += n;
-	if (bracketed)
-		len += strlen(strcpy(out + len, PASTE_END));
-	if (put(in, out, len))
-		j->done += n;
+	if (soonest)
+		loop_timer_start(in->deadline, soonest > now ? soonest - now : 0);
+	else
+		loop_timer_stop(in->deadline);
 }
 
-static void begin_enter(struct input *in, struct job *j)
+/* Takes a job out of the queue and ends it. */
+static void job_end(struct input *in, struct job *j, size_t taken, const struct err *why)
 {
+	struct job **at = &in->head;
+
+	if (j == in->head) {
+		in->step = STEP_BEGIN;
+		in->looking = false;
+		loop_timer_stop(in->wait);
+	}
+	while (*at != j)
+		at = &(*at)->next;
+	*at = j->next;
+	if (!*at)
+		in->tail = at;
+	in->queued -= j->len;
+	in->jobs--;
+	if (j->fn)
+		j->fn(j->arg, taken, why);
+	job_free(j);
+}
+
+/* --- the steps of the head --- */
+
+static int lines_fit(struct input *in, struct job *j, struct err *e)
+{
+	size_t longest;
+
+	j->canonical = in->ops.canonical(in->arg);
+	if (!j->canonical || j->typed)
+		return 0;
+	longest = input_longest_line(j->data + j->done, j->len - j->done);
+	if (longest <= INPUT_LINE_MAX)
+		return 0;
+	err_set(e, ERR_LIMIT, "a line of %zu bytes is longer than the %d that this terminal takes", longest,
+		INPUT_LINE_MAX);
+	return err_hint(e, "the program reads whole lines (its terminal is in canonical mode); "
+			   "send shorter lines, or wait until it reads by itself");
+}
+
+/* Is the program ready for it? False: something is waited for, or the job is over. */
+static bool begin(struct input *in, struct job *j)
+{
+	struct err e = {0};
+	bool fits;
+
+	if (!j->looked && !j->typed && in->ops.look) {
+		j->looked = true;
+		in->looking = in->ops.look(in->arg) == 0;
+		if (in->looking)
+			loop_timer_start(in->wait, INPUT_LOOK_MS);
+	}
+	if (in->looking)
+		return false;
+	fits = lines_fit(in, j, &e) == 0;
+	if (!fits || (j->expect_brackets && !in->ops.bracketed(in->arg))) {
+		if (!j->held) {
+			if (!loop_timer_active(in->wait))
+				loop_timer_start(in->wait, INPUT_HOLD_MS);
+			return false;
+		}
+		if (!fits) {
+			job_end(in, j, 0, &e);
+			return false;
+		}
+	}
+	loop_timer_stop(in->wait);
+	in->step = STEP_TEXT;
+	return true;
+}
+
+static void cut(struct input *in, struct job *j, size_t taken, const struct err *why)
+{
+	/* Between two pieces of an open bracket nothing is under way that would have closed it. */
+	if (j->open && in->w.what == W_NONE && !in->owed.len)
+		input_owe_end(in);
+	job_end(in, j, taken, why);
+}
+
+/* Text is to be written, or was. False: wait. */
+static bool type_text(struct input *in, struct job *j)
+{
+	struct err e = {0};
+
+	if (j->done < j->len) {
+		if (!j->canonical && in->ops.canonical(in->arg) && lines_fit(in, j, &e) < 0) {
+			err_prefix(&e, "its terminal became canonical after %zu of %zu bytes", j->done, j->len);
+			cut(in, j, j->done, &e);
+			return true;
+		}
+		input_write_piece(in, j);
+		return false;
+	}
+	if (j->typed && j->brackets.open) {
+		if (j->src) { /* a person's paste goes on; others wait a little for it */
+			if (j->next && !loop_timer_active(in->wait))
+				loop_timer_start(in->wait, INPUT_OPEN_MS);
+			return false;
+		}
+		input_owe_end(in);
+	}
+	if (!j->enter) {
+		job_end(in, j, j->len, NULL);
+		return true;
+	}
 	in->step = STEP_ENTER;
 	if (j->len > 0 && !in->ops.canonical(in->arg)) {
 		in->step = STEP_ECHO;
-		loop_timer_start(in->echo, INPUT_ECHO_MS);
+		loop_timer_start(in->wait, INPUT_ECHO_MS);
 	}
+	return true;
+}
+
+static bool head_goes_on(struct input *in, struct job *j)
+{
+	switch (in->step) {
+	case STEP_BEGIN:
+		return begin(in, j) || in->head != j;
+	case STEP_TEXT:
+		return type_text(in, j);
+	case STEP_ECHO:
+		return false;
+	case STEP_ENTER:
+		if (input_put(in, W_ENTER, j->enter, strlen(j->enter)))
+			in->step = STEP_END;
+		return false;
+	case STEP_END:
+		job_end(in, j, j->len, NULL);
+		return true;
+	}
+	return false;
 }
 
 /* Does what can be done now; called whenever something changed. */
 static void step(struct input *in)
 {
+	bool on = true;
+
 	if (in->running)
 		return;
 	in->running = true;
-	while (!in->writing) {
+	while (on && in->w.what == W_NONE && !in->dropping) {
 		struct job *j = in->head;
 
-		if (in->replies.len && in->step != STEP_ECHO) {
-			if (put(in, buf_data(&in->replies), in->replies.len))
+		if (in->owed.len) {
+			input_put(in, W_OWED, buf_data(&in->owed), in->owed.len);
+			break;
+		}
+		if (in->replies.len && in->step != STEP_ECHO && !(j && j->open)) {
+			if (input_put(in, W_REPLY, buf_data(&in->replies), in->replies.len))
 				buf_clear(&in->replies);
 			break;
 		}
-		if (!j || in->step == STEP_ECHO)
-			break;
-		if (in->step == STEP_TEXT && j->done < j->len) {
-			write_piece(in, j);
-			break;
-		}
-		if (in->step == STEP_TEXT && j->enter) {
-			begin_enter(in, j);
-			continue;
-		}
-		if (in->step == STEP_ENTER) {
-			if (put(in, j->enter, strlen(j->enter)))
-				in->step = STEP_END;
-			break;
-		}
-		job_end(in, NULL);
+		on = j && head_goes_on(in, j);
 	}
+	rearm(in);
 	in->running = false;
 }
+
+/* --- deadlines --- */
+
+static void too_late(struct job *j, size_t taken, bool known, struct err *e)
+{
+	double s = (double)j->allowed_ms / 1000;
+
+	if (known && taken == j->len && j->enter)
+		err_set(e, ERR_TIMEOUT, "the terminal took the text within %.3g s, but not the Enter behind it: its program does not read", s);
+	else if (known)
+		err_set(e, ERR_TIMEOUT,
+			"the terminal took %zu of %zu bytes within %.3g s and no more, as its program does not read; the rest was dropped",
+			taken, j->len, s);
+	else
+		err_set(e, ERR_TIMEOUT,
+			"the terminal took at least %zu of %zu bytes within %.3g s, and its place does not answer",
+			taken, j->len, s);
+	err_hint(e, "what was taken stands in its input: look with `tmux-claude read` before sending again");
+}
+
+static void not_begun(struct input *in, struct job *j)
+{
+	double s = (double)j->allowed_ms / 1000;
+	struct err e = {0};
+
+	err_set(&e, ERR_TIMEOUT, "the terminal was not free within %.3g s: %s; nothing was typed", s,
+		in->dropping ? "its place does not answer" : j == in->head ? "its program does not read"
+									   : "other input is still being taken");
+	err_hint(&e, "give it longer with --timeout, or look at what the program does");
+	job_end(in, j, 0, &e);
+}
+
+/* The head was begun and its time is over. */
+static void head_too_late(struct input *in, struct job *j)
+{
+	struct err e = {0};
+
+	if (in->w.what == W_TEXT || in->w.what == W_ENTER) {
+		if (in->ops.drop && in->ops.drop(in->arg) == 0) {
+			in->dropping = true;
+			loop_timer_start(in->deadline, INPUT_DROP_MS);
+			return;
+		}
+		j->done -= in->w.text; /* of these nobody knows */
+		too_late(j, j->done, false, &e);
+	} else {
+		too_late(j, j->done, true, &e);
+	}
+	cut(in, j, j->done, &e);
+}
+
+static void deadline_passed(void *arg)
+{
+	struct input *in = arg;
+	int64_t now = clock_mono_ms();
+	struct job *j, *next;
+	struct err e = {0};
+	bool begun;
+
+	in->running = true;
+	if (in->dropping) { /* no answer: whoever waits hears that it is not known */
+		j = in->head;
+		if (j && in->step != STEP_BEGIN && j->deadline && j->deadline <= now) {
+			too_late(j, j->done - in->w.text, false, &e);
+			job_end(in, j, j->done - in->w.text, &e);
+		}
+	}
+	for (j = in->head; j; j = next) {
+		next = j->next;
+		begun = j == in->head && in->step != STEP_BEGIN;
+		if (!j->deadline || j->deadline > now)
+			continue;
+		if (!begun)
+			not_begun(in, j);
+		else if (!in->dropping)
+			head_too_late(in, j);
+	}
+	in->running = false;
+	step(in);
+}
+
+void input_dropped(struct input *in, size_t n)
+{
+	struct job *j = in->head;
+	bool text = in->w.what == W_TEXT, whole = n == 0 && in->w.what == W_ENTER;
+	size_t of = in->w.text, taken;
+	struct err e = {0};
+
+	if (!in->dropping)
+		return;
+	in->dropping = false;
+	taken = input_write_over(in, n);
+	if (j && in->step != STEP_BEGIN && j->deadline && j->deadline <= clock_mono_ms()) {
+		j->open = false; /* what closes it is owed */
+		if (text)
+			j->done -= of - taken;
+		too_late(j, j->done, true, &e);
+		in->running = true;
+		job_end(in, j, j->done, whole ? NULL : &e);
+		in->running = false;
+	}
+	step(in);
+}
+
+/* --- what the owner tells --- */
 
 static void on_defer(void *arg)
 {
 	step(arg);
 }
 
-static void on_echo_timer(void *arg)
+static void on_wait(void *arg)
 {
 	struct input *in = arg;
+	struct job *j = in->head;
 
 	if (in->step == STEP_ECHO)
 		in->step = STEP_ENTER;
+	else if (in->step == STEP_BEGIN && in->looking)
+		in->looking = false;
+	else if (in->step == STEP_BEGIN && j)
+		j->held = true;
+	else if (in->step == STEP_TEXT && j && j->typed)
+		j->src = NULL; /* the rest of this paste will not come */
 	step(in);
 }
 
@@ -203,7 +325,9 @@ struct input *input_create(struct loop *l, const struct input_ops *ops, void *ar
 	in->arg = arg;
 	in->tail = &in->head;
 	buf_init(&in->replies, INPUT_REPLY_MAX);
-	in->echo = loop_timer_create(l, on_echo_timer, in);
+	buf_init(&in->owed, OWED_MAX);
+	in->wait = loop_timer_create(l, on_wait, in);
+	in->deadline = loop_timer_create(l, deadline_passed, in);
 	in->defer = loop_defer_create(l, on_defer, in);
 	return in;
 }
@@ -211,11 +335,14 @@ struct input *input_create(struct loop *l, const struct input_ops *ops, void *ar
 void input_fail(struct input *in, const struct err *why)
 {
 	buf_clear(&in->replies);
+	buf_clear(&in->owed);
 	in->running = true;
 	while (in->head)
-		job_end(in, why);
-	in->running = false;
-	in->writing = false;
+		job_end(in, in->head, in->head->done - (in->w.what == W_TEXT && in->step == STEP_TEXT ? in->w.text : 0),
+			why);
+	in->running = in->dropping = false;
+	in->w.what = W_NONE;
+	loop_timer_stop(in->deadline);
 }
 
 void input_destroy(struct input *in)
@@ -226,77 +353,84 @@ void input_destroy(struct input *in)
 		return;
 	err_set(&gone, ERR_CANCELLED, "the terminal is gone");
 	input_fail(in, &gone);
-	loop_timer_free(in->echo);
+	loop_timer_free(in->wait);
+	loop_timer_free(in->deadline);
 	loop_defer_free(in->defer);
 	buf_finish(&in->replies);
+	buf_finish(&in->owed);
 	free(in);
 }
 
-static int check_canonical(const char *data, size_t len, struct err *e)
+static void enqueue(struct input *in, struct job *j)
 {
-	size_t longest = longest_line(data, len);
-
-	if (longest <= INPUT_LINE_MAX)
-		return 0;
-	err_set(e, ERR_LIMIT, "a line of %zu bytes is longer than the %d that this terminal takes", longest,
-		INPUT_LINE_MAX);
-	return err_hint(e, "the program reads whole lines (its terminal is in canonical mode); "
-			   "send shorter lines, or wait until it reads by itself");
+	*in->tail = j;
+	in->tail = &j->next;
+	in->queued += j->len;
+	in->jobs++;
+	loop_defer_schedule(in->defer);
 }
 
-int input_add(struct input *in, enum input_mode mode, const void *data, size_t len, const char *enter,
-	input_done_fn *fn, void *fn_arg, struct err *e)
+int input_add(struct input *in, const struct input_job *what, struct err *e)
 {
 	struct job *j;
 	char *copy;
+	size_t len = what->len;
 
 	if (len > INPUT_MAX)
 		return err_set(e, ERR_LIMIT, "the input has %zu bytes; at most %d are taken at once", len,
 			INPUT_MAX);
-	if (in->queued + len > INPUT_QUEUE_MAX)
+	if (in->queued + len > INPUT_QUEUE_MAX || in->jobs >= INPUT_JOBS_MAX)
 		return err_set(e, ERR_BUSY, "%zu bytes of input wait for the terminal already", in->queued);
 	copy = xcalloc(1, len + 1);
-	memcpy(copy, data, len);
-	if (mode == INPUT_PASTE)
+	if (len)
+		memcpy(copy, what->data, len);
+	if (what->mode == INPUT_PASTE)
 		len = input_clean(copy, len);
-	if (in->ops.canonical(in->arg) && check_canonical(copy, len, e) < 0) {
-		free(copy);
-		return -1;
-	}
 	j = xcalloc(1, sizeof(*j));
-	*j = (struct job){.mode = mode, .data = copy, .len = len, .enter = xstrdup(enter), .fn = fn,
-		.arg = fn_arg};
-	*in->tail = j;
-	in->tail = &j->next;
-	in->queued += len;
-	loop_defer_schedule(in->defer);
+	*j = (struct job){.mode = what->mode, .data = copy, .len = len, .enter = xstrdup(what->enter),
+		.whole = what->whole, .expect_brackets = what->expect_brackets,
+		.looked = what->mode == INPUT_RAW && len <= INPUT_LINE_MAX, .allowed_ms = what->deadline_ms,
+		.deadline = what->deadline_ms ? clock_mono_ms() + what->deadline_ms : 0, .fn = what->fn,
+		.arg = what->arg};
+	enqueue(in, j);
 	return 0;
 }
 
-void input_type(struct input *in, const void *data, size_t len)
+void input_type(struct input *in, const void *src, const void *data, size_t len)
 {
-	struct job *last = in->head;
+	struct job *last = in->head, *j;
 
-	while (last && last->next)
-		last = last->next;
 	if (in->queued + len > INPUT_QUEUE_MAX)
 		return;
-	if (last && last->typed && last->len + len <= INPUT_MAX) {
+	/* Behind what it typed last, if that is the last of all, or a paste of its own that goes on. */
+	while (last && last->next && !(last->typed && last->src == src && last->brackets.open))
+		last = last->next;
+	if (last && last->typed && last->src == src && last->len + len <= INPUT_MAX) {
 		last->data = xrealloc(last->data, last->len + len + 1);
 		memcpy(last->data + last->len, data, len);
 		last->len += len;
 		in->queued += len;
+		input_brackets_feed(&last->brackets, data, len);
+		if (last == in->head && in->step == STEP_TEXT)
+			loop_timer_stop(in->wait);
 		step(in);
 		return;
 	}
 	/* A person at a canonical terminal may type what they like: no check of lines. */
-	last = xcalloc(1, sizeof(*last));
-	*last = (struct job){.mode = INPUT_RAW, .typed = true, .data = xcalloc(1, len + 1), .len = len};
-	memcpy(last->data, data, len);
-	*in->tail = last;
-	in->tail = &last->next;
-	in->queued += len;
+	j = xcalloc(1, sizeof(*j));
+	*j = (struct job){.mode = INPUT_RAW, .typed = true, .src = src, .data = xcalloc(1, len + 1), .len = len};
+	memcpy(j->data, data, len);
+	input_brackets_feed(&j->brackets, data, len);
+	enqueue(in, j);
 	step(in);
+}
+
+void input_type_end(struct input *in, const void *src)
+{
+	for (struct job *j = in->head; j; j = j->next)
+		if (j->typed && j->src == src)
+			j->src = NULL;
+	loop_defer_schedule(in->defer);
 }
 
 void input_reply(struct input *in, const void *data, size_t len)
@@ -307,20 +441,32 @@ void input_reply(struct input *in, const void *data, size_t len)
 
 void input_taken(struct input *in)
 {
-	in->writing = false;
+	if (in->dropping)
+		return; /* the answer to that says it exactly */
+	input_write_over(in, 0);
 	step(in);
+}
+
+void input_looked(struct input *in)
+{
+	if (in->looking) {
+		in->looking = false;
+		loop_timer_stop(in->wait);
+	}
+	loop_defer_schedule(in->defer);
 }
 
 void input_echoed(struct input *in)
 {
-	if (in->step != STEP_ECHO)
-		return;
-	in->step = STEP_ENTER;
-	loop_timer_stop(in->echo);
-	loop_defer_schedule(in->defer);
+	if (in->step == STEP_ECHO) {
+		in->step = STEP_ENTER;
+		loop_timer_stop(in->wait);
+	}
+	if (in->head)
+		loop_defer_schedule(in->defer);
 }
 
 bool input_idle(const struct input *in)
 {
-	return !in->head && !in->writing && !in->replies.len;
+	return !in->head && in->w.what == W_NONE && !in->replies.len && !in->owed.len;
 }

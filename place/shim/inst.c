@@ -20,6 +20,7 @@
 #include "place/shim/holder.h"
 #include "place/shim/paint.h"
 #include "place/shim/server.h"
+#include "place/shim/typing.h"
 #include "place/shim/view.h"
 
 #define SNAPSHOT_EVERY (256 * 1024)
@@ -144,7 +145,22 @@ static bool input_canonical(void *arg)
 	return ((const struct inst *)arg)->canonical;
 }
 
-static const struct input_ops input_ops = {input_write, input_bracketed, input_canonical};
+static int input_look(void *arg)
+{
+	struct inst *i = arg;
+
+	return i->stream ? link_send_ctl(i->stream, json_pack("{s:b}", "look", 1)) : -1;
+}
+
+static int input_drop(void *arg)
+{
+	struct inst *i = arg;
+
+	return i->stream ? link_send_ctl(i->stream, json_pack("{s:b}", "drop", 1)) : -1;
+}
+
+static const struct input_ops input_ops = {
+	input_write, input_bracketed, input_canonical, input_look, input_drop};
 
 /* --- output --- */
 
@@ -212,6 +228,7 @@ static void destroy(struct inst *i)
 	follow_destroy_all(i->follows);
 	input_destroy(i->input);
 	i->input = NULL;
+	typing_destroy(i->typing);
 	if (i->stream)
 		link_reset(i->stream, NULL);
 	screen_destroy(i->screen);
@@ -295,10 +312,18 @@ static void on_ctl(void *arg, struct link_stream *s, json_t *msg)
 	if (json_object_get(msg, "started"))
 		on_started(i, (pid_t)json_get_int(msg, "started", 0));
 	if (json_is_object(tty)) {
+		bool changed = i->canonical != json_get_bool(tty, "canonical") ||
+			       i->foreground != json_get_bool(tty, "foreground");
+
 		i->canonical = json_get_bool(tty, "canonical");
 		i->foreground = json_get_bool(tty, "foreground");
-		if (i->state == INST_RUNNING)
+		if (i->state == INST_RUNNING && (changed || !json_object_get(msg, "look")))
 			tell_activity(i);
+		input_looked(i->input);
+	}
+	if (json_is_integer(json_object_get(msg, "dropped"))) {
+		i->input_waits = false;
+		input_dropped(i->input, (size_t)json_get_int(msg, "dropped", 0));
 	}
 }
 
@@ -368,6 +393,7 @@ static int create(struct shim *s, const char *id, struct inst **ret, struct err 
 	i->foreground = true;
 	i->quiet = loop_timer_create(s->loop, on_quiet, i);
 	i->input = input_create(s->loop, &input_ops, i);
+	i->typing = typing_create();
 	buf_init(&i->live, LIVE_MAX);
 	i->next = s->instances;
 	s->instances = i;

@@ -52,8 +52,8 @@ void inst_resize(struct inst *i, int rows, int cols);
 /* Calls fn once the text has been painted, or the watch of that number was cancelled. */
 void inst_watch(struct inst *i, int64_t number, const char *text, inst_watch_fn *fn, void *arg);
 void inst_unwatch(struct inst *i, int64_t number);
-/* The daemon's connection ended, and with it everything that was waited for. */
-void inst_unwatch_all(struct shim *s);
+/* The daemon's connection ended: nobody waits any more, a text that was not given whole is forgotten. */
+void inst_daemon_gone(struct shim *s);
 
 /* Tells the activity of all that run: to a daemon that has just come. */
 void inst_tell_all(struct shim *s);

@@ -24,6 +24,7 @@ struct inst {
 	struct record *record;
 	struct screen *screen;
 	struct input *input;
+	struct typing *typing;
 	uint64_t base, offset; /* of the running program's first byte; behind the last one received */
 	uint64_t snapshot_at;
 	uint64_t input_mark;   /* link_acked that means: the terminal took what was written last */

@@ -3,6 +3,7 @@
  * known by the number its caller gave it: the same text may be waited for by several. */
 #include "base/util.h"
 #include "place/shim/inst_int.h"
+#include "place/shim/typing.h"
 
 #define WATCH_MAX 256
 
@@ -86,12 +87,13 @@ void inst_unwatch(struct inst *i, int64_t number)
 	screen_catch_lines(i->screen, i->watches != NULL);
 }
 
-void inst_unwatch_all(struct shim *s)
+void inst_daemon_gone(struct shim *s)
 {
 	struct err gone = {0};
 
 	err_set(&gone, ERR_CANCELLED, "who waited is gone");
 	for (struct inst *i = s->instances; i; i = i->next) {
+		typing_detach(i->typing);
 		inst_watch_fail(i, &gone);
 		screen_catch_lines(i->screen, false);
 	}

@@ -22,6 +22,8 @@
 
 void view_destroy(struct view *v)
 {
+	if (inst_input(v->inst))
+		input_type_end(inst_input(v->inst), v);
 	inst_view_remove(v->inst, v);
 	conn_destroy(v->conn);
 	loop_timer_free(v->pace);
@@ -172,7 +174,7 @@ static void on_data(void *arg, struct buf *in)
 			   inst_running(v->inst)) {
 			if (is_typed(&f))
 				inst_view_owns(v->inst, v);
-			input_type(inst_input(v->inst), f.payload, f.len);
+			input_type(inst_input(v->inst), v, f.payload, f.len);
 		}
 		buf_consume(in, used);
 	}
