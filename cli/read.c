@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * read: the screen as a person sees it (the daemon renders that), or the recorded bytes, which come
- * straight from the shim, or from the files when it is gone. Without --raw the bytes are stripped to
+ * read: the screen as a person sees it (the shim renders that, or its program from the files when it or the
+ * daemon is gone), or the recorded bytes (recording.h). Without --raw the bytes are stripped to
  * text. With --json a piece is {"offset", "text"} or, when it is not UTF-8 or asked for --raw,
  * {"offset", "data"} in base64; --follow gives one a line.
  */
-#include <poll.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/util.h"
 #include "cli/cli.h"
 #include "cli/plain.h"
 #include "cli/recording.h"
 #include "cli/text.h"
-#include "ipc/link/shim_stream.h"
-#include "ipc/rpc.h"
+#include "ipc/link/frame.h"
 
 #define JSON_BYTES_MAX (64 * 1024 * 1024)
 #define PIECE_MAX FRAME_PAYLOAD_MAX
@@ -22,7 +22,7 @@
 struct reader {
 	struct cli *cli;
 	bool raw, follow;
-	int64_t offset;    /* of the next byte; -1 when it is not known (an ended one's, from the first) */
+	int64_t offset;    /* of the next byte; -1: none was read yet */
 	int64_t began;     /* of the first byte that was read */
 	struct plain plain;
 	struct buf text;   /* one piece, stripped */
@@ -59,13 +59,17 @@ static json_t *piece_json(const struct reader *r, int64_t first, int64_t end, co
 }
 
 /* Prints bytes of the terminal: 0, or 1 when nobody reads any more. */
-static int on_bytes(void *arg, const void *data, size_t len)
+static int on_bytes(void *arg, uint64_t offset, const void *data, size_t len)
 {
 	struct reader *r = arg;
-	int64_t first = r->offset;
+	int64_t first = (int64_t)offset;
 
-	if (first >= 0)
-		r->offset += (int64_t)len;
+	if (r->offset >= 0 && first > r->offset)
+		cli_note(r->cli, "%lld bytes are missing from offset %lld on.", (long long)(first - r->offset),
+			(long long)r->offset);
+	if (r->began < 0)
+		r->began = first;
+	r->offset = first + (int64_t)len;
 	if (!r->raw) {
 		buf_clear(&r->text);
 		plain_feed(&r->plain, data, len, &r->text);
@@ -86,79 +90,13 @@ static int on_bytes(void *arg, const void *data, size_t len)
 	return writer_broken(&r->cli->w);
 }
 
-/* What a stream's end says, if it is bad. */
-static int fin_error(const struct frame *f, struct err *e)
-{
-	json_t *msg = frame_json(f), *error = json_object_get(msg, "error");
-	int r = 0;
-
-	if (json_is_object(error)) {
-		err_from_json(error, e);
-		r = -1;
-	}
-	json_decref(msg);
-	return r;
-}
-
-/* Until the end of the stream, Ctrl-C, or nobody reads. */
-static int pump(struct reader *r, struct shim_stream *s, struct err *e)
-{
-	for (bool ended = false;;) {
-		struct frame f;
-		int got;
-		while ((got = shim_stream_next(s, &f)) > 0) {
-			if (f.type == FRAME_DATA && on_bytes(r, f.payload, f.len) != 0)
-				return 0;
-			if (f.type == FRAME_FIN)
-				return fin_error(&f, e);
-		}
-		if (got < 0)
-			return err_set(e, ERR_FAILED, "the stream of the terminal cannot be understood");
-		if (ended)
-			return err_set(e, ERR_UNREACHABLE, "the place of the terminal went away");
-		struct pollfd p = {.fd = shim_stream_fd(s), .events = POLLIN};
-		if (client_poll(&p, 1, -1, &cli_stop, e) < 0)
-			return cli_stop ? 0 : -1;
-		ended = shim_stream_read(s) < 0;
-	}
-}
-
-static int from_shim(struct reader *r, const json_t *where, const char *socket, int64_t since, struct err *e)
-{
-	json_t *hello = json_pack("{s:s, s:s, s:b}", "role", "follow", "instance", jstr(where, "instance"),
-		"follow", r->follow);
-	struct shim_stream *s = NULL;
-	json_t *result = NULL;
-
-	if (since >= 0)
-		json_object_set_new(hello, "since", json_integer(since));
-	if (shim_stream_open(socket, hello, STREAM_HELLO_MS, &s, &result, e) < 0)
-		return -1;
-	r->began = r->offset = since >= 0 ? since : jint(result, "first");
-	json_decref(result);
-	int x = pump(r, s, e);
-	shim_stream_close(s);
-	return x;
-}
-
 /* The bytes from `since` on (-1: the first kept). */
 static int read_bytes(struct reader *r, int64_t since, struct err *e)
 {
-	json_t *where = NULL;
 	const char *id = json_string_value(json_object_get(r->cli->args.params, "id"));
-	int x;
 
-	if (cli_call(r->cli, "read", json_pack("{s:s, s:b}", "id", id, "raw", 1), -1, &where, e) < 0)
-		return -1;
-	const char *socket = jstr(json_object_get(where, "stream"), "socket");
-	if (socket[0]) {
-		x = from_shim(r, where, socket, since, e);
-	} else {
-		r->began = r->offset = since;
-		x = recording_read(jstr(where, "recording"), since, on_bytes, r, e);
-	}
-	json_decref(where);
-	return x;
+	r->began = r->offset = since;
+	return recording_follow(r->cli, id, since, r->follow, on_bytes, r, e);
 }
 
 static int whole_json(struct reader *r, struct err *e)
@@ -202,11 +140,44 @@ static int read_stream(struct cli *c, struct reader *r, struct err *e)
 	return c->g.json && !r->follow ? whole_json(r, e) : 0;
 }
 
+/* The last screen from the files, with the daemon away. */
+static int screen_from_files(struct cli *c, json_t **ret, struct err *e)
+{
+	cleanup_free char *lines = xasprintf("%lld", (long long)jint(c->args.params, "lines"));
+	struct source where = {0};
+	struct err why = *e;
+	struct buf out;
+	int fd, status = 0;
+	pid_t pid;
+
+	if (source_find(c, jstr(c->args.params, "id"), &where, e) < 0)
+		return -1;
+	char *argv[] = {NULL, "--render", where.dir, "--lines", lines, NULL};
+	int r = recording_child(argv, true, &fd, &pid, e);
+	buf_init(&out, JSON_BYTES_MAX);
+	if (r == 0) {
+		unsigned char *to;
+		ssize_t n;
+		while ((to = buf_reserve(&out, PIECE_MAX)) && (n = read(fd, to, PIECE_MAX)) > 0)
+			buf_added(&out, (size_t)n);
+		close(fd);
+		waitpid(pid, &status, 0);
+		*ret = out.len ? json_loadb((char *)buf_data(&out), out.len, 0, NULL) : NULL;
+		if (!*ret) {
+			*e = why;
+			r = -1;
+		}
+	}
+	buf_finish(&out);
+	source_finish(&where);
+	return r;
+}
+
 static int read_screen(struct cli *c, struct err *e)
 {
 	json_t *result = NULL;
 
-	if (cli_call_verb(c, &result, e) < 0)
+	if (cli_call_verb(c, &result, e) < 0 && (e->code != ERR_UNREACHABLE || screen_from_files(c, &result, e) < 0))
 		return -1;
 	if (c->g.json)
 		writer_json(&c->w, result);

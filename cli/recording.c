@@ -1,90 +1,128 @@
 /* SPDX-License-Identifier: ISC */
-/* The recorded bytes of an instance that has ended, by the shim's program. */
+/* The recorded bytes of an instance's terminal, from the files; and where they are. */
 #include "cli/recording.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/stat.h>
 
 #include "base/proc.h"
 #include "base/util.h"
-#include "cli/cli.h"
+#include "record/tape.h"
 
 #define PIECE 65536
-#define WORDS_MAX 4096
 
-/* Why it failed: the text of the last line of its log, "time program[pid] level subsystem: text". */
-static int failed(int fd, const char *dir, struct err *e)
+void source_finish(struct source *s)
 {
-	char words[WORDS_MAX + 1];
-	ssize_t n = read(fd, words, WORDS_MAX);
-
-	words[n > 0 ? n : 0] = '\0';
-	words[strcspn(words, "\n")] = '\0';
-	char *text = strstr(words, ": ");
-	return err_set(e, ERR_NOT_FOUND, "the recording %s cannot be read%s%s", dir, text ? ": " : "",
-		text ? text + 2 : "");
+	free(s->id);
+	free(s->dir);
+	free(s->socket);
+	*s = (struct source){0};
 }
 
-static int start(const char *dir, int64_t since, int out, int err, pid_t *pid, struct err *e)
+static bool is_recording(const char *all, const char *name)
+{
+	cleanup_free char *path = xasprintf("%s/%s", all, name);
+	struct stat st;
+
+	return name[0] != '.' && lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Names are known to the daemon alone; recordings are named by ids. */
+static int find_files(struct cli *c, const char *id, struct source *ret, struct err *e)
+{
+	struct err why = *e;
+	const struct dirent *ent;
+	char *found = NULL;
+	int n = 0;
+
+	if (c->g.socket || cli_layout(c, e) < 0)
+		return -1;
+	const char *all = c->layout.recordings_dir;
+	DIR *d = strlen(id) >= 2 ? opendir(all) : NULL;
+	while (d && (ent = readdir(d))) {
+		if (!str_starts(ent->d_name, id) || !is_recording(all, ent->d_name))
+			continue;
+		free(found);
+		found = xstrdup(ent->d_name);
+		n++;
+	}
+	if (d)
+		closedir(d);
+	if (n != 1) {
+		free(found);
+		*e = why;
+		return n ? err_hint(e, "without it an id is needed, and %d begin with %.20s", n, id)
+			 : err_hint(e, "start it with `tmux-claude up`; without it only recordings can be read, by their instance's id");
+	}
+	ret->id = found;
+	ret->dir = xasprintf("%s/%s", all, found);
+	return 0;
+}
+
+int source_find(struct cli *c, const char *id, struct source *ret, struct err *e)
+{
+	json_t *where = NULL;
+
+	source_finish(ret);
+	if (cli_call(c, "read", json_pack("{s:s, s:b}", "id", id, "raw", 1), -1, &where, e) < 0)
+		return e->code == ERR_UNREACHABLE ? find_files(c, id, ret, e) : -1;
+	const char *socket = jstr(json_object_get(where, "stream"), "socket");
+	ret->id = xstrdup(jstr(where, "instance"));
+	ret->dir = xstrdup(jstr(where, "recording"));
+	ret->socket = socket[0] ? xstrdup(socket) : NULL;
+	json_decref(where);
+	return 0;
+}
+
+static void damaged(void *arg, const char *text)
+{
+	cli_note(arg, "%s", text);
+}
+
+int recording_read(struct cli *c, const char *dir, int64_t since, recording_fn *fn, void *arg, uint64_t *ret_end,
+	struct err *e)
+{
+	cleanup_free char *piece = xcalloc(1, PIECE);
+	struct tape *t = NULL;
+	ssize_t n;
+
+	if (tape_open(AT_FDCWD, dir, &t, e) < 0)
+		return e->code == ERR_NOT_FOUND ? err_set(e, ERR_NOT_FOUND, "nothing was recorded, or it was removed") : -1;
+	tape_on_damage(t, damaged, c);
+	uint64_t at = since < 0 ? tape_first(t) : (uint64_t)since;
+	while ((n = tape_read(t, at, piece, PIECE, &at, e)) > 0 && !cli_stop) {
+		if (fn(arg, at, piece, (size_t)n) != 0)
+			break;
+		at += (uint64_t)n;
+	}
+	if (ret_end)
+		*ret_end = at;
+	tape_close(t);
+	return n < 0 ? -1 : 0;
+}
+
+int recording_child(char **argv, bool quiet, int *ret_fd, pid_t *ret_pid, struct err *e)
 {
 	cleanup_free char *program = layout_program("tmux-claude-shim", e);
-	cleanup_free char *from = xasprintf("%lld", (long long)since);
-	char *argv[] = {program, "--dump", (char *)dir, since >= 0 ? "--since" : NULL, from, NULL};
-	struct proc_spec spec = {.argv = argv};
+	struct proc_spec spec = {.file = program, .argv = argv};
+	int out[2];
 
 	if (!program)
 		return -1;
-	proc_spec_fd(&spec, out, 1);
-	proc_spec_fd(&spec, err, 2);
-	return proc_spawn(&spec, pid, e);
-}
-
-/* 0 at the end, 1 when fn had enough or we are asked to stop. */
-static int pump(int fd, recording_fn *fn, void *arg)
-{
-	char piece[PIECE];
-
-	for (;;) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		if (client_poll(&p, 1, -1, &cli_stop, NULL) < 0)
-			return 1;
-		ssize_t n = read(fd, piece, sizeof(piece));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return 0;
-		if (fn(arg, piece, (size_t)n) != 0)
-			return 1;
-	}
-}
-
-int recording_read(const char *dir, int64_t since, recording_fn *fn, void *arg, struct err *e)
-{
-	int out[2], err[2], status = 0;
-	pid_t pid;
-
 	if (pipe2(out, O_CLOEXEC) < 0)
 		return err_set_errno(e, ERR_IO, errno, "cannot make a pipe");
-	if (pipe2(err, O_CLOEXEC) < 0) {
-		close(out[0]);
-		close(out[1]);
-		return err_set_errno(e, ERR_IO, errno, "cannot make a pipe");
-	}
-	int r = start(dir, since, out[1], err[1], &pid, e);
+	argv[0] = program;
+	proc_spec_fd(&spec, out[1], 1);
+	if (!quiet)
+		proc_spec_fd(&spec, 2, 2);
+	int r = proc_spawn(&spec, ret_pid, e);
 	close(out[1]);
-	close(err[1]);
-	if (r == 0) {
-		bool enough = pump(out[0], fn, arg) != 0;
-		if (enough)
-			kill(pid, SIGKILL);
-		waitpid(pid, &status, 0);
-		if (!enough && status != 0)
-			r = failed(err[0], dir, e);
-	}
-	close(out[0]);
-	close(err[0]);
+	if (r < 0)
+		close(out[0]);
+	else
+		*ret_fd = out[0];
 	return r;
 }

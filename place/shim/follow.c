@@ -15,7 +15,7 @@ struct follow {
 	struct follow *next;
 	struct inst *inst;
 	struct conn *conn;
-	uint64_t at;
+	uint64_t at; /* the next byte */
 	bool follow;
 };
 
@@ -55,6 +55,19 @@ static void finish(struct follow *f, const struct err *why)
 	destroy(f);
 }
 
+/* Bytes that were never recorded, or cannot be read: the next one's offset is said. */
+static void tell_hole(struct follow *f, uint64_t to)
+{
+	json_t *msg = json_pack("{s:I}", "offset", (json_int_t)to);
+	struct buf out;
+
+	buf_init(&out, FRAME_MAX);
+	frame_append_ctl(&out, FRAME_STREAM_MAIN, msg);
+	conn_write(f->conn, buf_data(&out), out.len);
+	buf_finish(&out);
+	json_decref(msg);
+}
+
 /* Sends what is recorded until enough waits; true when f is gone. */
 static bool pump(struct follow *f)
 {
@@ -63,7 +76,8 @@ static bool pump(struct follow *f)
 
 	while (conn_out_pending(f->conn) < FOLLOW_LOW) {
 		struct buf out;
-		ssize_t n = record_read(inst_record(f->inst), f->at, piece, FOLLOW_PIECE, &f->at, &e);
+		uint64_t at = f->at;
+		ssize_t n = record_read(inst_record(f->inst), f->at, piece, FOLLOW_PIECE, &at, &e);
 
 		if (n < 0 || (n == 0 && (!f->follow || !inst_running(f->inst)))) {
 			finish(f, n < 0 ? &e : NULL);
@@ -71,7 +85,9 @@ static bool pump(struct follow *f)
 		}
 		if (n == 0)
 			break;
-		f->at += (uint64_t)n;
+		if (at > f->at)
+			tell_hole(f, at);
+		f->at = at + (uint64_t)n;
 		buf_init(&out, FRAME_MAX);
 		frame_append_data(&out, FRAME_STREAM_MAIN, piece, (size_t)n);
 		conn_write(f->conn, buf_data(&out), out.len);

@@ -12,6 +12,7 @@
 #include "place/shim/control.h"
 #include "place/shim/exec.h"
 #include "place/shim/follow.h"
+#include "place/shim/guest.h"
 #include "place/shim/inst.h"
 #include "place/shim/view.h"
 
@@ -90,6 +91,29 @@ static void begin_view(struct guest_conn *c, struct inst *i, struct peer_request
 	json_decref(params);
 }
 
+static void begin_follow(struct guest_conn *c, struct inst *i, struct peer_request *req, json_t *params)
+{
+	uint64_t since = (uint64_t)json_get_int(params, "since", (int64_t)record_first(inst_record(i))), at;
+	bool follow = json_get_bool(params, "follow");
+	struct err e = {0};
+	struct buf rest;
+	char probe;
+	int fd;
+
+	if (record_read(inst_record(i), since, &probe, 1, &at, &e) < 0) {
+		peer_error(req, &e);
+		return;
+	}
+	buf_init(&rest, FRAME_MAX);
+	fd = release(c, req,
+		json_pack("{s:I, s:I}", "first", (json_int_t)record_first(inst_record(i)), "offset",
+			(json_int_t)record_end(inst_record(i))),
+		&rest);
+	if (fd >= 0)
+		follow_create(i, fd, &rest, since, follow);
+	buf_finish(&rest);
+}
+
 /* A pane is made while its instance is still being started, and made again while a new shim has not
  * found its instances yet: such a view waits for its instance. */
 static void hello_view(struct guest_conn *c, struct peer_request *req, json_t *params)
@@ -120,34 +144,32 @@ void server_instance_ready(struct shim *s, struct inst *i)
 		if (!req || strcmp(json_get_text(c->params, "instance", ""), inst_id(i)) != 0)
 			continue;
 		c->waiting = NULL;
-		begin_view(c, i, req, c->params);
+		if (strcmp(json_get_text(c->params, "role", ""), "follow") == 0)
+			begin_follow(c, i, req, c->params);
+		else
+			begin_view(c, i, req, c->params);
 	}
 }
 
+/* A new shim does not know at once what its place holds: who follows an instance waits until it does. */
 static void hello_follow(struct guest_conn *c, struct peer_request *req, json_t *params)
 {
 	struct shim *s = c->server->shim;
 	struct err e = {0};
 	const char *id = json_need_text(params, "instance", &e);
-	struct inst *i = id ? inst_need(s, id, &e) : NULL;
-	uint64_t since, at;
-	struct buf rest;
-	char probe;
-	int fd;
+	struct inst *i = id ? inst_find(s, id) : NULL;
 
-	since = i ? (uint64_t)json_get_int(params, "since", (int64_t)record_first(inst_record(i))) : 0;
-	if (!i || record_read(inst_record(i), since, &probe, 1, &at, &e) < 0) {
+	if (id && !i)
+		err_set(&e, ERR_UNAVAILABLE, "this place has no instance %s (any more)", id);
+	if (i) {
+		begin_follow(c, i, req, params);
+	} else if (!id || c->waiting || guest_is_up(s->guest)) {
 		peer_error(req, &e);
-		return;
+	} else {
+		c->waiting = req;
+		c->params = json_incref(params);
+		loop_timer_start(c->timer, SERVER_VIEW_MS);
 	}
-	buf_init(&rest, FRAME_MAX);
-	fd = release(c, req,
-		json_pack("{s:I, s:I}", "first", (json_int_t)record_first(inst_record(i)), "offset",
-			(json_int_t)record_end(inst_record(i))),
-		&rest);
-	if (fd >= 0)
-		follow_create(i, fd, &rest, since, json_get_bool(params, "follow"));
-	buf_finish(&rest);
 }
 
 static void hello_exec(struct guest_conn *c, struct peer_request *req, json_t *params)
