@@ -324,6 +324,10 @@ static void resume_unit(struct site *s, struct unit *u, const json_t *row)
 		unit_save(u);
 		if (u->step == STEP_READY)
 			start_deadline(u);
+		if (u->step == STEP_READY && !P(u->f)->agent(CTX(u->f), u->in->agent)->reports) {
+			fleet_apply(u, ST_WORKING, NULL, NULL); /* as when it had just been started */
+			start_ready(u);
+		}
 		P(u->f)->pane_open(CTX(u->f), u->in); /* one that was told lost is told back when it stands */
 		prompts_next(u);
 		return;

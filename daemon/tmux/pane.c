@@ -58,13 +58,13 @@ static void revive(struct pane *pa)
 		pa->phase = PANE_WANTED;
 		return;
 	}
-	for (unsigned i = 0; i < pa->revives && ms < TMUX_REVIVE_CALM_MS; i++)
+	for (unsigned i = 0; i < pa->revives && ms < TMUX_REVIVE_MOST_MS; i++)
 		ms *= 2;
 	pa->revives++;
 	pa->phase = PANE_DEAD;
 	if (pa->revive == NULL)
 		pa->revive = loop_timer_create(pa->pool->loop, revive_timer, pa);
-	loop_timer_start(pa->revive, ms < TMUX_REVIVE_CALM_MS ? ms : TMUX_REVIVE_CALM_MS);
+	loop_timer_start(pa->revive, ms);
 }
 
 static void pane_set_viewers(struct pane *pa, unsigned n)

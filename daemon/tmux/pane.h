@@ -12,7 +12,7 @@
  *   a person kills the pane    -> on_lost, opened again once, on_back; the second time only on_lost
  *   the program in it ends     -> on_died; when it did not end by itself with code 0 it is started
  *                                 again (again=true), in place: viewers stay attached. At once, then
- *                                 with pauses that grow from TMUX_REVIVE_FIRST_MS
+ *                                 with pauses from TMUX_REVIVE_FIRST_MS to _MOST_MS
  *
  * tmux 3.2a drops a pane with its program: there every end is reported as on_died with code -1, and counts
  * as one that the program did not choose.
@@ -42,6 +42,7 @@
 #define TMUX_PULSE_MS 15000    /* a server with panes is heard this often */
 #define TMUX_REVIVE_CALM_MS 30000
 #define TMUX_REVIVE_FIRST_MS 500
+#define TMUX_REVIVE_MOST_MS 4000
 #define TMUX_ID_MAX 32       /* instance id: [a-z0-9_-]{1,32} */
 #define TMUX_TITLE_MAX 128   /* bytes; longer titles are cut at a character */
 #define TMUX_STATUS_MAX 128

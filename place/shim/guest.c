@@ -5,7 +5,8 @@
  * The link's socket is listened on by the holder: by QEMU on a descriptor it was handed, by the guest
  * program on a name it makes. So connecting is tried at once, then whenever something appears in the
  * place's folder (inotify), and after RETRY_MS when something is there that does not listen yet. A
- * connection that ends while the holder lives is made again the same way.
+ * connection that ends while the holder lives is made again the same way. The descriptor of inotify
+ * lives only while there is no connection: a user may have 128 of them, and more places.
  *
  * The control stream is ours. Calls made before the guest is there wait in it. Each new guest (the
  * first one, and one that was booted anew) is asked what terminals it holds, and those that we do not
@@ -182,15 +183,42 @@ void guest_call(struct guest *g, const char *op, json_t *params, int64_t ms, gue
 
 /* --- connecting --- */
 
+static void on_inotify(void *arg, int fd, unsigned events);
+
+static void watch_stop(struct guest *g)
+{
+	loop_io_free(g->watch);
+	g->watch = NULL;
+	if (g->inotify >= 0)
+		close(take_fd(&g->inotify));
+}
+
+/* Before a look, so that nothing is missed in between. False: there is none to be had, look by time. */
+static bool watch_start(struct guest *g)
+{
+	if (g->watch)
+		return true;
+	g->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (g->inotify >= 0 && inotify_add_watch(g->inotify, ".", IN_CREATE | IN_MOVED_TO | IN_ATTRIB) >= 0) {
+		g->watch = loop_io_add(g->shim->loop, g->inotify, LOOP_READ, on_inotify, g);
+		return true;
+	}
+	watch_stop(g);
+	return false;
+}
+
 static void try_connect(struct guest *g)
 {
 	struct err e = {0};
+	bool watched;
 	int fd;
 
 	if (g->gone || link_io_attached(g->io))
 		return;
+	watched = watch_start(g);
 	if (sock_connect(g->shim->conf->link, &fd, &e) == 0) {
 		loop_timer_stop(g->retry);
+		watch_stop(g);
 		/* QEMU's end stays open when the guest behind it goes: old bytes may come first. */
 		if (strcmp(g->shim->conf->driver, "host") == 0)
 			link_io_attach(g->io, fd);
@@ -198,7 +226,7 @@ static void try_connect(struct guest *g)
 			link_io_attach_shared(g->io, fd);
 		return;
 	}
-	if (access(g->shim->conf->link, F_OK) == 0) {
+	if (!watched || access(g->shim->conf->link, F_OK) == 0) {
 		loop_timer_start(g->retry, g->retry_ms);
 		g->retry_ms = g->retry_ms * 2 > RETRY_MOST_MS ? RETRY_MOST_MS : g->retry_ms * 2;
 	}
@@ -349,11 +377,7 @@ struct guest *guest_create(struct shim *s, void (*on_up)(struct shim *s))
 	g->retry_ms = RETRY_MS;
 	g->retry = loop_timer_create(s->loop, on_retry, g);
 	g->io = link_io_create(s->loop, &config, &link_ops, g, &io_ops);
-	g->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (g->inotify >= 0 && inotify_add_watch(g->inotify, ".", IN_CREATE | IN_MOVED_TO | IN_ATTRIB) >= 0)
-		g->watch = loop_io_add(s->loop, g->inotify, LOOP_READ, on_inotify, g);
-	else
-		log_warn("link", NULL, "cannot watch the place's folder: %s", strerror(errno));
+	g->inotify = -1;
 	loop_timer_start(g->retry, 0);
 	return g;
 }
@@ -366,10 +390,7 @@ void guest_destroy(struct guest *g)
 		return;
 	err_set(&e, ERR_CANCELLED, "the shim ends");
 	fail_calls(g, &e);
-	if (g->watch)
-		loop_io_free(g->watch);
-	if (g->inotify >= 0)
-		close(g->inotify);
+	watch_stop(g);
 	loop_timer_free(g->retry);
 	link_io_destroy(g->io);
 	json_decref(g->up);
@@ -392,6 +413,7 @@ void guest_gone(struct guest *g)
 
 	g->gone = true;
 	loop_timer_stop(g->retry);
+	watch_stop(g);
 	err_set(&e, ERR_UNAVAILABLE, "the place has ended");
 	fail_calls(g, &e);
 	link_io_detach(g->io);

@@ -138,6 +138,11 @@ def pane_text(f, ident):
     return ""
 
 
+def shown(f, ident):
+    """The last number that a counter's pane shows; 0 when it shows none."""
+    return int((re.findall(r"<(\d+)>", pane_text(f, ident)) or ["0"])[-1])
+
+
 def until(what, test, seconds=SETTLE_SECONDS):
     """Wait for what offers no event (another program's state): looks again, ever more seldom."""
     end, gap = time.monotonic() + seconds, 0.01
