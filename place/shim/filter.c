@@ -8,6 +8,10 @@
 
 #include <string.h>
 
+#include "base/util.h"
+
+#define TABS_MAX (SCREEN_COLS_MAX / 8)
+
 /* Control sequences without leader and intermediates: cursor, erasing, editing, scrolling, tabs, SGR,
  * region, ANSI modes, REP. */
 static const char csi_plain[] = "@ABCDEFGHIJKLMPSTXZ`abdefgmr";
@@ -47,6 +51,8 @@ static bool csi_allowed(const struct scan_token *t)
 			return t->nparams == 1 && t->params[0].value == 4;
 		if (t->final == 's' || t->final == 'u')
 			return t->nparams == 0;
+		if (t->final == 'T' && t->nparams > 1)
+			return false; /* mouse highlighting */
 		return strchr(csi_plain, t->final) != NULL;
 	case '?':
 		return t->final == 'J' || t->final == 'K';
@@ -78,13 +84,47 @@ static bool printable(const unsigned char *p, size_t len)
 	return true;
 }
 
+bool filter_is_link(const struct scan_token *t)
+{
+	return t->kind == SCAN_OSC && t->len >= 2 && t->data[0] == '8' && t->data[1] == ';' &&
+	       printable(t->data, t->len) && utf8_valid(t->data, t->len);
+}
+
+bool filter_is_title_pop(const struct scan_token *t)
+{
+	return t->kind == SCAN_CSI && !t->leader && !t->inters && t->final == 't' && scan_param(t, 0, 0) == 23;
+}
+
 static int filter_osc(const struct scan_token *t, const struct modes *m, struct buf *out)
 {
 	if (t->len >= 2 && (t->data[0] == '0' || t->data[0] == '2') && t->data[1] == ';')
 		return buf_printf(out, "\033]2;%s\a", m->title);
-	if (t->len >= 2 && t->data[0] == '8' && t->data[1] == ';' && printable(t->data, t->len))
+	if (filter_is_link(t))
 		return buf_printf(out, "\033]%.*s\033\\", (int)t->len, (const char *)t->data);
 	return 0;
+}
+
+/* What tmux (3.3a) does not know, in words it does; soft resets are spelled out by the screen. */
+static int filter_csi(const struct scan_token *t, const struct modes *m, struct buf *out)
+{
+	int n = scan_param(t, 0, 1), rc = 0;
+
+	if (t->leader == '?' && !t->inters && (t->final == 'h' || t->final == 'l'))
+		return filter_private(t, out);
+	if (filter_is_title_pop(t))
+		return buf_printf(out, "\033]2;%s\a", m->title);
+	if (!csi_allowed(t) || (t->inters && t->inter == '!'))
+		return 0;
+	if (t->leader == '?')
+		return buf_printf(out, "\033[%d%c", scan_param(t, 0, 0), t->final);
+	if (!t->leader && !t->inters && (t->final == 'a' || t->final == 'e'))
+		return buf_printf(out, "\033[%d%c", n, t->final == 'a' ? 'C' : 'B');
+	if (!t->leader && !t->inters && t->final == 'I') {
+		for (n = n < 1 ? 1 : n > TABS_MAX ? TABS_MAX : n; n > 0; n--)
+			rc |= buf_append(out, "\t", 1);
+		return rc ? -1 : 0;
+	}
+	return buf_append(out, t->data, t->len);
 }
 
 int filter_token(const struct scan_token *t, const struct modes *m, struct buf *out)
@@ -99,9 +139,7 @@ int filter_token(const struct scan_token *t, const struct modes *m, struct buf *
 	case SCAN_ESC:
 		return esc_allowed(t) ? buf_append(out, t->data, t->len) : 0;
 	case SCAN_CSI:
-		if (t->leader == '?' && !t->inters && (t->final == 'h' || t->final == 'l'))
-			return filter_private(t, out);
-		return csi_allowed(t) ? buf_append(out, t->data, t->len) : 0;
+		return filter_csi(t, m, out);
 	case SCAN_OSC:
 		return filter_osc(t, m, out);
 	case SCAN_STRING:
@@ -120,7 +158,7 @@ bool filter_is_drawing(const struct scan_token *t)
 	case SCAN_ESC:
 		return esc_allowed(t);
 	case SCAN_CSI:
-		/* libvterm reads keyboard sequences as if they had no leader. */
+		/* Keyboard protocols draw nothing. */
 		if (t->leader && t->leader != '?')
 			return false;
 		return (t->leader == '?' && !t->inters && (t->final == 'h' || t->final == 'l')) ||

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "place/shim/modes.h"
 #include "place/shim/scan.h"
+#include "place/shim/screen.h"
 
 /* Appends to out the form of a token that a view may be given: nothing for queries, device control
  * strings, the clipboard, window operations and what is not known here. m: the modes after it.
@@ -16,8 +17,14 @@ int filter_token(const struct scan_token *t, const struct modes *m, struct buf *
 /* Is it drawing (or a mode) that an emulator should be fed with? */
 bool filter_is_drawing(const struct scan_token *t);
 
+/* Does it give back a title that was saved? */
+bool filter_is_title_pop(const struct scan_token *t);
+/* Is it a hyperlink (OSC 8) without anything that could hide in it? */
+bool filter_is_link(const struct scan_token *t);
+
 struct query_state {
 	const struct modes *modes;
+	struct screen_attr pen;
 	int rows, cols;
 	int row, col; /* the cursor, from 0 */
 };

@@ -71,7 +71,7 @@ void inst_save(struct inst *i)
 	int rows, cols;
 
 	buf_init(&paint, PAINT_MAX);
-	if (paint_full(i->screen, &paint) == 0)
+	if (paint_snapshot(i->screen, &paint) == 0)
 		b64 = base64_encode(buf_data(&paint), paint.len);
 	screen_size(i->screen, &rows, &cols);
 	o = json_pack("{s:i, s:I, s:i, s:i, s:I, s:s?}", "version", 1, "base", (json_int_t)i->base, "rows",

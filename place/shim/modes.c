@@ -49,7 +49,8 @@ static void soft_reset(struct modes *m)
 {
 	m->set &= ~(1u << MODE_ORIGIN | 1u << MODE_CURSOR_KEYS);
 	m->set |= 1u << MODE_AUTOWRAP | 1u << MODE_CURSOR_VISIBLE;
-	m->insert = m->keypad_app = false;
+	m->set &= ~(1u << MODE_KEYPAD);
+	m->insert = false;
 	m->top = m->bottom = 0;
 	m->shift = 0;
 	memset(m->charset, 'B', sizeof(m->charset));
@@ -59,8 +60,6 @@ static void set_private(struct modes *m, int number, bool on)
 {
 	int id = modes_find(number);
 
-	if (number == 47 || number == 1047 || number == 1049)
-		m->alternate = on;
 	if (id < 0)
 		return;
 	/* The three ways of tracking the mouse replace one another, as in xterm. */
@@ -68,8 +67,6 @@ static void set_private(struct modes *m, int number, bool on)
 		id == MODE_MOUSE_MOVE)
 		m->set &= ~(1u << MODE_MOUSE_X10 | 1u << MODE_MOUSE_CLICK | 1u << MODE_MOUSE_DRAG |
 			1u << MODE_MOUSE_MOVE);
-	if (id == MODE_KEYPAD)
-		m->keypad_app = on;
 	if (on)
 		m->set |= 1u << id;
 	else
@@ -128,6 +125,24 @@ static void region(struct modes *m, const struct scan_token *t, int rows)
 	}
 }
 
+/* XTWINOPS 22 and 23: the title is saved and restored. */
+static void title_stack(struct modes *m, const struct scan_token *t)
+{
+	int which = scan_param(t, 1, 0);
+
+	if (which != 0 && which != 2)
+		return;
+	if (t->params[0].value == 22) {
+		if (m->titles_depth == MODES_TITLES)
+			memmove(m->titles[0], m->titles[1], sizeof(m->titles) - sizeof(m->titles[0]));
+		else
+			m->titles_depth++;
+		memcpy(m->titles[m->titles_depth - 1], m->title, sizeof(m->title));
+	} else if (m->titles_depth > 0) {
+		memcpy(m->title, m->titles[--m->titles_depth], sizeof(m->title));
+	}
+}
+
 static void apply_csi(struct modes *m, const struct scan_token *t, int rows)
 {
 	int i;
@@ -151,6 +166,9 @@ static void apply_csi(struct modes *m, const struct scan_token *t, int rows)
 				m->insert = t->final == 'h';
 	} else if (!t->leader && t->final == 'r') {
 		region(m, t, rows);
+	} else if (!t->leader && t->final == 't') {
+		if (t->nparams > 0 && (t->params[0].value == 22 || t->params[0].value == 23))
+			title_stack(m, t);
 	} else if (t->leader && t->leader != '?' && t->final == 'u') {
 		kitty(m, t);
 	} else if (t->leader == '>' && t->final == 'm') {
@@ -164,6 +182,18 @@ static void apply_csi(struct modes *m, const struct scan_token *t, int rows)
 	}
 }
 
+/* RIS: everything but the title. */
+static void hard_reset(struct modes *m)
+{
+	struct modes n;
+
+	modes_init(&n);
+	memcpy(n.title, m->title, sizeof(n.title));
+	n.used_kitty = m->used_kitty;
+	n.used_other_keys = m->used_other_keys;
+	*m = n;
+}
+
 static void apply_esc(struct modes *m, const struct scan_token *t)
 {
 	static const char sets[] = "()*+";
@@ -173,10 +203,12 @@ static void apply_esc(struct modes *m, const struct scan_token *t)
 		m->charset[g - sets] = t->final == '0' ? '0' : 'B';
 	if (t->inters)
 		return;
-	if (t->final == '=' || t->final == '>')
-		m->keypad_app = t->final == '=';
+	if (t->final == '=')
+		m->set |= 1u << MODE_KEYPAD;
+	else if (t->final == '>')
+		m->set &= ~(1u << MODE_KEYPAD);
 	else if (t->final == 'c')
-		modes_init(m);
+		hard_reset(m);
 }
 
 /* OSC 0 and 2: the title, cut at a character's boundary, without controls. */
@@ -263,12 +295,38 @@ int modes_paint(const struct modes *m, struct buf *out)
 	for (i = 0; i < MODE_COUNT; i++)
 		if (is_input_mode(i) && modes_is_set(m, (enum mode_id)i))
 			rc |= buf_printf(out, "\033[?%dh", private_numbers[i]);
-	rc |= buf_printf(out, m->keypad_app ? "\033=" : "\033>");
+	rc |= buf_printf(out, modes_is_set(m, MODE_KEYPAD) ? "\033=" : "\033>");
 	rc |= buf_printf(out, "\033[%d q", m->cursor_style);
 	/* Only where the program ever used them: an old terminal may take them for something else. */
 	if (m->used_other_keys)
 		rc |= buf_printf(out, "\033[>4;%dm", m->modify_other_keys);
 	if (m->used_kitty)
 		rc |= buf_printf(out, "\033[=%u;1u", modes_kitty_flags(m));
+	return rc ? -1 : 0;
+}
+
+static const enum mode_id rest_modes[] = {MODE_CURSOR_BLINK, MODE_ALT_SCROLL, MODE_SYNC_OUTPUT};
+
+int modes_paint_kitty(const struct modes *m, bool alternate, struct buf *out)
+{
+	int i, rc = 0;
+
+	if (m->used_kitty)
+		rc |= buf_printf(out, "\033[<%du", MODES_KITTY_DEPTH);
+	for (i = 0; i < m->kitty_depth[alternate]; i++)
+		rc |= buf_printf(out, "\033[>%uu", m->kitty[alternate][i]);
+	return rc ? -1 : 0;
+}
+
+int modes_paint_rest(const struct modes *m, struct buf *out)
+{
+	int i, rc = modes_paint_kitty(m, m->alternate, out);
+	size_t k;
+
+	for (k = 0; k < ARRAY_LEN(rest_modes); k++)
+		rc |= buf_printf(out, "\033[?%d%c", private_numbers[rest_modes[k]],
+			modes_is_set(m, rest_modes[k]) ? 'h' : 'l');
+	for (i = 0; i < m->titles_depth; i++)
+		rc |= buf_printf(out, "\033]2;%s\a\033[22;2t", m->titles[i]);
 	return rc ? -1 : 0;
 }

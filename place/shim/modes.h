@@ -11,6 +11,7 @@
 
 #define MODES_TITLE_MAX 255
 #define MODES_KITTY_DEPTH 8
+#define MODES_TITLES 8 /* deepest stack of titles */
 
 /* The DEC private modes that are known: PM(symbol, number). Others are not passed to views. */
 #define MODES_PRIVATE(PM)                                                                          \
@@ -46,7 +47,6 @@ struct modes {
 	uint32_t set;              /* bit per mode_id */
 	bool alternate;            /* 47, 1047, 1049 */
 	bool insert;               /* ANSI mode 4 */
-	bool keypad_app;           /* ESC = */
 	uint8_t cursor_style;      /* DECSCUSR 0..6 */
 	uint8_t modify_other_keys; /* CSI > 4 ; N m */
 	uint8_t shift;             /* which of G0, G1 is in use */
@@ -57,6 +57,8 @@ struct modes {
 	uint8_t kitty_depth[2];
 	bool used_kitty, used_other_keys; /* ever: else modes_paint leaves them alone */
 	char title[MODES_TITLE_MAX + 1];
+	char titles[MODES_TITLES][MODES_TITLE_MAX + 1]; /* saved ones, the newest last */
+	uint8_t titles_depth;
 };
 
 void modes_init(struct modes *m);
@@ -76,5 +78,9 @@ unsigned modes_kitty_flags(const struct modes *m);
  * keypad, kitty flags, style. Not the screen, the region, origin, wrap, charset and cursor visibility,
  * which belong to the painting. 0, or -1 when out is full. */
 int modes_paint(const struct modes *m, struct buf *out);
+/* The stack of keyboard flags of one screen. */
+int modes_paint_kitty(const struct modes *m, bool alternate, struct buf *out);
+/* What only an emulator of ours should stand in too: stacks, synchronized output. Goes with the above. */
+int modes_paint_rest(const struct modes *m, struct buf *out);
 
 #endif

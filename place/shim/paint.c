@@ -5,114 +5,160 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "place/shim/sgr.h"
 
 #define HASH_SEED 0xcbf29ce484222325ull
 #define HASH_PRIME 0x100000001b3ull
 
-/* Brings any terminal to where painting can begin: no attributes, plain charset, whole region. */
-#define BEGIN "\033[?25l\033[0m\033(B\033)B\017\033[4l\033[?6l\033[r\033[?7l"
+/* Brings any terminal to where painting can begin: no attributes, plain charset, whole region. With
+ * wrapping, so that marks in the last column join what was printed there. */
+#define BEGIN "\033[?25l\033[0m\033(B\033)B\017\033[4l\033[?6l\033[r\033[?7h"
 
 static const struct screen_attr plain_attr;
+
+struct painter {
+	const struct screen *s;
+	struct buf *out;
+	bool alternate;          /* whose cells are painted */
+	struct screen_attr attr; /* as switched on in the output */
+	int rc;
+};
 
 static bool attr_equal(const struct screen_attr *a, const struct screen_attr *b)
 {
 	return memcmp(a, b, sizeof(*a)) == 0;
 }
 
-static int put_color(struct buf *out, const struct screen_color *c, int base)
+/* Nothing is known of the output's attributes. */
+static void forget_attr(struct painter *p)
 {
-	if (c->kind == COLOR_RGB)
-		return buf_printf(out, ";%d;2;%d;%d;%d", base + 8, c->r, c->g, c->b);
-	if (c->kind == COLOR_DEFAULT)
-		return 0;
-	if (c->r < 8)
-		return buf_printf(out, ";%d", base + c->r);
-	if (c->r < 16)
-		return buf_printf(out, ";%d", base + 60 + c->r - 8);
-	return buf_printf(out, ";%d;5;%d", base + 8, c->r);
+	memset(&p->attr, 0xff, sizeof(p->attr));
 }
 
-static int put_attr(struct buf *out, const struct screen_attr *a)
+static void set_link(struct painter *p, uint16_t link)
 {
-	static const struct {
-		uint8_t flag, sgr;
-	} table[] = {{ATTR_BOLD, 1}, {ATTR_DIM, 2}, {ATTR_ITALIC, 3}, {ATTR_BLINK, 5},
-		{ATTR_REVERSE, 7}, {ATTR_CONCEAL, 8}, {ATTR_STRIKE, 9}, {ATTR_OVERLINE, 53}};
-	int rc = buf_printf(out, "\033[0");
-	size_t i;
+	const char *text;
 
-	for (i = 0; i < ARRAY_LEN(table); i++)
-		if (a->flags & table[i].flag)
-			rc |= buf_printf(out, ";%d", table[i].sgr);
-	if (a->underline == 3)
-		rc |= buf_printf(out, ";4:3");
-	else if (a->underline)
-		rc |= buf_printf(out, ";%d", a->underline == 2 ? 21 : 4);
-	rc |= put_color(out, &a->fg, 30);
-	rc |= put_color(out, &a->bg, 40);
-	return rc | buf_append(out, "m", 1);
+	if (!p->s || p->attr.link == link || !screen_links_used(p->s))
+		return;
+	text = screen_link(p->s, link);
+	p->rc |= buf_printf(p->out, "\033]8;%s\033\\", text ? text : ";");
 }
-
-struct painter {
-	const struct screen *s;
-	struct buf *out;
-	struct screen_attr attr; /* as switched on in the output */
-	int rc;
-};
 
 static void set_attr(struct painter *p, const struct screen_attr *a)
 {
 	if (attr_equal(&p->attr, a))
 		return;
-	p->rc |= put_attr(p->out, a);
+	set_link(p, a->link);
+	p->rc |= buf_append(p->out, "\033[", 2);
+	p->rc |= sgr_params(a, p->out);
+	p->rc |= buf_append(p->out, "m", 1);
 	p->attr = *a;
 }
 
-static void put_cell(struct painter *p, const struct screen_cell *c)
+static void put_text(struct painter *p, const struct screen_cell *c)
 {
 	char utf8[SCREEN_CELL_UTF8_MAX];
-	size_t len = c->width ? screen_cell_utf8(c, utf8) : 0;
+	size_t len = screen_cell_utf8(c, utf8);
 
 	set_attr(p, &c->attr);
-	if (len == 0)
-		p->rc |= buf_append(p->out, " ", 1);
-	else
-		p->rc |= buf_append(p->out, utf8, len);
+	p->rc |= buf_append(p->out, len ? utf8 : " ", len ? len : 1);
 }
 
-/* Paints columns [left, left + cols) of a row where the output's row `at` begins, clearing it. */
-static void put_row(struct painter *p, int row, int left, int cols, int at)
+/* n blanks of one background, erased rather than written. */
+static void put_blanks(struct painter *p, const struct screen_attr *a, int n, bool to_end)
 {
-	struct screen_cell c;
-	int col, skipped = 0;
+	bool plain = attr_equal(a, &plain_attr);
 
-	set_attr(p, &plain_attr);
-	p->rc |= buf_printf(p->out, "\033[%d;1H\033[2K", at + 1);
+	if (n == 0 || (plain && to_end))
+		return;
+	if (!plain) {
+		set_attr(p, a);
+		if (to_end)
+			p->rc |= buf_printf(p->out, "\033[K");
+		else
+			p->rc |= buf_printf(p->out, "\033[%dX", n);
+	}
+	if (!to_end)
+		p->rc |= buf_printf(p->out, "\033[%dC", n);
+}
+
+/* Paints columns [left, left + cols) of a row from where the cursor is, onto a row that is clear. runs_on:
+ * the cursor must end where the next character wraps. */
+static void put_cells(struct painter *p, int row, int left, int cols, bool runs_on)
+{
+	struct screen_attr bg = plain_attr;
+	struct screen_cell c;
+	int col, blanks = 0;
+
 	for (col = left; col < left + cols; col++) {
-		screen_cell(p->s, row, col, &c);
-		if (c.width == 1 && c.chars[0] == 0 && attr_equal(&c.attr, &plain_attr)) {
-			skipped++;
+		screen_cell_on(p->s, p->alternate, row, col, &c);
+		if (c.width == 0 || (c.width == 2 && col + 1 == left + cols)) {
+			memset(c.chars, 0, sizeof(c.chars)); /* cut in half by a view's edge */
+			c.width = 1;
+			c.attr = plain_attr;
+		}
+		if (c.chars[0] == 0) {
+			if (!attr_equal(&c.attr, &bg)) {
+				put_blanks(p, &bg, blanks, false);
+				blanks = 0;
+			}
+			bg = c.attr;
+			blanks++;
 			continue;
 		}
-		if (skipped > 0)
-			p->rc |= buf_printf(p->out, "\033[%dC", skipped);
-		skipped = 0;
-		if (c.width == 2 && col + 1 == left + cols)
-			memset(c.chars, 0, sizeof(c.chars)), c.width = 1; /* cut in half */
-		put_cell(p, &c);
-		if (c.width == 2)
-			col++;
+		put_blanks(p, &bg, blanks, false);
+		blanks = 0;
+		bg = plain_attr;
+		put_text(p, &c);
+		col += c.width - 1;
+	}
+	put_blanks(p, &bg, blanks, true);
+	if (runs_on && blanks > 1)
+		p->rc |= buf_printf(p->out, "\033[%dC", blanks - 1);
+}
+
+/* Goes to the output's row `at` and clears it. */
+static void clear_row(struct painter *p, int at)
+{
+	set_attr(p, &plain_attr);
+	p->rc |= buf_printf(p->out, "\033[%d;1H\033[2K", at + 1);
+}
+
+/* All rows. Those that run on are written in one go, so that the terminal knows them as one line. */
+static void put_rows(struct painter *p)
+{
+	int rows, cols, row, k;
+
+	screen_size(p->s, &rows, &cols);
+	forget_attr(p);
+	for (row = 0; row < rows; row++) {
+		clear_row(p, row);
+		for (k = row; screen_row_wrapped(p->s, p->alternate, k); k++)
+			clear_row(p, k + 1);
+		if (k > row)
+			p->rc |= buf_printf(p->out, "\033[%d;1H", row + 1);
+		for (; row < k; row++)
+			put_cells(p, row, 0, cols, true);
+		put_cells(p, row, 0, cols, false);
 	}
 }
 
-static void put_rows(struct painter *p)
+/* The cursor; only printing in the last column brings a pending wrap about. */
+static void put_cursor(struct painter *p, int row, int col, bool wrap, bool origin)
 {
-	int rows, cols, row;
+	int top = origin ? screen_modes(p->s)->top : 0;
+	struct screen_cell c;
 
-	screen_size(p->s, &rows, &cols);
-	memset(&p->attr, 0xff, sizeof(p->attr));
-	for (row = 0; row < rows; row++)
-		put_row(p, row, 0, cols, row);
+	p->rc |= buf_printf(p->out, "\033[?6%c\033[%d;%dH", origin ? 'h' : 'l', row - top + 1, col + 1);
+	if (!wrap)
+		return;
+	screen_cell_on(p->s, p->alternate, row, col, &c);
+	if (c.width == 0) {
+		screen_cell_on(p->s, p->alternate, row, col - 1, &c);
+		p->rc |= buf_printf(p->out, "\033[D");
+	}
+	put_text(p, &c);
 }
 
 int paint_begin(struct buf *out)
@@ -123,90 +169,101 @@ int paint_begin(struct buf *out)
 int paint_line(const struct screen_cell *cells, int cols, struct buf *out)
 {
 	struct painter p = {.out = out};
+	int i;
 
-	for (int i = 0; i < cols; i++)
+	for (i = 0; i < cols; i++)
 		if (cells[i].width > 0)
-			put_cell(&p, &cells[i]);
+			put_text(&p, &cells[i]);
 	set_attr(&p, &plain_attr);
 	return p.rc ? -1 : 0;
 }
 
-int paint_primary(const struct screen *s, struct buf *out)
+static void put_charsets(struct painter *p, const unsigned char charset[4], uint8_t shift)
 {
-	struct painter p = {.s = s, .out = out};
-	struct screen_attr pen;
-	int row, col;
-
-	put_rows(&p);
-	screen_cursor(s, &row, &col);
-	screen_pen(s, &pen);
-	set_attr(&p, &pen);
-	p.rc |= buf_printf(out, "\033[%d;%dH", row + 1, col + 1);
-	return p.rc ? -1 : 0;
+	p->rc |= buf_printf(p->out, "\033(%c\033)%c%c", charset[0], charset[1], shift ? 0x0e : 0x0f);
 }
 
-/* The cursor, with the wrap that may be pending: only printing in the last column brings that about. */
-static void put_cursor(struct painter *p, const struct modes *m)
+/* The cursor that is saved, as the current one; what was never saved is the home position. */
+static void put_saved(struct painter *p)
 {
-	bool origin = modes_is_set(m, MODE_ORIGIN), wrap = modes_is_set(m, MODE_AUTOWRAP);
-	struct screen_cell c;
-	int row, col;
+	struct screen_saved c = {.charset = {'B', 'B', 'B', 'B'}};
 
-	screen_cursor(p->s, &row, &col);
-	if (origin)
-		p->rc |= buf_printf(p->out, "\033[?6h");
-	if (wrap)
-		p->rc |= buf_printf(p->out, "\033[?7h");
-	p->rc |= buf_printf(p->out, "\033[%d;%dH", row + 1 - (origin ? m->top : 0), col + 1);
-	screen_cell(p->s, row, col, &c);
-	if (screen_wrap_pending(p->s) && c.chars[0])
-		put_cell(p, &c);
+	screen_saved(p->s, p->alternate, &c);
+	put_cursor(p, c.row, c.col, c.wrap, c.origin);
+	set_attr(p, &c.pen);
+	put_charsets(p, c.charset, c.shift);
 }
 
-static void put_state(struct painter *p)
+static void put_tabs(struct painter *p)
+{
+	int rows, cols, col;
+
+	if (!screen_tabs_used(p->s))
+		return;
+	screen_size(p->s, &rows, &cols);
+	p->rc |= buf_printf(p->out, "\033[3g");
+	for (col = 0; col < cols; col++)
+		if (screen_tabs(p->s, col))
+			p->rc |= buf_printf(p->out, "\033[1;%dH\033H", col + 1);
+}
+
+static void put_state(struct painter *p, bool snapshot)
 {
 	const struct modes *m = screen_modes(p->s);
 	struct screen_attr pen;
 	int row, col;
 
-	p->rc |= modes_paint(m, p->out);
-	if (m->title[0])
-		p->rc |= buf_printf(p->out, "\033]2;%s\a", m->title);
-	if (screen_saved(p->s, &row, &col, &pen)) {
-		set_attr(p, &pen);
-		p->rc |= buf_printf(p->out, "\033[%d;%dH\0337", row + 1, col + 1);
-	}
+	put_tabs(p);
 	if (m->bottom)
 		p->rc |= buf_printf(p->out, "\033[%d;%dr", m->top + 1, m->bottom);
-	put_cursor(p, m);
+	put_saved(p);
+	p->rc |= buf_printf(p->out, "\0337\033(B\033)B\017");
+	p->rc |= modes_paint(m, p->out);
+	if (snapshot)
+		p->rc |= modes_paint_rest(m, p->out);
+	if (m->title[0] || m->titles_depth)
+		p->rc |= buf_printf(p->out, "\033]2;%s\a", m->title);
+	screen_cursor(p->s, &row, &col);
+	put_cursor(p, row, col, screen_wrap_pending(p->s), modes_is_set(m, MODE_ORIGIN));
+	p->rc |= buf_printf(p->out, "\033[?7%c", modes_is_set(m, MODE_AUTOWRAP) ? 'h' : 'l');
 	screen_pen(p->s, &pen);
 	set_attr(p, &pen);
 	if (m->insert)
 		p->rc |= buf_printf(p->out, "\033[4h");
-	if (m->charset[0] != 'B')
-		p->rc |= buf_printf(p->out, "\033(%c", m->charset[0]);
-	if (m->charset[1] != 'B')
-		p->rc |= buf_printf(p->out, "\033)%c", m->charset[1]);
-	if (m->shift)
-		p->rc |= buf_append(p->out, "\016", 1);
+	put_charsets(p, m->charset, m->shift);
 	if (modes_is_set(m, MODE_CURSOR_VISIBLE))
 		p->rc |= buf_printf(p->out, "\033[?25h");
 }
 
-int paint_full(const struct screen *s, struct buf *out)
+static int paint_all(const struct screen *s, bool snapshot, struct buf *out)
 {
 	struct painter p = {.s = s, .out = out};
-	const struct buf *primary = screen_primary(s);
+	const struct modes *m = screen_modes(s);
 
 	p.rc |= buf_printf(out, "\033[?1049l" BEGIN);
-	if (screen_modes(s)->alternate) {
-		p.rc |= buf_append(out, primary->len ? buf_data(primary) : (const void *)"\033[2J",
-			primary->len ? primary->len : 4);
+	if (m->alternate) {
+		put_rows(&p);
+		if (m->bottom)
+			p.rc |= buf_printf(out, "\033[%d;%dr", m->top + 1, m->bottom);
+		put_saved(&p);
+		if (snapshot)
+			p.rc |= modes_paint_kitty(m, false, out);
 		p.rc |= buf_printf(out, "\033[?1049h" BEGIN);
+		p.alternate = true;
 	}
 	put_rows(&p);
-	put_state(&p);
+	put_state(&p, snapshot);
 	return p.rc ? -1 : 0;
+}
+
+int paint_full(const struct screen *s, struct buf *out)
+{
+	return paint_all(s, false, out);
+}
+
+int paint_snapshot(const struct screen *s, struct buf *out)
+{
+	return paint_all(s, true, out);
 }
 
 void paint_clip_size(struct paint_clip *c, int rows, int cols)
@@ -264,8 +321,8 @@ static void follow_cursor(const struct screen *s, struct paint_clip *c)
 
 int paint_clipped(const struct screen *s, struct paint_clip *c, struct buf *out)
 {
-	struct painter p = {.s = s, .out = out};
 	const struct modes *m = screen_modes(s);
+	struct painter p = {.s = s, .out = out, .alternate = m->alternate};
 	int i, row, col;
 
 	follow_cursor(s, c);
@@ -274,12 +331,14 @@ int paint_clipped(const struct screen *s, struct paint_clip *c, struct buf *out)
 		memset(c->hash, 0, (size_t)c->rows * sizeof(*c->hash));
 	}
 	p.rc |= buf_printf(out, "\033[?25l");
-	memset(&p.attr, 0xff, sizeof(p.attr));
+	forget_attr(&p);
 	for (i = 0; i < c->rows; i++) {
 		uint64_t h = hash_row(s, c->top + i, c->left, c->cols);
 
-		if (h != c->hash[i])
-			put_row(&p, c->top + i, c->left, c->cols, i);
+		if (h != c->hash[i]) {
+			clear_row(&p, i);
+			put_cells(&p, c->top + i, c->left, c->cols, false);
+		}
 		c->hash[i] = h;
 	}
 	if (!c->begun || memcmp(&c->modes, m, sizeof(*m)) != 0) {

@@ -7,11 +7,12 @@
 #include "place/shim/screen.h"
 
 /* Everything a terminal of the same size needs to stand where the screen stands, whatever it showed
- * before: both screens, attributes, region, saved cursor, modes, title. 0, or -1 when out is full
- * (then a part is in it). */
+ * before: both screens, attributes, links, region, tab stops, saved cursors, modes, title. 0, or -1 when
+ * out is full (then a part is in it). */
 int paint_full(const struct screen *s, struct buf *out);
-/* The rows of the screen that shows, then its cursor and pen: what is kept of the primary one. */
-int paint_primary(const struct screen *s, struct buf *out);
+/* The same for an emulator of ours: also what views need not have (the stacks of titles and of keyboard
+ * flags, synchronized output). */
+int paint_snapshot(const struct screen *s, struct buf *out);
 
 /* One line's cells with their attributes, plain ones before and behind. */
 int paint_line(const struct screen_cell *cells, int cols, struct buf *out);

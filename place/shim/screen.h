@@ -15,7 +15,7 @@
 
 #define SCREEN_ROWS_MAX 500
 #define SCREEN_COLS_MAX 1000
-#define SCREEN_CELL_CHARS 6
+#define SCREEN_CELL_CHARS 8
 
 struct screen_color {
 	enum { COLOR_DEFAULT, COLOR_INDEX, COLOR_RGB } kind;
@@ -35,8 +35,9 @@ enum {
 
 struct screen_attr {
 	uint8_t flags;
-	uint8_t underline; /* 0 none, 1 single, 2 double, 3 curly */
-	struct screen_color fg, bg;
+	uint8_t underline; /* 0 none, 1 single, 2 double, 3 curly, 4 dotted, 5 dashed */
+	uint16_t link;     /* for screen_link; 0: none */
+	struct screen_color fg, bg, us; /* us: the underline's */
 };
 
 struct screen_cell {
@@ -83,10 +84,26 @@ size_t screen_cell_utf8(const struct screen_cell *c, char out[SCREEN_CELL_UTF8_M
 /* One character as UTF-8 (at most 4 bytes). */
 size_t screen_utf8(uint32_t c, char *out);
 void screen_pen(const struct screen *s, struct screen_attr *ret);
-/* What DECSC keeps: false when nothing is saved. */
-bool screen_saved(const struct screen *s, int *row, int *col, struct screen_attr *pen);
-/* While the alternate screen shows: the painting of the primary one as it was left. May be empty. */
-const struct buf *screen_primary(const struct screen *s);
+/* What DECSC keeps, on each screen its own: false when nothing is saved. */
+struct screen_saved {
+	int row, col;
+	bool wrap, origin;
+	struct screen_attr pen;
+	uint8_t shift;
+	unsigned char charset[4];
+};
+bool screen_saved(const struct screen *s, bool alternate, struct screen_saved *ret);
+/* A cell of either screen; the alternate one is blank while it does not show. */
+void screen_cell_on(const struct screen *s, bool alternate, int row, int col, struct screen_cell *ret);
+/* The row's text ran on into the next row, and does so still. */
+bool screen_row_wrapped(const struct screen *s, bool alternate, int row);
+/* "params;uri" of a hyperlink, or NULL. */
+const char *screen_link(const struct screen *s, unsigned number);
+/* Were there ever links? */
+bool screen_links_used(const struct screen *s);
+bool screen_tabs(const struct screen *s, int col);
+/* Were tab stops ever set or cleared? */
+bool screen_tabs_used(const struct screen *s);
 /* Appends one row's text, trailing blanks trimmed, no newline. */
 int screen_row_text(const struct screen *s, int row, struct buf *out);
 /* Appends the whole screen's text: lines ended by \n, empty lines at the foot left out. */

@@ -1,124 +1,133 @@
 /* SPDX-License-Identifier: ISC */
-/* SGR in the terms of libvterm. */
+/* SGR: what it makes of a pen, and the one that makes a pen. */
 #include "place/shim/sgr.h"
 
 #include "base/util.h"
 
-#define VTERM_SGR_ARGS 16 /* libvterm takes no more at once */
+#define UNDERLINE_MAX 5
 
-/* The font attribute's bits, SGR 10 + value. */
-enum { FONT_DIM = 1, FONT_CONCEAL = 2, FONT_OVERLINE = 4 };
+/* Attributes that one parameter switches on and another off. */
+static const struct {
+	uint16_t flag;
+	uint8_t on, off;
+} switches[] = {{ATTR_BOLD, 1, 22}, {ATTR_DIM, 2, 22}, {ATTR_ITALIC, 3, 23}, {ATTR_BLINK, 5, 25},
+	{ATTR_BLINK, 6, 25}, {ATTR_REVERSE, 7, 27}, {ATTR_CONCEAL, 8, 28}, {ATTR_STRIKE, 9, 29},
+	{ATTR_OVERLINE, 53, 55}};
 
-uint8_t sgr_font_flags(unsigned font)
+static void set_underline(struct cell *pen, int kind)
 {
-	return (uint8_t)((font & FONT_DIM ? ATTR_DIM : 0) | (font & FONT_CONCEAL ? ATTR_CONCEAL : 0) |
-			 (font & FONT_OVERLINE ? ATTR_OVERLINE : 0));
+	pen->flags = (uint16_t)((pen->flags & ~CELL_UNDERLINE) | kind << CELL_UNDERLINE_SHIFT);
 }
 
-static unsigned flags_font(uint8_t flags)
+/* A colour (38, 48, 58) at parameter i, its parts joined by ';' or ':', with a colour space or without.
+ * Returns how many parameters it takes; *ret is left alone when it is none. */
+static int get_color(const struct scan_token *t, int i, uint32_t *ret)
 {
-	return (flags & ATTR_DIM ? FONT_DIM : 0u) | (flags & ATTR_CONCEAL ? FONT_CONCEAL : 0u) |
-	       (flags & ATTR_OVERLINE ? FONT_OVERLINE : 0u);
-}
-
-struct sgr_out {
-	struct buf *seq;
-	int args;
-};
-
-/* Appends n parameters as one group that must not be torn. */
-static void sgr_group(struct sgr_out *o, const int *v, int n, char sep)
-{
-	int i;
-
-	if (o->args + n > VTERM_SGR_ARGS) {
-		buf_append(o->seq, "m\033[", 3);
-		o->args = 0;
-	}
-	for (i = 0; i < n; i++)
-		buf_printf(o->seq, "%.1s%d", i > 0 ? &sep : o->args ? ";" : "", v[i]);
-	o->args += n;
-}
-
-/* A colour (38, 48) at parameter i, written with ';' or ':', with or without a colour space: appends
- * it as libvterm reads it and returns how many parameters it takes. */
-static int sgr_color(struct sgr_out *o, const struct scan_token *t, int i)
-{
-	int v[5] = {scan_param(t, i, 0), scan_param(t, i + 1, 0)}, n, take = 1, k, from;
 	bool colon = i + 1 < t->nparams && t->params[i + 1].colon;
+	int kind = scan_param(t, i + 1, 0), take = 1, from = i + 2, v[3] = {0}, k;
 
-	n = v[1] == 2 ? 5 : v[1] == 5 ? 3 : 0;
 	while (colon && i + take < t->nparams && t->params[i + take].colon)
 		take++;
 	if (!colon)
-		take = n ? n : 2;
-	from = i + 2 + (colon && n == 5 && take >= 6 ? 1 : 0);
-	for (k = 2; k < n; k++)
-		v[k] = scan_param(t, from + k - 2, 0) & 0xff;
-	if (n && v[0] != 58)
-		sgr_group(o, v, n, ';');
+		take = kind == 2 ? 5 : kind == 5 ? 3 : 2;
+	if (colon && kind == 2 && take >= 6)
+		from++; /* behind the colour space */
+	for (k = 0; k < (kind == 2 ? 3 : 1); k++) {
+		v[k] = from + k < i + take ? scan_param(t, from + k, colon ? -1 : 0) : -1;
+		if (v[k] < 0 || v[k] > 255 || from + k >= t->nparams)
+			return take;
+	}
+	if (kind == 2)
+		*ret = CELL_RGB | (uint32_t)(v[0] << 16 | v[1] << 8 | v[2]);
+	else if (kind == 5)
+		*ret = CELL_INDEX | (uint32_t)v[0];
 	return take;
 }
 
-void sgr_rewrite(const struct scan_token *t, unsigned *ret_font, struct buf *out)
+static void apply_one(struct cell *pen, int v)
 {
-	unsigned font = *ret_font;
-	struct sgr_out o = {.seq = out};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(switches); i++) {
+		if (v == switches[i].on)
+			pen->flags |= switches[i].flag;
+		else if (v == switches[i].off)
+			pen->flags &= (uint16_t)~switches[i].flag;
+	}
+	if (v == 4 || v == 21 || v == 24)
+		set_underline(pen, v == 4 ? 1 : v == 21 ? 2 : 0);
+	else if (v >= 30 && v <= 37)
+		pen->fg = CELL_INDEX | (uint32_t)(v - 30);
+	else if (v >= 40 && v <= 47)
+		pen->bg = CELL_INDEX | (uint32_t)(v - 40);
+	else if (v >= 90 && v <= 97)
+		pen->fg = CELL_INDEX | (uint32_t)(v - 90 + 8);
+	else if (v >= 100 && v <= 107)
+		pen->bg = CELL_INDEX | (uint32_t)(v - 100 + 8);
+	else if (v == 39)
+		pen->fg = 0;
+	else if (v == 49)
+		pen->bg = 0;
+	else if (v == 59)
+		pen->us = 0;
+}
+
+void sgr_apply(const struct scan_token *t, struct cell *pen)
+{
 	int i = 0;
 
-	buf_append(o.seq, "\033[", 2);
 	do {
-		int v[2] = {scan_param(t, i, 0), scan_param(t, i + 1, 0)};
+		int v = scan_param(t, i, 0), kind;
 
-		if (v[0] == 38 || v[0] == 48 || v[0] == 58) {
-			i += sgr_color(&o, t, i);
+		if (v == 38 || v == 48 || v == 58) {
+			i += get_color(t, i, v == 38 ? &pen->fg : v == 48 ? &pen->bg : &pen->us);
 			continue;
 		}
-		if (v[0] == 0)
-			font = 0;
-		else if (v[0] == 2 || v[0] == 8 || v[0] == 53)
-			font |= v[0] == 2 ? FONT_DIM : v[0] == 8 ? FONT_CONCEAL : FONT_OVERLINE;
-		else if (v[0] == 22 || v[0] == 28 || v[0] == 55)
-			font &= ~(v[0] == 22 ? FONT_DIM : v[0] == 28 ? FONT_CONCEAL : FONT_OVERLINE) & 7u;
-		if (v[0] == 4 && i + 1 < t->nparams && t->params[i + 1].colon) {
-			v[1] = v[1] > 3 ? 1 : v[1]; /* dotted and dashed: underlined all the same */
-			sgr_group(&o, v, 2, ':');
-		} else if (v[0] != 2 && v[0] != 8 && v[0] != 59 && !(v[0] >= 10 && v[0] <= 19)) {
-			sgr_group(&o, v, 1, ';');
-		}
+		kind = i + 1 < t->nparams && t->params[i + 1].colon ? scan_param(t, i + 1, 0) : -1;
+		if (v == 0)
+			*pen = (struct cell){.ch = pen->ch, .link = pen->link};
+		else if (v == 4 && kind >= 0)
+			set_underline(pen, kind > UNDERLINE_MAX ? 1 : kind);
+		else if (kind < 0)
+			apply_one(pen, v);
 		for (i++; i < t->nparams && t->params[i].colon; i++)
 			;
 	} while (i < t->nparams);
-	buf_append(o.seq, "m", 1);
-	if (o.args == 0)
-		buf_clear(out);
-	*ret_font = font;
 }
 
-static void put_color(struct buf *out, const struct screen_color *c, int base)
+static int put_color(struct buf *out, const struct screen_color *c, int base)
 {
-	if (c->kind == COLOR_INDEX)
-		buf_printf(out, ";%d;5;%d", base, c->r);
-	else if (c->kind == COLOR_RGB)
-		buf_printf(out, ";%d;2;%d;%d;%d", base, c->r, c->g, c->b);
+	if (c->kind == COLOR_RGB)
+		return buf_printf(out, ";%d;2;%d;%d;%d", base + 8, c->r, c->g, c->b);
+	if (c->kind == COLOR_DEFAULT)
+		return 0;
+	if (c->r < 8)
+		return buf_printf(out, ";%d", base + c->r);
+	if (c->r < 16)
+		return buf_printf(out, ";%d", base + 60 + c->r - 8);
+	return buf_printf(out, ";%d;5;%d", base + 8, c->r);
 }
 
-void sgr_pen(const struct screen_attr *a, struct buf *out)
+int sgr_params(const struct screen_attr *a, struct buf *out)
 {
-	static const struct {
-		uint8_t flag, sgr;
-	} table[] = {{ATTR_BOLD, 1}, {ATTR_ITALIC, 3}, {ATTR_BLINK, 5}, {ATTR_REVERSE, 7},
-		{ATTR_STRIKE, 9}};
+	int rc = buf_append(out, "0", 1), seen = 0;
 	size_t i;
 
-	buf_printf(out, "\033[0");
-	for (i = 0; i < ARRAY_LEN(table); i++)
-		if (a->flags & table[i].flag)
-			buf_printf(out, ";%d", table[i].sgr);
-	if (a->underline)
-		buf_printf(out, ";4:%d", a->underline);
-	buf_printf(out, "m\033[%u", 10 + flags_font(a->flags));
-	put_color(out, &a->fg, 38);
-	put_color(out, &a->bg, 48);
-	buf_printf(out, "m");
+	for (i = 0; i < ARRAY_LEN(switches); i++)
+		if (a->flags & switches[i].flag & ~seen) {
+			rc |= buf_printf(out, ";%d", switches[i].on);
+			seen |= switches[i].flag;
+		}
+	if (a->underline > 2)
+		rc |= buf_printf(out, ";4:%d", a->underline);
+	else if (a->underline)
+		rc |= buf_printf(out, ";%d", a->underline == 2 ? 21 : 4);
+	rc |= put_color(out, &a->fg, 30);
+	rc |= put_color(out, &a->bg, 40);
+	/* With colons, so that who does not know it skips it whole. */
+	if (a->us.kind == COLOR_RGB)
+		rc |= buf_printf(out, ";58:2::%d:%d:%d", a->us.r, a->us.g, a->us.b);
+	else if (a->us.kind == COLOR_INDEX)
+		rc |= buf_printf(out, ";58:5:%d", a->us.r);
+	return rc ? -1 : 0;
 }

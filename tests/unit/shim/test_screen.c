@@ -10,8 +10,10 @@
 #include "base/util.h"
 #include "place/shim/paint.h"
 #include "tests/unit/run.h"
+#include "tests/unit/shim/screen_same.h"
 
 #define OUT_MAX (1 << 20)
+#define CUTS 300
 #define FEED(s, text) screen_feed(s, text, sizeof(text) - 1, NULL)
 
 struct recorded {
@@ -58,58 +60,12 @@ static char *text_of(const struct screen *s)
 	return t;
 }
 
-/* Erased and blank are the same to the eye; the rest must be equal. */
-static void assert_same(const struct screen *a, const struct screen *b, const char *what, size_t at)
+static void assert_same(const struct screen *a, const struct screen *b, bool snapshot, const char *what,
+	size_t at)
 {
-	struct screen_cell x, y;
-	struct screen_attr pa, pb;
-	int rows, cols, r, c, ra, ca, rb, cb;
+	const char *why = screens_differ(a, b, snapshot);
 
-	screen_size(a, &rows, &cols);
-	for (r = 0; r < rows; r++) {
-		for (c = 0; c < cols; c++) {
-			screen_cell(a, r, c, &x);
-			screen_cell(b, r, c, &y);
-			if (!x.chars[0])
-				x.chars[0] = ' ';
-			if (!y.chars[0])
-				y.chars[0] = ' ';
-			if (x.width == 0)
-				x.attr = y.attr; /* a right half is drawn as its left one says */
-			ck_assert_msg(memcmp(&x, &y, sizeof(x)) == 0,
-				"%s at %zu: cell %d,%d: U+%X/%d flags %x against U+%X/%d flags %x", what, at,
-				r, c, x.chars[0], x.width, x.attr.flags, y.chars[0], y.width, y.attr.flags);
-		}
-	}
-	screen_cursor(a, &ra, &ca);
-	screen_cursor(b, &rb, &cb);
-	ck_assert_msg(ra == rb && ca == cb, "%s at %zu: cursor %d,%d against %d,%d", what, at, ra, ca, rb,
-		cb);
-	ck_assert_int_eq(screen_wrap_pending(a), screen_wrap_pending(b));
-	screen_pen(a, &pa);
-	screen_pen(b, &pb);
-	ck_assert_mem_eq(&pa, &pb, sizeof(pa));
-}
-
-/* What must be switched alike in a view: everything but what painting itself moves about. */
-static void assert_same_modes(const struct screen *a, const struct screen *b, size_t at)
-{
-	const struct modes *x = screen_modes(a), *y = screen_modes(b);
-	uint32_t ignored = 1u << MODE_SYNC_OUTPUT | 1u << MODE_CURSOR_BLINK | 1u << MODE_ALT_SCROLL |
-		1u << MODE_KEYPAD;
-
-	ck_assert_msg((x->set & ~ignored) == (y->set & ~ignored), "modes at %zu: %x, %x", at, x->set, y->set);
-	ck_assert_int_eq(x->alternate, y->alternate);
-	ck_assert_int_eq(x->insert, y->insert);
-	ck_assert_int_eq(x->keypad_app, y->keypad_app);
-	ck_assert_int_eq(x->cursor_style, y->cursor_style);
-	ck_assert_uint_eq(modes_kitty_flags(x), modes_kitty_flags(y));
-	ck_assert_int_eq(x->modify_other_keys, y->modify_other_keys);
-	ck_assert_int_eq(x->top, y->top);
-	ck_assert_int_eq(x->bottom, y->bottom);
-	ck_assert_int_eq(x->shift, y->shift);
-	ck_assert_mem_eq(x->charset, y->charset, 2);
-	ck_assert_str_eq(x->title, y->title);
+	ck_assert_msg(!why, "%s at %zu: %s", what, at, why);
 }
 
 START_TEST(shows_what_tmux_shows)
@@ -147,7 +103,7 @@ START_TEST(every_split_gives_the_same_screen)
 
 			for (at = 0; at < r->len; at += step)
 				screen_feed(s, r->data + at, at + step > r->len ? r->len - at : step, NULL);
-			assert_same(whole, s, r->name, step);
+			assert_same(whole, s, true, r->name, step);
 			screen_destroy(s);
 		}
 		screen_destroy(whole);
@@ -156,19 +112,37 @@ START_TEST(every_split_gives_the_same_screen)
 END_TEST
 
 /* Paints s into a terminal that showed something else, in other modes. */
-static struct screen *repainted(const struct screen *s, int rows, int cols)
+static struct screen *repainted(const struct screen *s, int rows, int cols, bool snapshot)
 {
 	static const char before[] = "\033[3;5r\033[?6h\033[1;35;44mrubbish\033[?2004h\033[?1003h\033(0\016"
 				     "\033[?25l\033[4h\033[5 q\033[?7l\033=\033[?1049hmore\033[?1h";
 	struct screen *n = screen_create(rows, cols, NULL, NULL);
 	struct buf b;
 
-	screen_feed(n, before, sizeof(before) - 1, NULL);
+	if (!snapshot) /* a snapshot is fed to a new emulator */
+		screen_feed(n, before, sizeof(before) - 1, NULL);
 	buf_init(&b, OUT_MAX);
-	ck_assert_int_eq(paint_full(s, &b), 0);
+	ck_assert_int_eq(snapshot ? paint_snapshot(s, &b) : paint_full(s, &b), 0);
 	screen_feed(n, buf_data(&b), b.len, NULL);
 	buf_finish(&b);
 	return n;
+}
+
+static void repaint_at(const struct recorded *r, size_t at, bool snapshot)
+{
+	struct screen *s = screen_create(r->rows, r->cols, NULL, NULL), *n;
+	size_t cut;
+
+	screen_feed(s, r->data, at, NULL);
+	cut = at - screen_pending(s);
+	n = repainted(s, r->rows, r->cols, snapshot);
+	assert_same(s, n, snapshot, r->name, at);
+	/* Both go on from there; the unfinished sequence is the view's to get. */
+	screen_feed(n, r->data + cut, r->len - cut, NULL);
+	screen_feed(s, r->data + at, r->len - at, NULL);
+	assert_same(s, n, snapshot, r->name, at);
+	screen_destroy(n);
+	screen_destroy(s);
 }
 
 START_TEST(repaint_at_any_point_equals_and_goes_on_equal)
@@ -182,22 +156,32 @@ START_TEST(repaint_at_any_point_equals_and_goes_on_equal)
 		load(r);
 		step = r->len / 23;
 		for (at = step; at < r->len; at += step) {
-			struct screen *s = screen_create(r->rows, r->cols, NULL, NULL), *n;
-			size_t cut;
-
-			screen_feed(s, r->data, at, NULL);
-			cut = at - screen_pending(s);
-			n = repainted(s, r->rows, r->cols);
-			assert_same(s, n, r->name, at);
-			assert_same_modes(s, n, at);
-			/* Both go on from there; the unfinished sequence is the view's to get. */
-			screen_feed(n, r->data + cut, r->len - cut, NULL);
-			screen_feed(s, r->data + at, r->len - at, NULL);
-			assert_same(s, n, r->name, at);
-			assert_same_modes(s, n, at);
-			screen_destroy(n);
-			screen_destroy(s);
+			repaint_at(r, at, false);
+			repaint_at(r, at, true);
 		}
+	}
+}
+END_TEST
+
+/* Many cuts of the streams, without going on from there. */
+START_TEST(repaint_at_many_cuts_equals)
+{
+	size_t i, at;
+
+	for (i = 0; i < ARRAY_LEN(recorded); i++) {
+		struct recorded *r = &recorded[i];
+		struct screen *s = screen_create(r->rows, r->cols, NULL, NULL), *n;
+
+		load(r);
+		for (at = 0; at < r->len; at++) {
+			screen_feed(s, r->data + at, 1, NULL);
+			if (at % (1 + r->len / CUTS) || screen_pending(s))
+				continue;
+			n = repainted(s, r->rows, r->cols, at & 1);
+			assert_same(s, n, at & 1, r->name, at);
+			screen_destroy(n);
+		}
+		screen_destroy(s);
 	}
 }
 END_TEST
@@ -205,12 +189,14 @@ END_TEST
 static void repaint_case(const char *data)
 {
 	struct screen *s = screen_create(10, 20, NULL, NULL), *n;
+	int snapshot;
 
 	screen_feed(s, data, strlen(data), NULL);
-	n = repainted(s, 10, 20);
-	assert_same(s, n, data, 0);
-	assert_same_modes(s, n, 0);
-	screen_destroy(n);
+	for (snapshot = 0; snapshot <= 1; snapshot++) {
+		n = repainted(s, 10, 20, snapshot);
+		assert_same(s, n, snapshot, data, 0);
+		screen_destroy(n);
+	}
 	screen_destroy(s);
 }
 
@@ -227,6 +213,19 @@ START_TEST(repaint_keeps_what_is_hard_to_see)
 	repaint_case("\033(0lqqk\033)0\016x\033[?1h\033=\033[?2004h\033[?1006h\033[?1002h\033[3 q");
 	repaint_case("prim\033[?1049h\033[2;2Halt\033[?25l\033]2;title \342\234\263\a");
 	repaint_case("\033[>1u\033[>4;2m\033[?1004h\033[?2031h\033[4h");
+	repaint_case("\033[3g\033[1;5H\033H\033[1;13H\033H\033[4;4Hx");            /* tab stops */
+	repaint_case("\033]8;id=1;http://x/\033\\li\033[1mnk\033]8;;\033\\ \033]8;;http://y/\033\\y");
+	repaint_case("012345678901234567\346\227\245\314\201");                   /* marks in the last column */
+	repaint_case("0123456789012345678e\314\201");
+	repaint_case("0123456789012345678e\0337\033[1;1H");                       /* saved with its wrap */
+	repaint_case("01234567890123456789ab\r\n0123456789012345678\346\227\245");   /* lines that run on */
+	repaint_case("\033[10;1H01234567890123456789ab\033[9;20H\033[41m\033[K");
+	repaint_case("\033[3;5H\033[44m\033[5X\033[42m\033[1K\033[41m\033[5;5H\033[K\033[6;3H\033[Jx");
+	repaint_case("\033[4:3m\033[58:2::1:2:3mc\033[58;5;9m\033[4:4md\033[4:5mD\033[59me");
+	repaint_case("\033]2;a\a\033[22;0t\033]2;b\a\033[22t\033]2;c\a");              /* saved titles */
+	repaint_case("\033[>1u\033[>3u\033[?1049h\033[>5u\033[>7u\033[?2026h\033[?12h\033[?1007l");
+	repaint_case("\033[3;7r\033[?6h\033[3;3H\033(0\0337\033(B\033[?6l\033[?1049h\033[2;2Ha");
+	repaint_case("p\033[?47h\033[31malt\033[7;7H\0337\033[m");
 }
 END_TEST
 
@@ -238,10 +237,10 @@ START_TEST(leaving_the_alternate_screen_of_a_repainted_view_shows_the_primary)
 
 	screen_feed(s, data, sizeof(data) - 1, NULL);
 	screen_resize(s, 8, 30);
-	n = repainted(s, 8, 30);
+	n = repainted(s, 8, 30, false);
 	FEED(s, "\033[?1049l!");
 	FEED(n, "\033[?1049l!");
-	assert_same(s, n, "primary", 0);
+	assert_same(s, n, false, "primary", 0);
 	t = text_of(n);
 	ck_assert_str_eq(t, "one\ntwo!\n");
 	free(t);
@@ -301,7 +300,15 @@ START_TEST(queries_are_answered_here_and_reach_no_view)
 		"\033[?2004;1$y\033[?25;1$y\033[?1049;2$y\033[?9999;0$y\033[4;2$y", "\033[?2004h");
 	io_case("\033]10;?\a\033]11;?\033\\",
 		"\033]10;rgb:e5e5/e5e5/e5e5\a\033]11;rgb:0000/0000/0000\033\\", "");
-	io_case("\033P$qm\033\\\033P+q544e\033\\", "\033P0$r\033\\\033P0+r\033\\", "");
+	io_case("\033[1;38;5;9;4:3m\033P$qm\033\\", "\033P1$r0;1;4:3;91m\033\\", "\033[1;38;5;9;4:3m");
+	io_case("\033[3;9r\033P$qr\033\\\033[4 q\033P$q q\033\\\033P$q\"p\033\\\033P$qz\033\\",
+		"\033P1$r3;9r\033\\\033P1$r4 q\033\\\033P1$r62;1\"p\033\\\033P0$r\033\\",
+		"\033[3;9r\033[4 q");
+	io_case("\033P+q544e\033\\\033P+q4d73\033\\\033P+q436f\033\\",
+		"\033P1+r544E=787465726D2D323536636F6C6F72\033\\\033P0+r\033\\\033P1+r436F=323536\033\\", "");
+	io_case("\033]4;1;?\a\033]4;16;?;231;?\033\\\033]4;300;?\a\033]4;x\a\033]4;244;?\a",
+		"\033]4;1;rgb:cdcd/0000/0000\a\033]4;16;rgb:0000/0000/0000\033\\"
+		"\033]4;231;rgb:ffff/ffff/ffff\033\\\033]4;244;rgb:8080/8080/8080\a", "");
 	io_case("\033[18t\033[21t\033[14t", "\033[8;24;80t", "");
 	io_case("\033[?996n\033[?u\033]7501;?\a\005", "\033[?997;1n", "");
 }
@@ -317,6 +324,9 @@ START_TEST(a_view_is_given_drawing_only)
 	io_case("\033[?1049;3;2004h", "", "\033[?1049;2004h");
 	io_case("\302\2332J\2335n\033[31mr", "", "2J\357\277\2755n\033[31mr");
 	io_case("ab\033[3b", "", "abbbb");
+	/* What tmux does not know, in words it does. */
+	io_case("\033[2I\033[3a\033[4e\033[?J\033[?1K", "", "\t\t\033[3C\033[4B\033[0J\033[1K");
+	io_case("\033]2;a\a\033[22t\033]2;b\a\033[23;2t", "", "\033]2;a\a\033]2;b\a\033]2;a\a");
 	io_case("\033[>1u\033[<u\033[>4;1m\033[2 q\a", "", "\033[>1u\033[<u\033[>4;1m\033[2 q\a");
 }
 END_TEST
@@ -341,7 +351,7 @@ START_TEST(text_is_what_a_person_sees)
 }
 END_TEST
 
-START_TEST(libvterm_is_told_what_it_lacks)
+START_TEST(attributes_are_told_apart)
 {
 	struct screen *s = screen_create(5, 40, NULL, NULL);
 	struct screen_cell c;
@@ -389,7 +399,8 @@ START_TEST(sizes_change_in_any_state)
 
 			screen_feed(s, r->data + at, step, NULL);
 			screen_resize(s, size[0], size[1]);
-			n = repainted(s, size[0], size[1]);
+			n = repainted(s, size[0], size[1], k & 1);
+			assert_same(s, n, k & 1, r->name, k);
 			screen_destroy(n);
 		}
 		screen_destroy(s);
@@ -398,7 +409,7 @@ START_TEST(sizes_change_in_any_state)
 END_TEST
 
 /* Each of these made libvterm 0.1.4 write outside its buffer. */
-START_TEST(libvterm_is_kept_from_what_it_cannot_bear)
+START_TEST(what_libvterm_cannot_bear_harms_nothing)
 {
 	struct screen *s = screen_create(12, 30, NULL, NULL);
 	int row, col;
@@ -431,7 +442,7 @@ START_TEST(half_a_wide_character_is_blank)
 }
 END_TEST
 
-/* Long plain output is not drawn line by line; what shows must be as if it were. */
+/* Fed at once and byte by byte. */
 START_TEST(long_output_shows_its_end)
 {
 	static const char *const begins[] = {"", "\033[1;44mbold\r\n", "\033[5;1Hin the middle", "\033[?1049h",
@@ -455,7 +466,7 @@ START_TEST(long_output_shows_its_end)
 		screen_feed(one, buf_data(&all), all.len, &live);
 		for (i = 0; i < all.len; i++)
 			screen_feed(slow, buf_data(&all) + i, 1, NULL);
-		assert_same(one, slow, begin, k);
+		assert_same(one, slow, true, begin, k);
 		ck_assert_uint_eq(live.len, all.len);
 		ck_assert_mem_eq(buf_data(&live), buf_data(&all), all.len);
 		buf_finish(&all);
@@ -504,9 +515,10 @@ START_TEST(a_view_of_another_size_is_a_window)
 END_TEST
 
 TEST_MAIN("shim/screen", shows_what_tmux_shows, every_split_gives_the_same_screen,
-	repaint_at_any_point_equals_and_goes_on_equal, repaint_keeps_what_is_hard_to_see,
+	repaint_at_any_point_equals_and_goes_on_equal, repaint_at_many_cuts_equals,
+	repaint_keeps_what_is_hard_to_see,
 	leaving_the_alternate_screen_of_a_repainted_view_shows_the_primary,
 	each_screen_saves_a_cursor_of_its_own, queries_are_answered_here_and_reach_no_view,
-	a_view_is_given_drawing_only, text_is_what_a_person_sees, libvterm_is_told_what_it_lacks,
-	sizes_change_in_any_state, libvterm_is_kept_from_what_it_cannot_bear,
+	a_view_is_given_drawing_only, text_is_what_a_person_sees, attributes_are_told_apart,
+	sizes_change_in_any_state, what_libvterm_cannot_bear_harms_nothing,
 	half_a_wide_character_is_blank, long_output_shows_its_end, a_view_of_another_size_is_a_window)

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * How fast the emulator alone takes a terminal's output, by kind: without a view, with one (filtered
+ * output is made), and while a text is waited for (lines that scroll off are made text).
+ */
+#include <stdio.h>
+#include <time.h>
+
+#include "base/util.h"
+#include "place/shim/screen.h"
+
+#define ROWS 40
+#define COLS 132
+#define TOTAL (32u * 1024 * 1024)
+#define PIECE 65536
+#define RUNS 5
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void on_line(void *arg, const char *text, size_t len)
+{
+	(void)text;
+	*(size_t *)arg += len;
+}
+
+/* MB/s of one run over `data` repeated. */
+static double run(const char *data, size_t len, bool view, bool lines)
+{
+	const struct screen_ops ops = {.line = on_line};
+	size_t told = 0, at, fed = 0;
+	struct screen *s = screen_create(ROWS, COLS, &ops, &told);
+	struct buf live;
+	double t;
+
+	buf_init(&live, 1 << 20);
+	screen_catch_lines(s, lines);
+	t = now();
+	while (fed < TOTAL) {
+		for (at = 0; at < len; at += PIECE) {
+			size_t n = len - at < PIECE ? len - at : PIECE;
+
+			buf_clear(&live);
+			screen_feed(s, data + at, n, view ? &live : NULL);
+			fed += n;
+		}
+		if (now() - t > 2)
+			break;
+	}
+	t = now() - t;
+	buf_finish(&live);
+	screen_destroy(s);
+	return (double)fed / 1e6 / t;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void report(const char *name, const char *data, size_t len)
+{
+	double v[3][RUNS];
+	int mode, i;
+
+	for (i = 0; i < RUNS; i++)
+		for (mode = 0; mode < 3; mode++)
+			v[mode][i] = run(data, len, mode == 1, mode == 2);
+	printf("%-28s", name);
+	for (mode = 0; mode < 3; mode++) {
+		qsort(v[mode], RUNS, sizeof(double), by_value);
+		printf("  %7.1f (%.1f-%.1f)", v[mode][RUNS / 2], v[mode][0], v[mode][RUNS - 1]);
+	}
+	printf("\n");
+}
+
+static void repeated(const char *name, const char *unit)
+{
+	struct buf b;
+
+	buf_init(&b, 2 << 20);
+	while (b.len < 1 << 20)
+		buf_append(&b, unit, strlen(unit));
+	report(name, (char *)buf_data(&b), b.len);
+	buf_finish(&b);
+}
+
+static void recorded(const char *path)
+{
+	cleanup_free char *data = NULL;
+	struct err e = {0};
+	size_t len;
+
+	if (file_read(path, 64 << 20, &data, &len, &e) < 0)
+		fprintf(stderr, "%s\n", e.message);
+	else
+		report(strrchr(path, '/') ? strrchr(path, '/') + 1 : path, data, len);
+}
+
+/* Arguments: recorded streams to be read too. */
+int main(int argc, char **argv)
+{
+	int i;
+
+	printf("MB/s, median (lowest-highest) of %d; %dx%d\n%-28s  no view, a view, lines caught\n", RUNS, COLS,
+		ROWS, "");
+	repeated("short lines", "y\r\n");
+	repeated("lines of 54", "the quick brown fox jumps over the lazy dog and so on\r\n");
+	repeated("no line ends", "the quick brown fox jumps over the lazy dog ");
+	repeated("lines in a region", "\033[5;30r\033[30;1Hfour\r\nlines\r\nof\r\ntext\r\n");
+	repeated("coloured words", "\033[31mred\033[0m \033[1;38;5;200;48;2;1;2;3mother\033[m ");
+	repeated("cursor and erasing", "\033[5;10H\033[Kxx\033[12;3H\033[1Jyy\033[44m\033[2K\033[m");
+	repeated("wide and combining", "\346\227\245\346\234\254\350\252\236 \342\224\200\342\224\200 e\314\201\r\n");
+	repeated("inserting and deleting", "\033[3;3H\033[4@ab\033[5P\033[2L\033[2M");
+	for (i = 1; i < argc; i++)
+		recorded(argv[i]);
+	return 0;
+}
