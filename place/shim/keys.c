@@ -367,8 +367,8 @@ static void put_key(struct out *o, const struct key *k, unsigned mods, const str
 
 void key_modes_of(const struct modes *m, struct key_modes *ret)
 {
-	*ret = (struct key_modes){.cursor_app = modes_is_set(m, MODE_CURSOR_KEYS), .keypad_app = m->keypad_app,
-		.other_keys = m->modify_other_keys, .kitty = modes_kitty_flags(m)};
+	*ret = (struct key_modes){.cursor_app = modes_is_set(m, MODE_CURSOR_KEYS),
+		.keypad_app = modes_is_set(m, MODE_KEYPAD), .other_keys = m->modify_other_keys, .kitty = modes_kitty_flags(m)};
 }
 
 int key_encode(const char *name, const struct key_modes *m, char out[KEY_BYTES_MAX])
