@@ -369,8 +369,8 @@ int tmux_client_send(struct tmux_client *c, struct tmux_cmd *cmd, bool forever, 
 		return err_set(e, ERR_UNAVAILABLE, "No tmux server answers at %s",
 			c->spec->socket);
 	if (!tmux_cmd_end(cmd))
-		return err_set(e, ERR_LIMIT,
-			"A command to tmux is longer than %d bytes, or holds a NUL", TMUX_LINE_MAX);
+		return err_set(e, ERR_LIMIT, "A command to tmux is longer than %d bytes",
+			TMUX_LINE_MAX);
 	if (c->waiting >= TMUX_QUEUE_MAX ||
 		conn_write(c->conn, buf_data(&cmd->line), cmd->line.len) < 0)
 		return err_set(e, ERR_BUSY, "Too many commands wait for the tmux server at %s",

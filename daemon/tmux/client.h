@@ -63,7 +63,7 @@ int tmux_client_create(struct loop *l, struct tmux_reaper *r, const struct tmux_
 void tmux_client_destroy(struct tmux_client *c);
 /*
  * Sends a line (cmd is ended here; it stays the caller's). forever: no deadline, for wait-for and what
- * stands behind it. -1: not sent: ERR_LIMIT when the line is too long or holds a NUL, ERR_BUSY when
+ * stands behind it. -1: not sent: ERR_LIMIT when the line is too long, ERR_BUSY when
  * too much waits, ERR_UNAVAILABLE when the client is not up. fn may be NULL.
  */
 int tmux_client_send(struct tmux_client *c, struct tmux_cmd *cmd, bool forever, tmux_reply_fn *fn,

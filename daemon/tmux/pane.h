@@ -14,8 +14,8 @@
  *                                 again (again=true), in place: viewers stay attached. At once, then
  *                                 with pauses from TMUX_REVIVE_FIRST_MS to _MOST_MS
  *
- * tmux 3.2a drops a pane with its program: there every end is reported as on_died with code -1, and counts
- * as one that the program did not choose.
+ * tmux 3.2a drops a pane with its program: there every end, a person's hand too, is reported as on_died
+ * with code -1, and counts as one that the program did not choose.
  *
  * "Once" is per TMUX_REVIVE_CALM_MS of quiet. A pane that is not brought back stays known (state
  * DEAD) until it is closed or opened again. Servers outlive the daemon and the pool: tmux_pool_destroy

@@ -245,25 +245,3 @@ void tmux_parse_exit_reason(const struct tmux_parser *p, const char *rest, size_
 	memcpy(out, line.p, line.len);
 	out[line.len] = '\0';
 }
-
-static bool octal(char c)
-{
-	return c >= '0' && c <= '7';
-}
-
-size_t tmux_unescape(const char *text, size_t len, char *out)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] == '\\' && len - i > 3 && text[i + 1] <= '3' && octal(text[i + 1]) &&
-			octal(text[i + 2]) && octal(text[i + 3])) {
-			out[n++] = (char)((text[i + 1] - '0') << 6 | (text[i + 2] - '0') << 3 |
-					  (text[i + 3] - '0'));
-			i += 3;
-		} else {
-			out[n++] = text[i];
-		}
-	}
-	return n;
-}

@@ -70,10 +70,4 @@ bool tmux_parse_next(struct tmux_parser *p, const char *data, size_t len, size_t
 void tmux_parse_exit_reason(const struct tmux_parser *p, const char *rest, size_t len,
 	char out[TMUX_REASON_MAX]);
 
-/*
- * Undoes the escaping of %output (bytes below 32 and backslashes come as \ooo). out has room for len
- * bytes and may be text itself. Returns the length. A backslash without three octal digits stays.
- */
-size_t tmux_unescape(const char *text, size_t len, char *out);
-
 #endif

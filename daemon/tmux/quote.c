@@ -31,9 +31,9 @@ static bool must_escape(unsigned char b)
 	return b < 32 || b == 127 || b == 255 || b == '"' || b == '\\' || b == '$' || b == '~';
 }
 
-static void put_quoted(struct tmux_cmd *c, const char *arg, size_t len, bool format)
+static void put_quoted(struct tmux_cmd *c, const char *arg, bool format)
 {
-	size_t plain = 0;
+	size_t plain = 0, len = strlen(arg);
 
 	put(c, " \"", 2);
 	for (size_t i = 0; i < len; i++) {
@@ -41,8 +41,6 @@ static void put_quoted(struct tmux_cmd *c, const char *arg, size_t len, bool for
 		char esc[4] = {'\\', (char)('0' + (b >> 6)), (char)('0' + (b >> 3 & 7)),
 			(char)('0' + (b & 7))};
 
-		if (b == '\0')
-			c->failed = true;
 		if (!must_escape(b) && !(format && b == '#'))
 			continue;
 		put(c, arg + plain, i - plain);
@@ -71,12 +69,7 @@ void tmux_cmd_word(struct tmux_cmd *c, const char *literal)
 
 void tmux_cmd_arg(struct tmux_cmd *c, const char *arg)
 {
-	put_quoted(c, arg, strlen(arg), false);
-}
-
-void tmux_cmd_arg_len(struct tmux_cmd *c, const void *arg, size_t len)
-{
-	put_quoted(c, arg, len, false);
+	put_quoted(c, arg, false);
 }
 
 void tmux_cmd_argf(struct tmux_cmd *c, const char *fmt, ...)
@@ -94,7 +87,7 @@ void tmux_cmd_argf(struct tmux_cmd *c, const char *fmt, ...)
 
 void tmux_cmd_format_arg(struct tmux_cmd *c, const char *arg)
 {
-	put_quoted(c, arg, strlen(arg), true);
+	put_quoted(c, arg, true);
 }
 
 bool tmux_argv_ok(char *const *argv)

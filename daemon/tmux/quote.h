@@ -14,7 +14,7 @@
 
 #include "base/buf.h"
 
-/* A line in the making. A failure (too long, a NUL) sticks until tmux_cmd_init. */
+/* A line in the making. A failure (too long) sticks until tmux_cmd_init. */
 struct tmux_cmd {
 	struct buf line;
 	unsigned commands; /* in the line, joined by " ; ": each answers with a block of its own */
@@ -30,7 +30,6 @@ void tmux_cmd_add(struct tmux_cmd *c, const char *literal);
 void tmux_cmd_word(struct tmux_cmd *c, const char *literal);
 /* One argument, quoted. */
 void tmux_cmd_arg(struct tmux_cmd *c, const char *arg);
-void tmux_cmd_arg_len(struct tmux_cmd *c, const void *arg, size_t len);
 void tmux_cmd_argf(struct tmux_cmd *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* One argument that tmux expands as a format and that is to come out as it is. */
 void tmux_cmd_format_arg(struct tmux_cmd *c, const char *arg);

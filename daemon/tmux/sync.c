@@ -7,7 +7,7 @@
 #include "base/util.h"
 #include "daemon/tmux/conf.h"
 
-/* Fields a person can fill come last: a session's name holds no colon, the mark is an id of ours. */
+/* What a person can fill comes last: from 3.7 on a session's name may hold colons. The mark is an id of ours. */
 #define LIST_FORMAT                                                                                \
 	"#{pane_id}:#{session_id}:#{pane_dead}:#{pane_dead_status}:#{pane_dead_signal}:"           \
 	"#{session_attached}:#{pane_pid}:#{" TMUX_ID_OPTION "}:#{session_name}"
@@ -221,7 +221,7 @@ static void settle_missing(struct pane *pa)
 		pa->has_pane = false;
 		break;
 	case PANE_OPEN:
-		if (pa->exited && !pa->pool->version.dead_panes) { /* else it would be listed */
+		if (!pa->pool->version.dead_panes) { /* its end and a person's hand look alike */
 			pa->has_pane = false;
 			pane_ended(pa, (struct proc_status){.code = -1});
 		} else {

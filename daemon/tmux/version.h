@@ -13,8 +13,6 @@ struct tmux_version {
 	char text[TMUX_VERSION_MAX]; /* "3.3a", "next-3.6", "master" */
 	/* Ended programs' panes can stay (remain-on-exit): 3.2a crashes on it under control mode. */
 	bool dead_panes;
-	/* #{pane_dead_signal} exists. */
-	bool dead_signal;
 };
 
 /* Reads what `tmux -V` prints ("tmux 3.3a\n"). ERR_VERSION when it is older than 3.2a. */

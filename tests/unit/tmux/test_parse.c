@@ -287,20 +287,9 @@ START_TEST(an_exit_at_the_tail_of_an_open_block_gives_its_reason)
 }
 END_TEST
 
-START_TEST(output_is_unescaped)
-{
-	char out[64];
-	const char *in = "a\\033[m\\134 \\0 \\777 \\12x \\015\\012\\303\\251\\";
-	size_t n = tmux_unescape(in, strlen(in), out);
-
-	ck_assert_uint_eq(n, strlen("a\033[m\\ \\0 \\777 \\12x \r\n\303\251\\"));
-	ck_assert_int_eq(memcmp(out, "a\033[m\\ \\0 \\777 \\12x \r\n\303\251\\", n), 0);
-}
-END_TEST
-
 TEST_MAIN("tmux/parse", recorded_streams_give_the_kept_events,
 	recorded_streams_give_the_same_in_every_split, only_the_same_three_words_close_a_block,
 	bodies_may_hold_anything, pauses_in_blocks_are_told_only_to_who_asked,
 	malformed_guards_open_nothing, lines_outside_blocks_are_told_apart,
 	lines_are_cut_at_their_bound, a_cut_line_closes_no_block,
-	an_exit_at_the_tail_of_an_open_block_gives_its_reason, output_is_unescaped)
+	an_exit_at_the_tail_of_an_open_block_gives_its_reason)

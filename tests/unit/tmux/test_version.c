@@ -29,6 +29,7 @@ static void refused(const char *said)
 START_TEST(known_versions_have_their_features)
 {
 	check("tmux 3.2a\n", "3.2a", false);
+	check("tmux-3.2a 3.2a\n", "3.2a", false);
 	check("tmux 3.3\n", "3.3", true);
 	check("tmux 3.3a\n", "3.3a", true);
 	check("tmux 3.4\n", "3.4", true);
@@ -48,6 +49,7 @@ START_TEST(older_and_other_programs_are_refused)
 	refused("tmux 1.8");
 	refused("tmux \n");
 	refused("screen 4.0\n");
+	refused("tmux\n");
 	refused("");
 	refused("tmux 3.3aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n");
 }
