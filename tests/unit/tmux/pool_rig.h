@@ -201,6 +201,21 @@ static inline pid_t server_of(const char *socket)
 	return cred.pid;
 }
 
+/* One of our control clients: children of this process, in the order in which they were started; 0 when
+ * there are not as many. */
+static inline pid_t client_pid(unsigned n)
+{
+	cleanup_free char *path = xasprintf("/proc/self/task/%d/children", (int)getpid());
+	cleanup_free char *text = NULL;
+	char *save = NULL, *w;
+
+	ck_assert_int_eq(file_read(path, 65536, &text, NULL, NULL), 0);
+	w = strtok_r(text, " ", &save);
+	while (n-- > 0 && w != NULL)
+		w = strtok_r(NULL, " ", &save);
+	return w != NULL ? atoi(w) : 0;
+}
+
 /* Runs `tmux -S SOCKET ...` as a person would; its output into out (may be NULL). */
 static inline int person(const char *socket, char *out, size_t size, ...)
 {

@@ -14,7 +14,7 @@
 #include "base/sock.h"
 #include "base/util.h"
 
-#define RIG_WAIT_MS 20000
+#define RIG_WAIT_MS 50000
 
 static struct loop *rig_loop;
 static char rig_base[64], rig_dir[80];

@@ -26,18 +26,13 @@ static unsigned count_back(unsigned n)
 	return c;
 }
 
-/* Our own control clients: children of this process. */
 static unsigned kill_clients(int signo)
 {
-	cleanup_free char *path = xasprintf("/proc/self/task/%d/children", (int)getpid());
-	cleanup_free char *text = NULL;
-	char *save = NULL;
-	size_t len;
 	unsigned n = 0;
+	pid_t pid;
 
-	ck_assert_int_eq(file_read(path, 65536, &text, &len, NULL), 0);
-	for (char *w = strtok_r(text, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
-		n += kill(atoi(w), signo) == 0;
+	while ((pid = client_pid(n)) > 0 && kill(pid, signo) == 0)
+		n++;
 	return n;
 }
 
@@ -146,7 +141,8 @@ START_TEST(a_program_killed_is_started_again_in_place)
 	ck_assert_int_eq(kill(at("ab12").pid, SIGKILL), 0);
 	rig_until(seen("ab12")->died == 2);
 	ck_assert(seen("ab12")->again);
-	ck_assert_int_eq(at("ab12").state, TMUX_PANE_DEAD); /* for a moment: it may die for ever */
+	if (keeps_dead_panes()) /* for a moment: it may die for ever */
+		ck_assert_int_eq(at("ab12").state, TMUX_PANE_DEAD);
 	rig_until(seen("ab12")->back == 2);
 	ck_assert_int_eq(kill(at("ab12").pid, SIGKILL), 0);
 	rig_until(seen("ab12")->died == 3);

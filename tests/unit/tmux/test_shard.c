@@ -93,29 +93,13 @@ START_TEST(a_wedged_server_is_noticed_without_a_command)
 }
 END_TEST
 
-/* Our control clients: children of this process, in the order in which they were started. */
-static pid_t client_number(unsigned n)
-{
-	cleanup_free char *path = xasprintf("/proc/self/task/%d/children", (int)getpid());
-	cleanup_free char *text = NULL;
-	char *save = NULL, *w;
-	size_t len;
-
-	ck_assert_int_eq(file_read(path, 65536, &text, &len, NULL), 0);
-	w = strtok_r(text, " ", &save);
-	while (n-- > 0 && w != NULL)
-		w = strtok_r(NULL, " ", &save);
-	ck_assert_ptr_nonnull(w);
-	return atoi(w);
-}
-
 /* The server reads and writes their pipes itself. */
 START_TEST(stopped_clients_are_not_in_the_way)
 {
 	pool_up((struct tmux_limits){.deadline_ms = WEDGE_MS, .pulse_ms = PULSE_MS});
 	open_wait("ab12");
-	ck_assert_int_eq(kill(client_number(0), SIGSTOP), 0);
-	ck_assert_int_eq(kill(client_number(1), SIGSTOP), 0);
+	ck_assert_int_eq(kill(client_pid(0), SIGSTOP), 0);
+	ck_assert_int_eq(kill(client_pid(1), SIGSTOP), 0);
 	open_wait("cd34");
 	ck_assert_int_eq(person(at("ab12").socket, NULL, 0, "kill-session", "-t", "=ab12", NULL),
 		0);
@@ -132,13 +116,13 @@ START_TEST(an_idle_pulse_changes_nothing)
 	pool_up((struct tmux_limits){.pulse_ms = 5});
 	open_wait("ab12");
 	server = server_of(at("ab12").socket);
-	first = client_number(0);
-	second = client_number(1);
+	first = client_pid(0);
+	second = client_pid(1);
 	for (int64_t end = clock_mono_ms() + 500; clock_mono_ms() < end;)
 		loop_turn(rig_loop, 5);
 	ck_assert_int_eq(server_of(at("ab12").socket), server);
-	ck_assert_int_eq(client_number(0), first);
-	ck_assert_int_eq(client_number(1), second);
+	ck_assert_int_eq(client_pid(0), first);
+	ck_assert_int_eq(client_pid(1), second);
 	ck_assert_uint_eq(seen("ab12")->lost + seen("ab12")->died + stats().restarts, 0);
 	pool_down();
 }
