@@ -96,3 +96,9 @@ void buf_clear(struct buf *b)
 {
 	b->head = b->len = 0;
 }
+
+void buf_truncate(struct buf *b, size_t len)
+{
+	if (len < b->len)
+		b->len = len;
+}

@@ -28,6 +28,8 @@ int buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf
 /* Room for at least n more bytes behind the data (NULL when past max); commit with buf_added. */
 unsigned char *buf_reserve(struct buf *b, size_t n);
 void buf_added(struct buf *b, size_t n);
+/* Forgets what was appended behind the first len bytes. */
+void buf_truncate(struct buf *b, size_t len);
 void buf_consume(struct buf *b, size_t n);
 void buf_clear(struct buf *b);
 

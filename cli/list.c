@@ -3,13 +3,40 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 
+#define PAGE 10000 /* asked for: the daemon gives as many as a line holds */
+
+/* All pages, as one array. */
+static int fetch(struct cli *c, json_t **ret, struct err *e)
+{
+	json_t *all = json_array(), *page = NULL;
+	const json_t *next = NULL;
+
+	do {
+		json_t *params = json_copy(c->args.params);
+		json_object_set_new(params, "limit", json_integer(PAGE));
+		if (next)
+			json_object_set(params, "cursor", (json_t *)next);
+		json_decref(page);
+		page = NULL;
+		if (cli_call(c, c->args.m->name, params, -1, &page, e) < 0) {
+			json_decref(all);
+			return -1;
+		}
+		json_array_extend(all, json_is_array(page) ? page : json_object_get(page, "instances"));
+		next = json_object_get(page, "next");
+	} while (json_is_string(next));
+	json_decref(page);
+	*ret = all;
+	return 0;
+}
+
 int verb_list(struct cli *c)
 {
 	struct err e = {0};
 	json_t *list = NULL;
 
 	cli_catch_signals();
-	if (cli_call_verb(c, &list, &e) < 0)
+	if (fetch(c, &list, &e) < 0)
 		return cli_fail(c, &e);
 	if (c->g.json) {
 		writer_json(&c->w, list);

@@ -55,6 +55,7 @@ size_t peer_out_pending(const struct peer *p);
 
 /* result stolen (NULL: {}). */
 void peer_result(struct peer_request *req, json_t *result);
+void peer_result_text(struct peer_request *req, const struct buf *json); /* the same, as text; borrowed */
 void peer_error(struct peer_request *req, const struct err *error);
 /* The peer of a request, or NULL when it is gone. */
 struct peer *peer_request_peer(const struct peer_request *req);

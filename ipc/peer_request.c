@@ -37,6 +37,19 @@ static void request_free(struct peer_request *req)
 	free(req);
 }
 
+/* Sends what was written to the peer's line; -1: the result was too long. */
+static void answer(struct peer *p, struct peer_request *req, int written)
+{
+	if (written < 0) {
+		struct err e = {0};
+		err_set(&e, ERR_LIMIT, "the result is longer than 1 MiB");
+		err_hint(&e, "ask for less at a time");
+		rpc_write_error(&p->line, req->id, &e);
+	}
+	if (peer_send_line(p) == 0)
+		requests_unstall(p);
+}
+
 void peer_result(struct peer_request *req, json_t *result)
 {
 	struct peer *p = req->peer;
@@ -45,16 +58,20 @@ void peer_result(struct peer_request *req, json_t *result)
 		result = json_object();
 	if (p) {
 		request_unlink(req);
-		if (rpc_write_result(&p->line, req->id, result) < 0) {
-			struct err e = {0};
-			err_set(&e, ERR_LIMIT, "the result is longer than 1 MiB");
-			err_hint(&e, "ask for less at a time");
-			rpc_write_error(&p->line, req->id, &e);
-		}
-		if (peer_send_line(p) == 0)
-			requests_unstall(p);
+		answer(p, req, rpc_write_result(&p->line, req->id, result));
 	}
 	json_decref(result);
+	request_free(req);
+}
+
+void peer_result_text(struct peer_request *req, const struct buf *json)
+{
+	struct peer *p = req->peer;
+
+	if (p) {
+		request_unlink(req);
+		answer(p, req, rpc_write_result_text(&p->line, req->id, json));
+	}
 	request_free(req);
 }
 

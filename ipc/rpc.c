@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "ipc/jsonw.h"
 
 /* Error objects on the wire: {"code": NUMBER, "message": S, "data": {"code": NAME, "hint": S,
  * "retryable": B}}: the number for JSON-RPC's sake, the name for ours. */
@@ -236,6 +237,26 @@ int rpc_write_result(struct buf *out, json_t *id, json_t *result)
 		json_object_set_new(o, "id", json_null());
 	json_object_set(o, "result", result);
 	return write_line(out, o);
+}
+
+int rpc_write_result_text(struct buf *out, json_t *id, const struct buf *json)
+{
+	size_t before = out->len;
+	struct jsonw w;
+
+	jsonw_init(&w, out);
+	jsonw_open(&w, '{');
+	jsonw_key(&w, "jsonrpc");
+	jsonw_string(&w, "2.0");
+	jsonw_key(&w, "id");
+	jsonw_json(&w, id);
+	jsonw_key(&w, "result");
+	if (w.full || buf_append(out, buf_data(json), json->len) < 0 || buf_append(out, "}\n", 2) < 0 ||
+		out->len - before > RPC_LINE_MAX) {
+		buf_truncate(out, before);
+		return -1;
+	}
+	return 0;
 }
 
 int rpc_write_error(struct buf *out, json_t *id, const struct err *error)

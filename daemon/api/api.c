@@ -62,6 +62,16 @@ void call_result(struct call *c, json_t *result)
 	call_free(c);
 }
 
+void call_result_text(struct call *c, const struct buf *json)
+{
+	if (!c->req) {
+		call_result(c, json_loadb((const char *)buf_data(json), json->len, 0, NULL));
+		return;
+	}
+	peer_result_text(c->req, json);
+	call_free(c);
+}
+
 void call_error(struct call *c, const struct err *e)
 {
 	if (c->req)

@@ -6,6 +6,7 @@
 #include "base/util.h"
 #include "daemon/api/api.h"
 #include "ipc/peer.h"
+#include "ipc/rpc.h"
 
 #define CONNECTIONS_MAX 1024
 #define SEND_TIMEOUT_MS 60000
@@ -14,6 +15,7 @@
 #define LOG_LINES_DEFAULT 50
 #define LOG_TAIL_MAX (64 * 1024)
 #define SHIM_MS 15000
+#define LIST_PAGE_MAX (RPC_LINE_MAX - 4096) /* of one line of a list: the rest is its envelope */
 #define INSIDE_CALLS_MAX 64 /* unanswered calls of one instance */
 #define RENDERS_MAX 4       /* recordings rendered at once */
 
@@ -68,6 +70,7 @@ typedef void handler_fn(struct call *c);
 
 /* Answer once; both free the call. */
 void call_result(struct call *c, json_t *result); /* stolen */
+void call_result_text(struct call *c, const struct buf *json); /* borrowed: a value, as text */
 void call_error(struct call *c, const struct err *e);
 void call_instance(struct call *c, const struct instance *in);
 /* As call_result and call_error, once this turn's writes are on disk. */

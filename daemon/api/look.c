@@ -22,36 +22,71 @@ static bool has_labels(const struct instance *in, const json_t *want)
 	return true;
 }
 
+/* What a list was asked for. */
+struct list_filter {
+	struct call *c;
+	bool all;
+	enum inst_state state; /* ST_COUNT: any */
+	const struct instance *parent;
+	const json_t *labels;
+};
+
+static bool wanted(void *arg, const struct instance *in)
+{
+	const struct list_filter *q = arg;
+	struct call *c = q->c;
+
+	if (c->who.instance && !fleet_is_within(c->w->fleet, c->who.instance, in->id))
+		return false;
+	if (q->state != ST_COUNT ? in->state != q->state : !q->all && !state_living(in->state))
+		return false;
+	return (!q->parent || !strcmp(in->parent, q->parent->id)) && has_labels(in, q->labels);
+}
+
+/* A call that names no limit and no cursor gets an array, as long as that fits into a line. */
+static void list_answer(struct call *c, struct fleet_page *p, bool paged)
+{
+	struct buf text;
+	struct err err = {0};
+
+	buf_init(&text, RPC_LINE_MAX);
+	if (paged)
+		buf_append(&text, "{\"instances\":", 13);
+	if (fleet_list(c->w->fleet, p, &text, &err) < 0) {
+		call_error(c, &err);
+	} else if (paged) {
+		buf_printf(&text, p->next[0] ? ",\"next\":\"%s\"}" : ",\"next\":null}", p->next);
+		call_result_text(c, &text);
+	} else if (p->next[0]) {
+		err_set(&err, ERR_LIMIT, "the list is longer than 1 MiB");
+		err_hint(&err, "give a limit: the answer is then {instances, next}, and next the cursor of "
+			       "the following page");
+		call_error(c, &err);
+	} else {
+		call_result_text(c, &text);
+	}
+	buf_finish(&text);
+}
+
 void api_LIST(struct call *c)
 {
-	struct fleet *f = c->w->fleet;
-	const char *state = call_str(c, "state"), *parent = call_str(c, "parent");
-	const json_t *labels = json_object_get(c->params, "label");
-	struct instance *p = NULL;
-	enum inst_state want = ST_COUNT;
+	const char *state = call_str(c, "state"), *cursor = call_str(c, "cursor");
+	struct list_filter q = {.c = c, .all = call_bool(c, "all"), .state = ST_COUNT,
+		.labels = json_object_get(c->params, "label")};
+	int64_t limit = call_int(c, "limit", 0);
+	struct fleet_page p = {.want = wanted, .arg = &q, .after = cursor,
+		.limit = limit ? limit : INT64_MAX, .max = LIST_PAGE_MAX};
 	struct err err = {0};
-	json_t *out;
 
-	if (state && state_from_name(state, &want) < 0) {
+	if (state && state_from_name(state, &q.state) < 0) {
 		err_set(&err, ERR_PARAMS, "there is no state '%.32s'", state);
 		err_hint(&err, "idle, working, waiting, limited, starting, exited, failed, lost, ...");
 		call_error(c, &err);
 		return;
 	}
-	if (parent && !(p = call_target(c, "parent")))
+	if (call_str(c, "parent") && !(q.parent = call_target(c, "parent")))
 		return;
-	out = json_array();
-	for (size_t i = 0; i < fleet_count(f); i++) {
-		struct instance *in = fleet_at(f, i);
-		if (c->who.instance && !fleet_is_within(f, c->who.instance, in->id))
-			continue;
-		if (state ? in->state != want : !call_bool(c, "all") && !state_living(in->state))
-			continue;
-		if ((p && strcmp(in->parent, p->id)) || !has_labels(in, labels))
-			continue;
-		json_array_append_new(out, fleet_instance_json(f, in));
-	}
-	call_result(c, out);
+	list_answer(c, &p, cursor || limit);
 }
 
 void api_SHOW(struct call *c)

@@ -44,6 +44,28 @@ void caps_count(const struct fleet *f, const char *id, struct cap_counts *ret)
 	*ret = c;
 }
 
+void caps_count_all(struct fleet *f)
+{
+	for (size_t i = 0; i < f->count; i++)
+		f->order[i]->counts = (struct cap_counts){0};
+	for (size_t i = 0; i < f->count; i++) {
+		const struct instance *in = f->order[i]->in;
+		struct unit *up;
+		if (!state_living(in->state))
+			continue;
+		for (int64_t depth = 1; in->parent[0] && depth <= (int64_t)f->count; depth++) {
+			up = unit_find(f, in->parent);
+			if (!up)
+				break;
+			up->counts.descendants++;
+			up->counts.children += depth == 1;
+			if (depth > up->counts.depth)
+				up->counts.depth = depth;
+			in = up->in;
+		}
+	}
+}
+
 /* Spawns by parent in the last minute; *ret_wait: ms until the oldest of them no longer counts. Kept
  * apart from the rows: a child that was removed still counts. */
 static int64_t recent_spawns(const struct fleet *f, const char *parent, int64_t *ret_wait)

@@ -8,6 +8,7 @@
 #ifndef DAEMON_CORE_FLEET_H
 #define DAEMON_CORE_FLEET_H
 
+#include "base/buf.h"
 #include "daemon/core/port.h"
 
 struct fleet;
@@ -48,6 +49,21 @@ size_t fleet_living(const struct fleet *f);
 bool fleet_active(struct fleet *f, const struct instance *in);
 /* The contract's instance object; new reference. */
 json_t *fleet_instance_json(struct fleet *f, const struct instance *in);
+
+#define FLEET_CURSOR_MAX 40
+
+/* A part of the list of instances, in order of creation. */
+struct fleet_page {
+	bool (*want)(void *arg, const struct instance *in);
+	void *arg;
+	const char *after; /* the cursor of the page before; NULL: from the first */
+	int64_t limit;     /* most instances */
+	size_t max;        /* most bytes */
+	char next[FLEET_CURSOR_MAX]; /* told: the cursor of what follows, empty at the end */
+};
+/* Appends a JSON array of instance objects to out. What comes and goes between pages is in none or one of
+ * them; what stays is in exactly one. -1: no cursor of ours. */
+int fleet_list(struct fleet *f, struct fleet_page *p, struct buf *out, struct err *e);
 
 struct spawn_args {
 	struct instance *in;  /* what was asked for, with name, driver... set; stolen */

@@ -3,6 +3,8 @@
 #ifndef DAEMON_CORE_FLEET_INT_H
 #define DAEMON_CORE_FLEET_INT_H
 
+#include <inttypes.h>
+
 #include "base/clock.h"
 #include "base/util.h"
 #include "daemon/core/fleet.h"
@@ -55,6 +57,11 @@ struct wait_handle {
 	void *arg;
 };
 
+/* Living ones below an instance. */
+struct cap_counts {
+	int64_t children, descendants, depth;
+};
+
 /* An instance with what is only known while the daemon runs. */
 struct unit {
 	struct fleet *f;
@@ -86,6 +93,7 @@ struct unit {
 	struct pending_prompt *prompts;
 	struct loop_timer *prompt_timer;
 	struct wait_handle *waits;
+	struct cap_counts counts; /* as caps_count_all found them last */
 	int64_t *spawned; /* wall times of its spawns in the last minute */
 	size_t nspawned;
 };
@@ -152,10 +160,8 @@ struct unit *tick_take(void *arg); /* frees the tick; NULL when the unit is gone
 
 /* caps.c */
 void caps_note_spawn(struct unit *parent, int64_t when);
-struct cap_counts {
-	int64_t children, descendants, depth;
-};
 void caps_count(const struct fleet *f, const char *id, struct cap_counts *ret);
+void caps_count_all(struct fleet *f); /* into each unit's counts, in one pass */
 /* Would one more child of parent (NULL: of nobody) pass? Narrows child->cap to what is left. */
 int caps_reserve(struct fleet *f, const struct instance *parent, struct instance *child,
 	struct err *e);

@@ -29,9 +29,14 @@ static void respond(struct fake *f, struct peer_request *req, const char *method
 	(void)f;
 	if (strcmp(method, "list") == 0) {
 		json_t *list = json_array();
+		bool second = json_object_get(params, "cursor") != NULL;
 		if (!json_object_get(params, "state"))
-			json_array_append_new(list, instance("ab12cd", "fixer", "working"));
-		peer_result(req, list);
+			json_array_append_new(list, second ? instance("xy34zz", "second", "idle")
+							   : instance("ab12cd", "fixer", "working"));
+		if (json_object_get(params, "parent"))
+			peer_result(req, json_pack("{s:o, s:s?}", "instances", list, "next", second ? NULL : "c1"));
+		else
+			peer_result(req, list);
 	} else if (strcmp(method, "spawn") == 0) {
 		const char *name = json_string_value(json_object_get(params, "name"));
 		if (name && strcmp(name, "slow") == 0)
@@ -118,7 +123,7 @@ START_TEST(list_prints_a_table_or_an_array)
 	fake_start(respond);
 	RUN(&r, NULL, "list", "--label", "a=b", "--all", "--tree");
 	ck_assert_int_eq(r.code, 0);
-	ck_assert_str_eq(fake_heard(), "list {\"all\":true,\"label\":{\"a\":\"b\"}}");
+	ck_assert_str_eq(fake_heard(), "list {\"all\":true,\"label\":{\"a\":\"b\"},\"limit\":10000}");
 	ck_assert_str_eq(fake_heard(), "gone");
 	SAYS(r.out, "ID      NAME   STATE");
 	SAYS(r.out, "ab12cd  fixer  working");
@@ -130,6 +135,15 @@ START_TEST(list_prints_a_table_or_an_array)
 	ck_assert_uint_eq(json_array_size(o), 1);
 	json_decref(o);
 	run_free(&r);
+	RUN(&r, NULL, "list", "--parent", "a", "--json"); /* in pages */
+	o = json_loads(r.out, 0, NULL);
+	ck_assert_uint_eq(json_array_size(o), 2);
+	json_decref(o);
+	run_free(&r);
+	ck_assert_str_eq(fake_heard(), "list {\"limit\":10000}");
+	ck_assert_str_eq(fake_heard(), "gone");
+	ck_assert_str_eq(fake_heard(), "list {\"limit\":10000,\"parent\":\"a\"}");
+	ck_assert_str_eq(fake_heard(), "list {\"cursor\":\"c1\",\"limit\":10000,\"parent\":\"a\"}");
 	RUN(&r, NULL, "list", "--state", "idle");
 	ck_assert_str_eq(r.out, "");
 	SAYS(r.err, "No instances");

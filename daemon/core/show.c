@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: ISC */
+/* How an instance is shown, and many of them in pages. */
+#include "daemon/core/fleet_int.h"
+#include "ipc/jsonw.h"
+#include "ipc/rpc.h"
+
+static void put_string(struct jsonw *w, const char *key, const char *s)
+{
+	jsonw_key(w, key);
+	jsonw_string(w, s && *s ? s : NULL);
+}
+
+static void put_int(struct jsonw *w, const char *key, int64_t n)
+{
+	jsonw_key(w, key);
+	jsonw_int(w, n);
+}
+
+static void put_int_or_null(struct jsonw *w, const char *key, bool known, int64_t n)
+{
+	jsonw_key(w, key);
+	if (known)
+		jsonw_int(w, n);
+	else
+		jsonw_string(w, NULL);
+}
+
+static void put_limit(struct jsonw *w, const char *key, int64_t n)
+{
+	jsonw_key(w, key);
+	if (n == CAP_UNLIMITED)
+		jsonw_string(w, "unlimited");
+	else
+		jsonw_int(w, n);
+}
+
+static void put_time(struct jsonw *w, const char *key, int64_t ms)
+{
+	char t[CLOCK_ISO_MAX];
+
+	put_string(w, key, ms ? clock_iso(ms, t) : NULL);
+}
+
+static void put_vm(struct jsonw *w, const struct instance *in, const struct site *s)
+{
+	jsonw_key(w, "vm");
+	if (!s || strcmp(in->driver, "host") == 0) {
+		jsonw_string(w, NULL);
+		return;
+	}
+	jsonw_open(w, '{');
+	put_string(w, "id", s->pl->id);
+	put_string(w, "accel", s->pl->accel);
+	put_string(w, "state", place_state_name(s->pl->state));
+	put_string(w, "template", in->template_name);
+	put_int(w, "cpus", in->cpus);
+	put_int(w, "memory", in->memory_mib);
+	put_int(w, "boot_ms", s->pl->boot_ms);
+	jsonw_close(w, '}');
+}
+
+static void put_cap(struct jsonw *w, const struct instance *in, const struct cap_counts *c)
+{
+	jsonw_key(w, "cap");
+	jsonw_open(w, '{');
+	put_limit(w, "max_children", in->cap.max_children);
+	put_int(w, "children", c->children);
+	put_limit(w, "max_descendants", in->cap.max_descendants);
+	put_int(w, "descendants", c->descendants);
+	put_limit(w, "max_depth", in->cap.max_depth);
+	put_int(w, "depth", c->depth);
+	put_limit(w, "spawn_rate", in->cap.spawn_rate);
+	jsonw_close(w, '}');
+}
+
+static void put_exit(struct jsonw *w, const struct instance *in)
+{
+	jsonw_key(w, "exit");
+	if (!in->exit.known) {
+		jsonw_string(w, NULL);
+		return;
+	}
+	jsonw_open(w, '{');
+	put_int_or_null(w, "code", in->exit.code >= 0, in->exit.code);
+	put_int_or_null(w, "signal", in->exit.signal != 0, in->exit.signal);
+	jsonw_close(w, '}');
+}
+
+static void put_times(struct jsonw *w, const struct instance *in)
+{
+	jsonw_key(w, "times_ms");
+	jsonw_open(w, '{');
+	for (int st = 0; st < ST_COUNT; st++)
+		if (in->time_in_state[st])
+			put_int(w, state_name((enum inst_state)st), in->time_in_state[st]);
+	jsonw_close(w, '}');
+}
+
+static void put_instance(struct jsonw *w, const struct unit *u, const struct cap_counts *counts)
+{
+	const struct instance *in = u->in;
+	const struct site *s = site_of(u);
+
+	jsonw_open(w, '{');
+	put_string(w, "id", in->id);
+	put_string(w, "name", in->name);
+	put_string(w, "parent", in->parent);
+	put_string(w, "driver", in->driver);
+	put_string(w, "agent", in->agent);
+	put_string(w, "state", state_name(in->state));
+	put_string(w, "reason", in->reason);
+	put_string(w, "detail", in->detail);
+	put_string(w, "dir", in->dir);
+	put_string(w, "pane", in->has_pane ? in->id : NULL);
+	put_vm(w, in, s);
+	put_string(w, "place", in->place);
+	put_cap(w, in, counts);
+	jsonw_key(w, "labels");
+	jsonw_json(w, in->labels);
+	put_time(w, "created_at", in->created_ms);
+	put_time(w, "state_since", in->state_since_ms);
+	put_exit(w, in);
+	put_int_or_null(w, "pid", in->pid != 0, in->pid);
+	put_int_or_null(w, "place_pid", s && s->pl->holder_pid, s ? s->pl->holder_pid : 0);
+	put_int_or_null(w, "shim_pid", s && s->pl->shim_pid && state_living(in->state),
+		s ? s->pl->shim_pid : 0);
+	put_string(w, "template", in->template_name);
+	put_string(w, "model", in->model);
+	put_string(w, "permissions", permissions_name(in->permissions));
+	put_string(w, "conversation", in->conversation);
+	put_string(w, "title", u->title);
+	put_int(w, "starts", in->starts);
+	put_times(w, in);
+	jsonw_close(w, '}');
+}
+
+json_t *fleet_instance_json(struct fleet *f, const struct instance *in)
+{
+	const struct unit gone = {.f = f, .in = (struct instance *)in}, *u = unit_find(f, in->id);
+	struct cap_counts counts;
+	struct buf text;
+	struct jsonw w;
+	json_t *o;
+
+	buf_init(&text, RPC_LINE_MAX);
+	jsonw_init(&w, &text);
+	caps_count(f, in->id, &counts);
+	put_instance(&w, u ? u : &gone, &counts);
+	o = w.full ? NULL : json_loadb((const char *)buf_data(&text), text.len, 0, NULL);
+	buf_finish(&text);
+	return o ? o : json_object();
+}
+
+/* ---- pages ---- */
+
+static int by_age(const struct instance *in, int64_t created_ms, const char *id)
+{
+	if (in->created_ms != created_ms)
+		return in->created_ms < created_ms ? -1 : 1;
+	return strcmp(in->id, id);
+}
+
+/* The place in the order after the one a cursor names: that instance, or where it stood. */
+static int page_start(const struct fleet *f, const char *cursor, size_t *ret, struct err *e)
+{
+	char id[ID_SIZE];
+	int64_t created;
+	int used = 0;
+	size_t i;
+
+	if (sscanf(cursor, "%" SCNd64 ".%6[a-z0-9]%n", &created, id, &used) != 2 || cursor[used])
+		return err_set(e, ERR_PARAMS, "'%.40s' is no cursor of a list", cursor);
+	for (i = 0; i < f->count; i++) {
+		if (strcmp(f->order[i]->in->id, id) != 0)
+			continue;
+		*ret = i + 1;
+		return 0;
+	}
+	for (i = 0; i < f->count && by_age(f->order[i]->in, created, id) <= 0; i++)
+		;
+	*ret = i;
+	return 0;
+}
+
+int fleet_list(struct fleet *f, struct fleet_page *p, struct buf *out, struct err *e)
+{
+	const struct instance *last = NULL;
+	struct jsonw w;
+	size_t i = 0;
+	int64_t n = 0;
+
+	p->next[0] = '\0';
+	if (p->after && page_start(f, p->after, &i, e) < 0)
+		return -1;
+	caps_count_all(f);
+	jsonw_init(&w, out);
+	jsonw_open(&w, '[');
+	for (; i < f->count; i++) {
+		struct unit *u = f->order[i];
+		size_t before = out->len;
+		bool comma = w.comma;
+		if (!p->want(p->arg, u->in))
+			continue;
+		if (n < p->limit)
+			put_instance(&w, u, &u->counts);
+		if (n == p->limit || w.full || out->len >= p->max) {
+			buf_truncate(out, before);
+			w.comma = comma;
+			w.full = false;
+			break;
+		}
+		last = u->in;
+		n++;
+	}
+	jsonw_close(&w, ']');
+	if (i < f->count && !last)
+		return err_set(e, ERR_LIMIT, "instance %s alone is longer than a page", f->order[i]->in->id);
+	if (i < f->count)
+		str_fmt(p->next, sizeof(p->next), "%" PRId64 ".%s", last->created_ms, last->id);
+	return 0;
+}
