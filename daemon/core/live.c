@@ -329,6 +329,7 @@ static void resume_unit(struct site *s, struct unit *u, const json_t *row)
 			start_ready(u);
 		}
 		P(u->f)->pane_open(CTX(u->f), u->in); /* one that was told lost is told back when it stands */
+		waits_again(u);
 		prompts_next(u);
 		return;
 	}

@@ -11,13 +11,14 @@ import os
 import random
 import signal
 import subprocess
+import time
 
 import faults
 from harness import RpcError, check, deadline, equal, wait_gone
 from shim_rig import Terminal
 
 SEED = int(os.environ.get("TC_CHAOS_SEED") or random.SystemRandom().randrange(1 << 32))
-ROUNDS = int(os.environ.get("TC_CHAOS_ROUNDS") or 10)
+ROUNDS = int(os.environ.get("TC_CHAOS_ROUNDS") or 20)
 AGENTS = 3
 KINDS = ("server", "client", "view", "shim", "daemon")
 
@@ -29,7 +30,7 @@ class Chaos:
         self.t, self.f, self.rng, self.spawn = t, f, rng, spawn
         self.agents = {}     # id -> pid
         self.sent = {}       # id -> [(text, delivered)]
-        self.names = 0
+        self.names = self.words = 0
 
     def add(self, instance):
         self.agents[instance["id"]] = instance["pid"]
@@ -56,7 +57,9 @@ class Chaos:
                 check(child.returncode, "spawn said that %s runs", name)
                 return
             equal(len(rows), 1, "rows of " + name)
-            got = self.f.settled(rows[0]["id"])
+            faults.until("%s to run or to fail" % name, lambda: self.f.state(rows[0]["id"])
+                         in ("idle", "working", "failed", "exited", "lost"))
+            got = self.f.show(rows[0]["id"])
             if got["state"] in ("idle", "working"):
                 self.add(got)
                 return
@@ -153,7 +156,8 @@ class Chaos:
         """A line goes all the way in, and its answer all the way out."""
         def through():
             # Waited for before it is sent: a counter's screen moves on.
-            text = "m%d" % self.rng.randrange(1 << 30)
+            self.words += 1
+            text = "m%d" % self.words
             client = self.f.client()
             wait = client.start("wait", id=ident, until="text={%s}" % text, timeout=30)
             try:
@@ -199,7 +203,7 @@ class Chaos:
 
     def round(self, number):
         deed = self.rng.choice(("nothing", "spawn", "send", "send", "exec", "kill", "attach", "flood"))
-        log = [deed]
+        log, begun = [deed], time.monotonic()
         try:
             settle = getattr(self, "do_" + deed)()
             faults.pause(self.rng.choice((0, 0, 0.01, 0.03, 0.1)))
@@ -214,7 +218,7 @@ class Chaos:
             print("# round %d: %s" % (number, "; ".join(log)), flush=True)
             raise
         if os.environ.get("TC_CHAOS_ROUNDS"):
-            print("# round %d: %s" % (number, "; ".join(log)), flush=True)
+            print("# round %d, %.1f s: %s" % (number, time.monotonic() - begun, "; ".join(log)), flush=True)
 
 
 def chaos(t, f, rounds, agents, spawn, rng):
