@@ -23,6 +23,7 @@
 #define READ_PIECE 65536
 #define READ_BUDGET (4 * READ_PIECE)
 #define REASON_MAX 128
+#define CORK_MAX 65536 /* gathered at the most */
 
 /* A descriptor on its way out: it goes with the byte that is `at` bytes behind the first pending. */
 struct out_fd {
@@ -48,6 +49,7 @@ struct conn {
 	int busy; /* callbacks on the stack */
 	bool destroyed;
 	bool paused;
+	bool corked;
 	bool kicked;
 	bool drained;    /* on_drain is due */
 	bool read_ended; /* nothing more will be read */
@@ -379,6 +381,12 @@ int conn_write(struct conn *c, const void *data, size_t len)
 	if (c->write_ended || c->shutting || c->destroyed || len == 0)
 		return 0;
 	const unsigned char *p = data;
+	if (c->corked && c->out.len + len <= CORK_MAX)
+		return buf_append(&c->out, p, len);
+	if (c->corked)
+		flush(c); /* what was gathered goes first */
+	if (c->write_ended)
+		return 0;
 	if (c->out.len == 0) {
 		ssize_t n = write_some(c, p, len);
 		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
@@ -395,6 +403,17 @@ int conn_write(struct conn *c, const void *data, size_t len)
 	buf_append(&c->out, p, len);
 	set_events(c);
 	return 0;
+}
+
+void conn_cork(struct conn *c, bool corked)
+{
+	c->corked = corked;
+	if (corked || c->destroyed || c->out.len == 0)
+		return;
+	flush(c);
+	set_events(c);
+	if (c->busy == 0 && c->drained) /* otherwise it is looked at when the callback is over */
+		loop_defer_schedule(c->later);
 }
 
 int conn_write_fd(struct conn *c, const void *data, size_t len, int fd)

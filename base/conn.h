@@ -36,6 +36,9 @@ void conn_destroy(struct conn *c); /* closes at once; NULL ok; safe inside callb
 /* Queues bytes: 0, or -1 when the out buffer's bound would be passed (nothing queued): the peer is
  * too slow, decide what that means. Tries to write at once when the queue was empty. */
 int conn_write(struct conn *c, const void *data, size_t len);
+/* Between true and false small writes are gathered, to go out in one piece: for many answers in one
+ * turn. */
+void conn_cork(struct conn *c, bool corked);
 /* As conn_write over a unix socket, with a descriptor on the first byte. fd stays the caller's (a copy
  * waits). -1 also when CONN_FDS_MAX wait already, or none can be copied. */
 int conn_write_fd(struct conn *c, const void *data, size_t len, int fd);

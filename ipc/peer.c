@@ -178,12 +178,15 @@ static void on_data(void *arg, struct buf *in)
 
 	p->in = in;
 	peer_enter(p);
+	conn_cork(p->conn, true);
 	while (!p->destroyed && !p->ended && !p->stalled && budget-- > 0 && (r = take_line(p)) > 0) {
 		if (!p->destroyed && !p->ended && requests_must_stall(p)) {
 			p->stalled = true;
 			conn_pause(p->conn, true);
 		}
 	}
+	if (!p->destroyed)
+		conn_cork(p->conn, false);
 	if (!peer_leave(p) || p->ended)
 		return;
 	if (r > 0 && !p->stalled && in->len > 0)
@@ -274,6 +277,8 @@ void peer_destroy(struct peer *p)
 		return;
 	peer_enter(p);
 	p->destroyed = true;
+	if (p->conn)
+		conn_cork(p->conn, false); /* answers of this turn still go out */
 	conn_destroy(p->conn);
 	loop_timer_free(p->timer);
 	loop_defer_free(p->defer);
@@ -288,6 +293,7 @@ int peer_release(struct peer *p, struct buf *ret_rest, struct err *e)
 
 	if (p->ended || !p->conn)
 		return err_set(e, ERR_UNREACHABLE, "the connection is closed");
+	conn_cork(p->conn, false);
 	if (conn_out_pending(p->conn) > 0)
 		return err_set(e, ERR_UNAVAILABLE, "the peer does not read what it is sent");
 	fd = fcntl(conn_fd(p->conn), F_DUPFD_CLOEXEC, 3);

@@ -83,7 +83,14 @@ void call_error(struct call *c, const struct err *e)
 
 void call_instance(struct call *c, const struct instance *in)
 {
-	call_result(c, in ? fleet_instance_json(c->w->fleet, in) : json_object());
+	struct buf text;
+
+	buf_init(&text, RPC_LINE_MAX);
+	if (in && fleet_instance_write(c->w->fleet, in, &text) == 0)
+		call_result_text(c, &text);
+	else
+		call_result(c, json_object());
+	buf_finish(&text);
 }
 
 struct late {

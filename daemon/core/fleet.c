@@ -2,15 +2,6 @@
 /* The fleet's tables: finding instances and places, and how an instance is shown. */
 #include "daemon/core/fleet_int.h"
 
-static unsigned bucket_of(const char *id)
-{
-	unsigned h = 5381;
-
-	while (*id)
-		h = h * 33 + (unsigned char)*id++;
-	return h % BUCKETS;
-}
-
 struct fleet *fleet_create(const struct core_port *port, const struct core_settings *set)
 {
 	struct fleet *f = xcalloc(1, sizeof(*f));
@@ -28,28 +19,25 @@ void fleet_destroy(struct fleet *f)
 		unit_drop(f->order[f->count - 1]);
 	while (f->sites)
 		site_drop(f->sites);
+	idmap_finish(&f->unit_by_id);
+	idmap_finish(&f->site_by_id);
 	free(f->order);
 	free(f);
 }
 
 struct unit *unit_find(const struct fleet *f, const char *id)
 {
-	for (struct unit *u = f->bucket[bucket_of(id)]; u; u = u->next)
-		if (!strcmp(u->in->id, id))
-			return u;
-	return NULL;
+	return idmap_get(&f->unit_by_id, id);
 }
 
 struct unit *unit_add(struct fleet *f, struct instance *in)
 {
 	struct unit *u = xcalloc(1, sizeof(*u));
-	unsigned b = bucket_of(in->id);
 
 	u->f = f;
 	u->in = in;
 	u->foreground = true;
-	u->next = f->bucket[b];
-	f->bucket[b] = u;
+	idmap_put(&f->unit_by_id, in->id, u);
 	if (f->count == f->room) {
 		f->room = f->room ? f->room * 2 : 64;
 		f->order = xrealloc(f->order, f->room * sizeof(struct unit *));
@@ -61,11 +49,8 @@ struct unit *unit_add(struct fleet *f, struct instance *in)
 void unit_drop(struct unit *u)
 {
 	struct fleet *f = u->f;
-	struct unit **pp = &f->bucket[bucket_of(u->in->id)];
 
-	while (*pp != u)
-		pp = &(*pp)->next;
-	*pp = u->next;
+	idmap_drop(&f->unit_by_id, u->in->id);
 	for (size_t i = 0; i < f->count; i++) {
 		if (f->order[i] != u)
 			continue;
@@ -102,10 +87,7 @@ void unit_drop(struct unit *u)
 
 struct site *site_find(const struct fleet *f, const char *id)
 {
-	for (struct site *s = f->sites; s; s = s->next)
-		if (!strcmp(s->pl->id, id))
-			return s;
-	return NULL;
+	return idmap_get(&f->site_by_id, id);
 }
 
 struct site *site_of(const struct unit *u)
@@ -128,6 +110,7 @@ struct site *site_add(struct fleet *f, struct place *p)
 	s->pl = p;
 	s->next = f->sites;
 	f->sites = s;
+	idmap_put(&f->site_by_id, p->id, s);
 	return s;
 }
 
@@ -138,6 +121,7 @@ void site_drop(struct site *s)
 	while (*pp != s)
 		pp = &(*pp)->next;
 	*pp = s->next;
+	idmap_drop(&s->f->site_by_id, s->pl->id);
 	loop_timer_free(s->stop_timer);
 	loop_timer_free(s->ask_timer);
 	place_free(s->pl);
@@ -146,13 +130,16 @@ void site_drop(struct site *s)
 
 int64_t place_number_free(const struct fleet *f)
 {
-	for (int64_t n = 0;; n++) {
-		bool taken = false;
-		for (struct site *s = f->sites; s && !taken; s = s->next)
-			taken = s->pl->number == n;
-		if (!taken)
-			return n;
-	}
+	size_t n = f->site_by_id.count; /* one of the first n + 1 numbers is free */
+	cleanup_free bool *taken = xcalloc(n + 1, sizeof(bool));
+	int64_t free_one = 0;
+
+	for (const struct site *s = f->sites; s; s = s->next)
+		if (s->pl->number >= 0 && s->pl->number <= (int64_t)n)
+			taken[s->pl->number] = true;
+	while (taken[free_one])
+		free_one++;
+	return free_one;
 }
 
 struct tick *tick_new(const struct unit *u)

@@ -49,6 +49,8 @@ size_t fleet_living(const struct fleet *f);
 bool fleet_active(struct fleet *f, const struct instance *in);
 /* The contract's instance object; new reference. */
 json_t *fleet_instance_json(struct fleet *f, const struct instance *in);
+/* The same as text, appended to out; -1 when that is full. */
+int fleet_instance_write(struct fleet *f, const struct instance *in, struct buf *out);
 
 #define FLEET_CURSOR_MAX 40
 

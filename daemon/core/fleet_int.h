@@ -6,10 +6,10 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
+#include "base/idmap.h"
 #include "base/util.h"
 #include "daemon/core/fleet.h"
 
-#define BUCKETS 1024
 #define SHIM_CALL_MS 15000   /* a shim's own work */
 #define SETUP_CALL_MS 120000 /* mounts and files inside a slow guest */
 #define STOP_MS 10000        /* an orderly end of a place before it is killed */
@@ -65,7 +65,6 @@ struct cap_counts {
 /* An instance with what is only known while the daemon runs. */
 struct unit {
 	struct fleet *f;
-	struct unit *next; /* in its bucket */
 	struct instance *in;
 	enum step step;
 	unsigned run; /* counts starts and stops: a late answer of an older one is ignored */
@@ -119,7 +118,7 @@ struct site {
 struct fleet {
 	const struct core_port *port;
 	const struct core_settings *set;
-	struct unit *bucket[BUCKETS];
+	struct idmap unit_by_id, site_by_id;
 	struct unit **order; /* by creation */
 	size_t count, room;
 	struct site *sites;

@@ -134,19 +134,26 @@ static void put_instance(struct jsonw *w, const struct unit *u, const struct cap
 	jsonw_close(w, '}');
 }
 
-json_t *fleet_instance_json(struct fleet *f, const struct instance *in)
+int fleet_instance_write(struct fleet *f, const struct instance *in, struct buf *out)
 {
 	const struct unit gone = {.f = f, .in = (struct instance *)in}, *u = unit_find(f, in->id);
 	struct cap_counts counts;
-	struct buf text;
 	struct jsonw w;
-	json_t *o;
 
-	buf_init(&text, RPC_LINE_MAX);
-	jsonw_init(&w, &text);
+	jsonw_init(&w, out);
 	caps_count(f, in->id, &counts);
 	put_instance(&w, u ? u : &gone, &counts);
-	o = w.full ? NULL : json_loadb((const char *)buf_data(&text), text.len, 0, NULL);
+	return w.full ? -1 : 0;
+}
+
+json_t *fleet_instance_json(struct fleet *f, const struct instance *in)
+{
+	struct buf text;
+	json_t *o = NULL;
+
+	buf_init(&text, RPC_LINE_MAX);
+	if (fleet_instance_write(f, in, &text) == 0)
+		o = json_loadb((const char *)buf_data(&text), text.len, 0, NULL);
 	buf_finish(&text);
 	return o ? o : json_object();
 }

@@ -24,6 +24,7 @@ struct store {
 	} cache[STORE_STATEMENTS_MAX];
 	size_t ncache;
 	int64_t commits, commit_us;
+	int64_t last_event; /* -1: not known */
 };
 
 /* Turns what SQLite said last into *e; -1. doing: "writing an event". */

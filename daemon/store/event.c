@@ -25,8 +25,9 @@ int store_event_add(struct store *s, enum event_id type, const char *instance, c
 		bind_text(st, 5, "{}");
 	if (store_done(s, st, "writing an event", e))
 		return -1;
+	s->last_event = sqlite3_last_insert_rowid(s->db);
 	if (ret_seq)
-		*ret_seq = sqlite3_last_insert_rowid(s->db);
+		*ret_seq = s->last_event;
 	return 0;
 }
 
@@ -97,7 +98,9 @@ int64_t store_event_last(struct store *s)
 {
 	/* The counter, not the table: it stays right when all were removed. */
 	static const char sql[] = "SELECT seq FROM sqlite_sequence WHERE name='events'";
-	return one_number(s, sql);
+	if (s->last_event < 0)
+		s->last_event = one_number(s, sql);
+	return s->last_event;
 }
 
 int64_t store_event_first(struct store *s)

@@ -113,6 +113,7 @@ int store_open(const char *path, struct store **ret, struct err *e)
 	store_wrap_writes();
 	struct store *s = xcalloc(1, sizeof(*s));
 	s->path = xstrdup(path);
+	s->last_event = -1;
 	int rc = sqlite3_open_v2(path, &s->db,
 		SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
 	if (rc != SQLITE_OK ? store_fail(s->db, rc, path, "opening it", e) : set_up(s, e)) {
@@ -238,6 +239,7 @@ void store_rollback(struct store *s)
 	if (s->open && !sqlite3_get_autocommit(s->db))
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 	s->open = s->failed = false;
+	s->last_event = -1;
 }
 
 int store_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e)

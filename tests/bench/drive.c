@@ -34,7 +34,7 @@ struct seen {
 	int64_t bytes;
 };
 
-static void fail(const char *what)
+static _Noreturn void fail(const char *what)
 {
 	fprintf(stderr, "drive: %s: %s\n", what, errno ? strerror(errno) : "not as expected");
 	exit(1);

@@ -385,7 +385,48 @@ START_TEST(descriptors_travel_with_their_bytes)
 }
 END_TEST
 
-TEST_MAIN_FIXTURE("base/conn", setup, teardown, bytes_arrive_and_leave,
+static size_t there(char *out, size_t size)
+{
+	ssize_t n = recv(peer, out, size, MSG_DONTWAIT);
+	return n < 0 ? 0 : (size_t)n;
+}
+
+START_TEST(corked_writes_go_out_together_and_in_order)
+{
+	static char big[100000], in[200000];
+	char out[64];
+
+	make(1024, 1 << 20);
+	conn_cork(c, true);
+	conn_write(c, "one ", 4);
+	conn_write(c, "two", 3);
+	ck_assert_uint_eq(there(out, sizeof(out)), 0);
+	ck_assert_uint_eq(conn_out_pending(c), 7);
+	conn_cork(c, false);
+	ck_assert_uint_eq(there(out, sizeof(out)), 7);
+	ck_assert_mem_eq(out, "one two", 7);
+	loop_turn(l, 0);
+	ck_assert_int_eq(drains, 1);
+	/* What is too large to be gathered takes what was gathered along. */
+	memset(big, 'b', sizeof(big));
+	conn_cork(c, true);
+	conn_write(c, "a", 1);
+	conn_write(c, big, sizeof(big));
+	conn_write(c, "c", 1);
+	conn_cork(c, false);
+	size_t n = 0;
+	for (int i = 0; i < 100 && n < sizeof(big) + 2; i++) {
+		n += there(in + n, sizeof(in) - n);
+		loop_turn(l, 0);
+	}
+	ck_assert_uint_eq(n, sizeof(big) + 2);
+	ck_assert_int_eq(in[0], 'a');
+	ck_assert_mem_eq(in + 1, big, sizeof(big));
+	ck_assert_int_eq(in[n - 1], 'c');
+}
+END_TEST
+
+TEST_MAIN_FIXTURE("base/conn", setup, teardown, corked_writes_go_out_together_and_in_order, bytes_arrive_and_leave,
 	a_message_larger_than_the_bound_is_seen_as_a_full_buffer, the_end_comes_after_the_data,
 	a_slow_peer_meets_the_bound_and_then_drains, paused_reads_nothing_and_resumes,
 	what_was_read_before_a_pause_comes_before_the_end,
