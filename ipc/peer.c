@@ -104,6 +104,11 @@ size_t peer_out_pending(const struct peer *p)
 	return p->conn ? conn_out_pending(p->conn) : 0;
 }
 
+uint64_t peer_heard(const struct peer *p)
+{
+	return p->heard;
+}
+
 static void dispatch(struct peer *p, struct rpc_msg *m)
 {
 	switch (m->kind) {
@@ -155,6 +160,7 @@ static int take_line(struct peer *p)
 	}
 	if (r <= 0)
 		return r;
+	p->heard++;
 	if (len == 0 || (len == 1 && line[0] == '\r')) {
 		buf_consume(in, len + 1);
 		return 1;

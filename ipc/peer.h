@@ -52,6 +52,8 @@ int peer_take_fd(struct peer *p); /* the oldest, now the caller's; -1: none */
  * stolen. */
 int peer_notify(struct peer *p, const char *method, json_t *params);
 size_t peer_out_pending(const struct peer *p);
+/* How many messages came from it so far: whether it has said anything since. */
+uint64_t peer_heard(const struct peer *p);
 
 /* result stolen (NULL: {}). */
 void peer_result(struct peer_request *req, json_t *result);

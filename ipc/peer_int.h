@@ -46,6 +46,7 @@ struct peer {
 	struct call *calls[CALL_BUCKETS];
 	struct failed_call *failed;
 	int64_t next_id;
+	uint64_t heard; /* messages */
 	struct loop_timer *timer;
 	int64_t timer_at;
 	struct peer_request *requests;

@@ -349,13 +349,10 @@ static const json_t *row_of(const json_t *o, const char *id)
 	return NULL;
 }
 
+/* A machine that was stopped, or a host that has no time: lost for now, found when it answers (on_adopted). */
 static void ask_overdue(void *arg)
 {
-	struct site *s = arg;
-
-	s->asking = false;
-	live_place_lost(s, "no_answer", "its place does not tell what it holds");
-	stop_place(s, true);
+	live_place_lost(arg, "no_answer", "its place does not tell what it holds");
 }
 
 static void adopt(struct site *s, json_t *hello)
@@ -383,7 +380,7 @@ static void adopt(struct site *s, json_t *hello)
 		s->asking = true;
 		if (!s->ask_timer)
 			s->ask_timer = loop_timer_create(P(s->f)->loop, ask_overdue, s);
-		loop_timer_start(s->ask_timer, ASK_MS);
+		loop_timer_start(s->ask_timer, s->f->set->ask_ms ? s->f->set->ask_ms : ASK_MS);
 		return;
 	}
 	resume_unit(s, u, row_of(hello, u->in->id));

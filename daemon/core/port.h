@@ -25,6 +25,7 @@ struct core_settings {
 	struct cap default_cap;
 	int64_t boot_retries;
 	int64_t start_timeout_ms;
+	int64_t ask_ms; /* for a new shim to learn what a guest holds; 0: the default */
 	int64_t rows, cols;
 };
 

@@ -4,6 +4,7 @@
  * lives; every place is either adopted, finished or undone:
  *
  *   row, same boot     -> connect to its shim (start another when it is gone); its hello decides
+ *   row, still making  -> no shim was started yet: undone, the start failed
  *   row, other boot    -> the host was started anew: nothing lives, the instance is lost (or undone)
  *   folder without row -> nothing owns it: what may live there is ended, the folder removed
  *   intent "remove"    -> the removal is finished
@@ -53,6 +54,24 @@ static void other_boot(struct site *s)
 	stop_place(s, true);
 }
 
+/* The daemon ended while the folder and the disk were made: nothing runs that could be asked. */
+static void half_made(struct site *s)
+{
+	struct unit *u = s->u;
+	struct err err = {0};
+
+	s->holder_over = true;
+	if (!u || !state_living(u->in->state) || u->in->state == ST_STOPPING) {
+		if (u && u->in->state == ST_STOPPING)
+			u->step = STEP_STOP;
+		stop_place(s, true);
+		return;
+	}
+	err_set(&err, ERR_UNAVAILABLE, "the daemon was stopped while the place of the instance was being made");
+	err_hint(&err, "spawn it again, or tmux-claude restart %s", u->in->id);
+	start_fail(u, &err);
+}
+
 static void orphan(struct fleet *f, const char *id)
 {
 	struct place *p = place_new();
@@ -81,6 +100,10 @@ int fleet_reconcile(struct fleet *f)
 			continue;
 		if (!s->pl->boot || strcmp(s->pl->boot, boot_id())) {
 			other_boot(s);
+			continue;
+		}
+		if (s->pl->state == PL_MAKING) {
+			half_made(s);
 			continue;
 		}
 		s->adopting = true;

@@ -210,6 +210,10 @@ int fleet_restart(struct fleet *f, struct instance *in, bool wait, fleet_progres
 			state_name(in->state));
 		return err_hint(e, "tmux-claude kill %s first, to start it afresh", in->id);
 	}
+	if (s && s->asking) {
+		err_set(e, ERR_BUSY, "the place of instance %s still runs, and may answer again", in->id);
+		return err_hint(e, "tmux-claude kill %s ends it for good, then restart it", in->id);
+	}
 	if (s && s->pl->state != PL_DOWN && s->pl->state != PL_LOST)
 		return err_set(e, ERR_BUSY, "the place of instance %s is still being ended", in->id);
 	parent = in->parent[0] ? unit_find(f, in->parent) : NULL;

@@ -4,7 +4,10 @@
  *
  * A place's listening socket is made here and handed over with `place.add`, so the program needs no
  * right to the places' folders. It keeps the descriptor while the daemon is away. When the program itself
- * died, a new one is started and told every place again over fresh sockets at the same paths.
+ * died, a new one is started and told every place again over fresh sockets at the same paths. Connected to
+ * one that lived longer than we did, we ask what places it has: those that ended meanwhile are removed.
+ *
+ * Every order is answered. One that says nothing at all for ANSWER_MS behind an order is killed, and replaced.
  */
 #include "daemon/egressctl/egressctl.h"
 
@@ -23,6 +26,8 @@
 #define START_MS 5000      /* from its start to its socket */
 #define RETRY_MS 1000      /* before it is started again */
 #define OUT_MAX (1 << 20)
+#define ANSWER_MS 10000    /* to an order */
+#define STATUS_ID "status?" /* no place's id */
 
 struct route {
 	struct route *next;
@@ -40,7 +45,9 @@ struct egressctl {
 	void *arg;
 	struct conn *conn;
 	struct route *routes;
-	struct loop_timer *retry;
+	struct loop_timer *retry, *answer;
+	struct loop_defer *verdict; /* once what has arrived was read */
+	bool heard;
 	int notify_fd;
 	struct loop_io *notify_io;
 	pid_t pid;
@@ -53,6 +60,35 @@ static void retry_later(struct egressctl *c)
 {
 	if (!c->ended)
 		loop_timer_start(c->retry, RETRY_MS);
+}
+
+static void say(struct egressctl *c, const char *method, json_t *id, json_t *params);
+
+/* ---- does it answer? ---- */
+
+static void expect_answer(struct egressctl *c)
+{
+	if (!loop_timer_active(c->answer))
+		loop_timer_start(c->answer, ANSWER_MS);
+}
+
+static void on_no_answer(void *arg)
+{
+	struct egressctl *c = arg;
+
+	c->heard = false;
+	loop_defer_schedule(c->verdict);
+}
+
+static void on_verdict(void *arg)
+{
+	struct egressctl *c = arg;
+	struct ucred who;
+
+	if (c->heard || !c->conn || sock_peer(conn_fd(c->conn), &who, NULL) < 0)
+		return;
+	log_warn("egress", NULL, "the egress program did not answer for %d s: killing it", ANSWER_MS / 1000);
+	kill(who.pid, SIGKILL); /* its end closes the connection, and goes on from there */
 }
 
 /* ---- telling it about places ---- */
@@ -94,6 +130,7 @@ static int tell(struct egressctl *c, struct route *r, struct err *e)
 	if (n < 0)
 		return err_set(e, ERR_UNAVAILABLE, "the egress program does not take orders");
 	r->told = true;
+	expect_answer(c);
 	return 0;
 }
 
@@ -108,6 +145,29 @@ static void tell_all(struct egressctl *c)
 
 /* ---- hearing it ---- */
 
+static bool route_known(const struct egressctl *c, const char *place)
+{
+	for (const struct route *r = c->routes; r; r = r->next)
+		if (!strcmp(r->place, place))
+			return true;
+	return false;
+}
+
+/* What it has of places that ended while nobody could tell it. */
+static void remove_strangers(struct egressctl *c, const json_t *places)
+{
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach(places, i, entry) {
+		const char *place = json_string_value(json_is_object(entry) ? json_object_get(entry, "place") : entry);
+		if (!place || route_known(c, place))
+			continue;
+		log_info("egress", place, "it has ended: its way out is closed");
+		say(c, "place.remove", json_string(place), json_pack("{s:s}", "place", place));
+	}
+}
+
 static void on_line(struct egressctl *c, const char *line, size_t len)
 {
 	struct rpc_msg m;
@@ -119,7 +179,9 @@ static void on_line(struct egressctl *c, const char *line, size_t len)
 		json_decref(id);
 		return;
 	}
-	if (m.kind == RPC_NOTIFICATION && !strcmp(m.method, "denied")) {
+	if (m.kind == RPC_RESULT && id && json_is_string(id) && !strcmp(json_string_value(id), STATUS_ID)) {
+		remove_strangers(c, json_object_get(m.result, "places"));
+	} else if (m.kind == RPC_NOTIFICATION && !strcmp(m.method, "denied")) {
 		const char *place = json_string_value(json_object_get(m.params, "place"));
 		json_t *data = json_deep_copy(m.params);
 		uint64_t seq = (uint64_t)json_integer_value(json_object_get(m.params, "seq"));
@@ -141,6 +203,8 @@ static void on_data(void *arg, struct buf *in)
 	const char *line;
 	size_t len;
 
+	c->heard = true;
+	loop_timer_stop(c->answer);
 	while (c->conn && rpc_next_line(in, &line, &len) == 1) {
 		on_line(c, line, len);
 		buf_consume(in, len + 1);
@@ -159,6 +223,7 @@ static void on_close(void *arg, const char *reason)
 	log_warn("egress", NULL, "the egress program is gone%s%s", *reason ? ": " : "", reason);
 	conn_destroy(c->conn);
 	c->conn = NULL;
+	loop_timer_stop(c->answer);
 	for (struct route *r = c->routes; r; r = r->next)
 		r->told = false;
 	if (c->routes)
@@ -189,6 +254,7 @@ static bool try_connect(struct egressctl *c)
 	loop_timer_stop(c->retry);
 	c->conn = conn_create(c->loop, fd, -1, RPC_LINE_MAX, OUT_MAX, &conn_ops, c);
 	tell_all(c);
+	say(c, "status", json_string(STATUS_ID), json_object());
 	return true;
 }
 
@@ -267,6 +333,8 @@ struct egressctl *egressctl_create(struct loop *l, const struct layout *layout,
 	c->arg = arg;
 	c->notify_fd = -1;
 	c->retry = loop_timer_create(l, on_retry, c);
+	c->answer = loop_timer_create(l, on_no_answer, c);
+	c->verdict = loop_defer_create(l, on_verdict, c);
 	try_connect(c); /* one that outlived the daemon before */
 	return c;
 }
@@ -285,6 +353,8 @@ void egressctl_destroy(struct egressctl *c)
 	stop_watching(c);
 	conn_destroy(c->conn);
 	loop_timer_free(c->retry);
+	loop_timer_free(c->answer);
+	loop_defer_free(c->verdict);
 	while (c->routes) {
 		struct route *r = c->routes;
 		c->routes = r->next;
@@ -319,9 +389,10 @@ static void say(struct egressctl *c, const char *method, json_t *id, json_t *par
 
 	if (c->conn) {
 		buf_init(&out, OUT_MAX);
-		if (id)
+		if (id) {
 			rpc_write_request(&out, id, method, params);
-		else
+			expect_answer(c);
+		} else
 			rpc_write_notification(&out, method, params);
 		conn_write(c->conn, buf_data(&out), out.len);
 		buf_finish(&out);

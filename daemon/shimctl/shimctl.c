@@ -14,6 +14,10 @@
  * and greeting. A shim that listens already is connected to instead of starting a second one; one that
  * is just dying may still take the connection, so when that one closes, a new one is started after all.
  *
+ * A shim that is stopped, or loops, keeps its socket and answers nothing. When a call was made and nothing at all
+ * was heard for SHIM_PULSE_MS, it is asked for its statistics, which need nobody else; without an answer
+ * within SHIM_PING_MS it is killed, and on_lost says so: another takes its place, and the agent goes on.
+ *
  * The shim is our child until we end, so its exit is watched by an object that outlives the shimctl:
  * it must be reaped whoever is still interested.
  */
@@ -33,6 +37,7 @@
 #define SHIM_SOCKET "shim.sock"
 #define SHIM_LOG "shim.log"
 #define SHIM_LOG_TAIL 200
+#define LOOK_MS 20
 
 enum shim_state { DOWN, FINDING, GREETING, UP };
 
@@ -67,6 +72,7 @@ struct shimctl {
 	enum shim_state state;
 	struct peer *peer;
 	int wd; /* while finding; -1 otherwise */
+	struct loop_timer *look; /* while finding without inotify */
 	struct shimctl *prev_finding, *next_finding;
 	struct loop_timer *deadline;
 	struct loop_defer *defer;
@@ -75,10 +81,17 @@ struct shimctl {
 	bool may_spawn; /* greeted one that was there, though one was to be started */
 	bool lose;      /* on_lost with `why` is due */
 	struct err why;
+	pid_t pid;      /* who listens; with its start time, for killing it */
+	uint64_t start;
+	struct loop_timer *pulse;
+	uint64_t heard; /* when the pulse began */
+	bool called;    /* since then */
+	bool wedged;    /* the ping's deadline passed; looked at once what has arrived was read */
 };
 
 static void stop_finding(struct shimctl *c)
 {
+	loop_timer_stop(c->look);
 	if (c->wd < 0)
 		return;
 	inotify_rm_watch(watcher.fd, c->wd);
@@ -101,6 +114,8 @@ static void lost(struct shimctl *c, const struct err *why)
 	c->lose = false;
 	stop_finding(c);
 	loop_timer_stop(c->deadline);
+	loop_timer_stop(c->pulse);
+	c->wedged = false;
 	if (c->child) {
 		c->child->owner = NULL;
 		c->child = NULL;
@@ -140,6 +155,14 @@ static void log_tail(const struct shimctl *c, char *out, size_t size)
 		snprintf(out, size, "; it said: %s", line);
 }
 
+static void kill_shim(const struct shimctl *c)
+{
+	if (c->child) /* ours, and not yet reaped */
+		kill(c->child->pid, SIGKILL);
+	else if (c->pid > 1 && c->start && proc_start_time(c->pid) == c->start)
+		kill(c->pid, SIGKILL);
+}
+
 static void on_deadline(void *arg)
 {
 	struct shimctl *c = arg;
@@ -150,9 +173,7 @@ static void on_deadline(void *arg)
 	err_set(&e, ERR_TIMEOUT, "the shim of %s did not answer within %d s%s", c->dir,
 		SHIM_CONNECT_MS / 1000, said);
 	err_hint(&e, "see %s/" SHIM_LOG, c->dir);
-	/* Ours, not yet reaped (else child were NULL), and of no use: it would be in the next one's way. */
-	if (c->child)
-		kill(c->child->pid, SIGKILL);
+	kill_shim(c); /* of no use, and it would be in the next one's way */
 	lost(c, &e);
 }
 
@@ -174,8 +195,46 @@ static void on_defer(void *arg)
 		fn(fn_arg, NULL, &e);
 		return;
 	}
-	if (c->lose)
+	if (c->lose) {
 		lost(c, &c->why);
+		return;
+	}
+	if (c->wedged && c->state == UP && peer_heard(c->peer) == c->heard) {
+		struct err e = {0};
+		err_set(&e, ERR_TIMEOUT, "the shim of %s did not answer for %d s", c->dir,
+			(SHIM_PULSE_MS + SHIM_PING_MS) / 1000);
+		kill_shim(c);
+		lost(c, &e);
+		return;
+	}
+	c->wedged = false;
+}
+
+static void on_pong(void *arg, json_t *result, const struct err *error)
+{
+	struct shimctl *c = arg;
+
+	(void)result;
+	/* The deadline may have passed because we were stopped ourselves: the verdict falls at the turn's end. */
+	if (error && error->code == ERR_TIMEOUT) {
+		c->wedged = true;
+		loop_defer_schedule(c->defer);
+	}
+}
+
+static void on_pulse(void *arg)
+{
+	struct shimctl *c = arg;
+
+	if (c->state != UP)
+		return;
+	if (peer_heard(c->peer) == c->heard) {
+		peer_call(c->peer, "stats", NULL, SHIM_PING_MS, on_pong, c);
+	} else if (c->called) {
+		c->heard = peer_heard(c->peer);
+		c->called = false;
+		loop_timer_start(c->pulse, SHIM_PULSE_MS);
+	}
 }
 
 static int spawn_and_find(struct shimctl *c, struct err *e);
@@ -237,10 +296,14 @@ static void on_hello(void *arg, json_t *result, const struct err *error)
 /* Connects and says hello. -1 when nobody listens (yet) or it is not ours to connect to. */
 static int greet(struct shimctl *c, struct err *e)
 {
+	struct ucred who = {0};
 	int fd;
 
 	if (sock_connect(c->socket, &fd, e))
 		return -1;
+	sock_peer(fd, &who, NULL);
+	c->pid = who.pid;
+	c->start = who.pid > 1 ? proc_start_time(who.pid) : 0;
 	stop_finding(c);
 	c->state = GREETING;
 	c->peer = peer_create(c->loop, fd, 0, &peer_ops, c);
@@ -280,6 +343,14 @@ static void on_notify(void *arg, int fd, unsigned events)
 	}
 }
 
+static void on_look(void *arg)
+{
+	struct shimctl *c = arg;
+
+	if (c->state == FINDING && greet(c, NULL) < 0)
+		loop_timer_start(c->look, LOOK_MS);
+}
+
 static int start_finding(struct shimctl *c, struct err *e)
 {
 	if (watcher.fd < 0) {
@@ -290,13 +361,13 @@ static int start_finding(struct shimctl *c, struct err *e)
 	if (watcher.fd >= 0)
 		c->wd = inotify_add_watch(watcher.fd, c->dir,
 			IN_CREATE | IN_ATTRIB | IN_MOVED_TO | IN_ONLYDIR);
-	if (c->wd < 0) {
-		bool limit = errno == EMFILE || errno == ENOSPC;
-		err_set(e, limit ? ERR_LIMIT : ERR_FAILED, "cannot watch %s: %s", c->dir,
-			strerror(errno));
-		return limit ? err_hint(e, "raise fs.inotify.max_user_instances and max_user_watches")
-			     : -1;
+	if (c->wd < 0 && (errno == EMFILE || errno == ENOSPC)) {
+		/* Others of this user have all there are: then by time, until the deadline. */
+		loop_timer_start(c->look, LOOK_MS);
+		return 0;
 	}
+	if (c->wd < 0)
+		return err_set_errno(e, ERR_FAILED, errno, "cannot watch %s", c->dir);
 	c->next_finding = watcher.first;
 	if (watcher.first)
 		watcher.first->prev_finding = c;
@@ -423,6 +494,8 @@ struct shimctl *shimctl_create(struct loop *l, const char *place_dir, const stru
 	c->wd = -1;
 	c->deadline = loop_timer_create(l, on_deadline, c);
 	c->defer = loop_defer_create(l, on_defer, c);
+	c->pulse = loop_timer_create(l, on_pulse, c);
+	c->look = loop_timer_create(l, on_look, c);
 	return c;
 }
 
@@ -435,6 +508,8 @@ void shimctl_destroy(struct shimctl *c)
 		c->child->owner = NULL;
 	peer_destroy(c->peer);
 	loop_timer_free(c->deadline);
+	loop_timer_free(c->pulse);
+	loop_timer_free(c->look);
 	loop_defer_free(c->defer);
 	while (c->dead) {
 		struct dead_call *d = c->dead;
@@ -476,6 +551,13 @@ void shimctl_call(struct shimctl *c, const char *method, json_t *params, int64_t
 {
 	if (c->state == UP) {
 		peer_call(c->peer, method, params, ms, fn, arg);
+		if (!loop_timer_active(c->pulse)) {
+			c->heard = peer_heard(c->peer);
+			c->called = false;
+			loop_timer_start(c->pulse, SHIM_PULSE_MS);
+		} else {
+			c->called = true;
+		}
 		return;
 	}
 	struct dead_call *d = xcalloc(1, sizeof(*d)), **end = &c->dead;

@@ -9,6 +9,8 @@
 #include "ipc/peer.h"
 
 #define SHIM_CONNECT_MS 10000 /* from its start to its first answer */
+#define SHIM_PULSE_MS 3000    /* nothing heard for so long after a call: is it there? */
+#define SHIM_PING_MS 7000     /* it has this long to say so */
 
 struct shimctl;
 

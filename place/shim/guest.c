@@ -283,6 +283,12 @@ static void on_procs(void *arg, const json_t *ok, const struct err *why)
 
 	if (why)
 		log_warn("guest", NULL, "cannot ask what it holds: %s", why->message);
+	if (why && why->code == ERR_TIMEOUT && !g->gone) {
+		/* A machine that was stopped answers when it goes on; until then nothing is known. */
+		json_decref(held);
+		guest_call(g, "procs", NULL, PROCS_MS, on_procs, g);
+		return;
+	}
 	json_array_foreach(ok, i, entry) {
 		if (inst_adopt(g->shim, entry, &e) < 0)
 			log_warn("guest", NULL, "cannot take a terminal over: %s", e.message);

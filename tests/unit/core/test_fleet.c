@@ -674,6 +674,53 @@ START_TEST(a_restart_adopts_the_living_undoes_the_half_done_and_ends_the_unowned
 }
 END_TEST
 
+START_TEST(a_start_that_had_made_nothing_has_failed)
+{
+	fleet_load_instance(w.f, row("making", "plcone", ST_PROVISIONING, 0));
+	fleet_load_instance(w.f, row("remake", "plctwo", ST_PROVISIONING, 3));
+	fleet_load_instance(w.f, row("ending", "plcthr", ST_STOPPING, 1));
+	fleet_load_place(w.f, place_row("plcone", PL_MAKING, boot_id()));
+	fleet_load_place(w.f, place_row("plctwo", PL_MAKING, boot_id()));
+	fleet_load_place(w.f, place_row("plcthr", PL_MAKING, boot_id()));
+	ck_assert_int_eq(fleet_reconcile(w.f), 0);
+	fake_turn(&w);
+	ck_assert_int_eq(w.adopts, 0);
+	ck_assert_int_eq(fleet_get(w.f, "making")->state, ST_FAILED);
+	ck_assert_int_eq(fleet_get(w.f, "remake")->state, ST_FAILED);
+	ck_assert_int_eq(fleet_get(w.f, "ending")->state, ST_EXITED);
+	ck_assert(fleet_settled(w.f));
+}
+END_TEST
+
+START_TEST(a_place_that_does_not_tell_what_it_holds_is_lost_until_it_does)
+{
+	struct instance *in;
+	struct err e = {0};
+	json_t *ev;
+
+	w.set.ask_ms = 1;
+	fleet_load_instance(w.f, row("silent", "plcone", ST_IDLE, 1));
+	fleet_load_place(w.f, place_row("plcone", PL_UP, boot_id()));
+	ck_assert_int_eq(fleet_reconcile(w.f), 1);
+	greet("silent", hello(900, true, false)); /* a new shim, whose guest is stopped */
+	in = fleet_get(w.f, "silent");
+	ck_assert_int_eq(in->state, ST_IDLE);
+	while (in->state == ST_IDLE)
+		loop_turn(w.port.loop, 1000);
+	fake_turn(&w);
+	ck_assert_int_eq(in->state, ST_LOST);
+	ck_assert_ptr_null(fake_find(&w, "stop"));
+	ck_assert_int_eq(fleet_restart(w.f, in, false, NULL, NULL, NULL, &e), -1);
+	ck_assert_int_eq(e.code, ERR_BUSY);
+	ev = json_pack("{s:[{s:s, s:i}]}", "instances", "id", "silent", "pid", 8);
+	fleet_on_shim_event(w.f, "plcone", 1, "adopted", ev);
+	json_decref(ev);
+	fake_turn(&w);
+	ck_assert_int_eq(in->state, ST_WORKING);
+	ck_assert_int_eq(in->pid, 8);
+}
+END_TEST
+
 START_TEST(waiting_for_a_state_answers_or_says_that_it_never_comes)
 {
 	struct heard h = {0}, a = {0}, b = {0};
@@ -831,5 +878,7 @@ TEST_MAIN_FIXTURE("core/fleet", setup, teardown,
 		an_event_from_another_place_is_ignored, a_lost_shim_is_replaced_while_the_agent_lives,
 		a_place_that_dies_leaves_its_instance_lost_and_restartable,
 		a_restart_adopts_the_living_undoes_the_half_done_and_ends_the_unowned,
+		a_start_that_had_made_nothing_has_failed,
+		a_place_that_does_not_tell_what_it_holds_is_lost_until_it_does,
 		waiting_for_a_state_answers_or_says_that_it_never_comes,
 		every_state_has_its_legal_moves)
