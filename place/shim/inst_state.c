@@ -46,7 +46,7 @@ bool inst_record_key(void *arg, struct buf *out, int *rows, int *cols)
 	if (!i->screen)
 		return false;
 	screen_size(i->screen, rows, cols);
-	if (i->offset < pending || i->offset != record_end(i->record) || paint_full(i->screen, out) < 0)
+	if (i->offset < pending || i->offset != record_end(i->record) || paint_snapshot(i->screen, out) < 0)
 		return false;
 	while (pending > 0) {
 		struct err e = {0};

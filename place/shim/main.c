@@ -21,8 +21,8 @@
 #include "place/shim/holder.h"
 #include "place/shim/inst.h"
 #include "place/shim/packer.h"
+#include "place/shim/play.h"
 #include "place/shim/relay.h"
-#include "place/shim/render.h"
 #include "place/shim/server.h"
 #include "place/shim/shim.h"
 #include "place/shim/spawner.h"
@@ -34,13 +34,10 @@
 static int usage(void)
 {
 	fputs("usage: tmux-claude-shim --place-dir DIR [--adopt]\n"
-	      "       tmux-claude-shim --render RECORDING [--lines N] [--rows N] [--cols N]\n"
-	      "       tmux-claude-shim --dump RECORDING [--since OFFSET]\n"
 	      "Holds the place that DIR/place.json describes. The daemon starts it.\n"
-	      "  --adopt   only take over a place that runs; never start one\n"
-	      "  --render  print the last screen of an ended terminal as JSON\n"
-	      "  --dump    print the recorded bytes of one\n",
+	      "  --adopt   only take over a place that runs; never start one\n",
 		stderr);
+	play_usage();
 	return 2;
 }
 
@@ -153,34 +150,23 @@ static void finish(struct shim *s)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {{"place-dir", required_argument, NULL, 'p'},
-		{"adopt", no_argument, NULL, 'a'}, {"render", required_argument, NULL, 'r'},
-		{"dump", required_argument, NULL, 'd'}, {"lines", required_argument, NULL, 'l'},
-		{"rows", required_argument, NULL, 'R'}, {"cols", required_argument, NULL, 'C'},
-		{"since", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
+	static const struct option options[] = {
+		{"place-dir", required_argument, NULL, 'p'}, {"adopt", no_argument, NULL, 'a'}, {NULL, 0, NULL, 0}};
 	struct shim s = {.recordings = -1, .epoch = -1};
-	const char *dir = NULL, *render = NULL, *dump = NULL;
-	int64_t lines = 0, rows = 24, cols = 80, since = -1;
+	const char *dir = NULL;
 	bool adopt_only = false;
 	struct err e = {0};
 	int c, rc = 0;
 
+	if (play_wanted(argc, argv))
+		return play_main(argc, argv);
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == '?')
+			return usage();
 		if (c == 'p')
 			dir = optarg;
-		else if (c == 'a')
+		else
 			adopt_only = true;
-		else if (c == 'r')
-			render = optarg;
-		else if (c == 'd')
-			dump = optarg;
-		else if (c == '?' || str_to_i64(optarg, 0, INT64_MAX, c == 'l' ? &lines : c == 'R' ? &rows
-					: c == 'C' ? &cols : &since) < 0)
-			return usage();
-	}
-	if ((render || dump) && optind == argc) {
-		log_open("shim", LOG_LEVEL_INFO);
-		return render ? render_screen(render, lines, rows, cols) : render_bytes(dump, since);
 	}
 	if (!dir || optind != argc)
 		return usage();
