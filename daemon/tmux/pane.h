@@ -116,7 +116,8 @@ void tmux_pool_adopt(struct tmux_pool *p, tmux_adopt_fn *fn, void *arg);
  */
 int tmux_pane_open(struct tmux_pool *p, const struct tmux_pane_spec *spec, tmux_done_fn *fn,
 	void *arg, struct err *e);
-/* Ends the session of that id, and forgets it. fn (may be NULL) is called once; an unknown id is done. */
+/* Ends the session of that id, and forgets it. fn (may be NULL) is called once; an unknown id is done.
+ * ERR_UNAVAILABLE: its server cannot be reached; it is ended as soon as it can. */
 void tmux_pane_close(struct tmux_pool *p, const char *id, tmux_done_fn *fn, void *arg);
 /* The window's name. A person's own renaming is overwritten. Unknown ids are ignored. */
 void tmux_pane_rename(struct tmux_pool *p, const char *id, const char *title);

@@ -24,14 +24,15 @@ static void server_ready(void *arg, bool fresh)
 	sync_server(sv);
 }
 
-/* Nothing can be had where these panes are: who waits is told, what was open goes on being tried. */
+/* Nothing can be had where these panes are: who waits is told, what was open, or is to be closed, goes on
+ * being tried. */
 static void server_give_up(struct server *sv, const struct err *e)
 {
 	struct pane *pa, *next;
 
 	TAILQ_FOREACH_SAFE (pa, &sv->panes, on_server, next) {
 		if (pa->phase == PANE_CLOSING)
-			pane_closed(pa, e);
+			pool_tell_all(pa, &pa->closing, e);
 		else if (!STAILQ_EMPTY(&pa->opening))
 			pane_failed(pa, e);
 	}
