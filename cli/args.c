@@ -388,7 +388,13 @@ static int read_long(struct reader *r)
 		return give(r, a, "");
 	}
 	const char *value = eq ? eq + 1 : next_word(r, a);
-	return value ? give(r, a, value) : -1;
+	if (!value || give(r, a, value) < 0)
+		return -1;
+	/* It takes what follows, up to another option. */
+	while (a->flags & A_REST && r->argv[r->at + 1] && !(r->argv[r->at + 1][0] == '-' && r->argv[r->at + 1][1]))
+		if (give(r, a, r->argv[++r->at]) < 0)
+			return -1;
+	return 0;
 }
 
 static int read_shorts(struct reader *r)
@@ -541,7 +547,20 @@ static int read_whole(int fd, size_t max, struct buf *b, struct err *e)
 	}
 }
 
-static json_t *stdin_value(int fd, size_t max, struct err *e)
+/* Any bytes, as base64. */
+static json_t *stdin_bytes(int fd, size_t max, struct err *e)
+{
+	cleanup_free char *text = NULL;
+	struct buf b;
+
+	buf_init(&b, max + 2 * READ_SIZE);
+	if (read_whole(fd, max, &b, e) == 0)
+		text = base64_encode(b.len ? (const void *)buf_data(&b) : "", b.len);
+	buf_finish(&b);
+	return text ? json_string(text) : NULL;
+}
+
+static json_t *stdin_value(int fd, size_t max, bool bytes, struct err *e)
 {
 	struct buf b;
 	json_t *v = NULL;
@@ -554,8 +573,11 @@ static json_t *stdin_value(int fd, size_t max, struct err *e)
 			len--;
 		if (!memchr(data, '\0', len))
 			v = json_stringn(data, len);
-		if (!v)
+		if (!v) {
 			err_set(e, ERR_PARAMS, "standard input is not text in UTF-8");
+			if (bytes)
+				err_hint(e, "--raw sends any bytes");
+		}
 	}
 	buf_finish(&b);
 	return v;
@@ -567,10 +589,13 @@ int args_read_stdin(struct args *a, int fd, size_t max, struct err *e)
 		const char *s = json_string_value(json_object_get(a->params, d->name));
 		if (!(d->flags & A_STDIN) || !s || strcmp(s, STDIN_MARK) != 0)
 			continue;
-		json_t *v = stdin_value(fd, max, e);
+		bool bytes = d->flags & A_BYTES, raw = bytes && json_is_true(json_object_get(a->params, "raw"));
+		json_t *v = raw ? stdin_bytes(fd, max, e) : stdin_value(fd, max, bytes, e);
 		if (!v)
 			return -1;
-		json_object_set_new(a->params, d->name, v);
+		json_object_set_new(a->params, raw ? "data" : d->name, v);
+		if (raw)
+			json_object_del(a->params, d->name);
 	}
 	return 0;
 }

@@ -7,7 +7,7 @@
 
 #include "base/util.h"
 #include "cli/cli.h"
-#include "cli/sha256.h"
+#include "base/sha256.h"
 #include "cli/template.h"
 
 #define STAMP_MAX (4 * 1024 * 1024)

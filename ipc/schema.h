@@ -8,6 +8,9 @@
 
 #include "base/err.h"
 
+#define SEND_MAX (1024 * 1024)  /* bytes of one text */
+#define SEND_PART (128 * 1024)  /* of a piece of it: a line of JSON holds it whatever it is made of */
+
 enum arg_type {
 	ARG_STRING,  /* a string */
 	ARG_PATH,    /* a string; the command line makes it absolute */
@@ -29,6 +32,7 @@ enum {
 	A_API = 8,
 	A_STDIN = 16,
 	A_CLI = 32,
+	A_BYTES = 64,
 };
 enum { P_OPERATOR = 1, P_INSTANCE = 2 };
 enum {

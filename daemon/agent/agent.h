@@ -77,6 +77,8 @@ struct agent_program {
 	/* An interrupted turn leaves its prompt in the input line: this key, once and twice more for each
 	 * further line, empties it before the next is typed. NULL: nothing is left there. */
 	const char *clear_key;
+	bool small_pastes;  /* takes larger pastes for attachments: they go in pieces of a few lines */
+	bool asks_brackets; /* asks for bracketed paste before it takes input: it is waited for */
 	int64_t start_deadline_ms;         /* 0: the configured one */
 	/* activity is also called, with quiet, when it printed nothing for so long (0: never). */
 	int64_t quiet_ms;

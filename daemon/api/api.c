@@ -301,6 +301,7 @@ static void on_inside_closed(void *arg, const char *place, json_int_t conn)
 	struct api *a = arg;
 	struct call *c, *next;
 
+	uploads_drop(a, NULL, place, conn);
 	for (c = a->inside; c; c = next) {
 		next = c->next_inside;
 		if (c->conn == conn && !strcmp(c->place, place))
@@ -318,6 +319,7 @@ static void client_free(struct client_conn *cc)
 		pp = &(*pp)->next;
 	*pp = cc->next;
 	cc->api->nclients--;
+	uploads_drop(cc->api, cc, NULL, 0);
 	bus_unsubscribe(cc->sub);
 	cc->sub = NULL;
 	peer_destroy(cc->peer);

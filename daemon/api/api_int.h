@@ -25,6 +25,8 @@ struct api {
 	struct loop_io *listen_io;
 	struct client_conn *clients;
 	struct call *inside;
+	struct upload *uploads;
+	int nuploads;
 	int nclients;
 	int renders; /* recordings being rendered */
 	int64_t started_ms;
@@ -83,6 +85,11 @@ bool call_bool(const struct call *c, const char *name);
 int64_t call_int(const struct call *c, const char *name, int64_t otherwise);
 double call_num(const struct call *c, const char *name, double otherwise);
 char **call_strv(const struct call *c, const char *name); /* owned; NULL when not given */
+
+/* The caller's key as it is stored, *ret NULL when none was given. */
+int call_key(struct call *c, char out[KEY_SIZE], const char **ret, struct err *e);
+/* send.c: texts that this connection has not given whole. */
+void uploads_drop(struct api *a, const struct client_conn *client, const char *place, json_int_t conn);
 
 /* One for every row of the table: a row without a handler does not link. */
 #define METHOD(sym, name, who, flags, result, summary, description) void api_##sym(struct call *c);

@@ -69,9 +69,16 @@ static struct instance *instance_asked(struct call *c)
 }
 
 /* A child of an instance gets what its parent has where nothing else was said. */
-static void inherit(struct call *c, struct instance *in)
+static int inherit(struct call *c, struct instance *in, struct err *e)
 {
 	const struct instance *parent = fleet_get(c->w->fleet, c->who_id);
+	cleanup_free char *missing = in->env ? NULL : fleet_env_missing(parent);
+
+	if (missing) {
+		err_set(e, ERR_STATE, "its environment was to be its parent's, but the values of %.300s are not known any more: the daemon was restarted",
+			missing);
+		return err_hint(e, "give the child its own with env, or ask the operator to restart the parent");
+	}
 
 	if (!call_str(c, "driver")) {
 		free(in->driver);
@@ -89,6 +96,28 @@ static void inherit(struct call *c, struct instance *in)
 		in->env = json_deep_copy(parent->env);
 	if (!call_str(c, "permissions"))
 		in->permissions = parent->permissions;
+	return 0;
+}
+
+/* What a key stands for: everything that was asked for but how its caller waits. */
+static void asked_digest(const struct call *c, char out[SHA256_HEX])
+{
+	static const char *const aside[] = {"key", "progress", "no_wait", "rows", "cols"};
+	json_t *o = json_copy(c->params), *env = json_object_get(o, "env"), *v;
+	json_t *names = json_array();
+	const char *name;
+	char *text;
+
+	json_object_foreach(env, name, v)
+		json_array_append_new(names, json_string(name));
+	json_object_set_new(o, "env", names); /* nothing that depends on a secret goes to the disk */
+
+	for (size_t i = 0; i < ARRAY_LEN(aside); i++)
+		json_object_del(o, aside[i]);
+	text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
+	sha256_hex(text ? text : "", text ? strlen(text) : 0, out);
+	free(text);
+	json_decref(o);
 }
 
 void api_SPAWN(struct call *c)
@@ -96,15 +125,21 @@ void api_SPAWN(struct call *c)
 	struct instance *in = instance_asked(c);
 	struct spawn_args a = {.in = in, .progress = on_progress, .done = started, .arg = c};
 	const char *parent;
+	char key[KEY_SIZE], digest[SHA256_HEX];
 	struct err err = {0};
 
 	if (!in)
 		return;
+	asked_digest(c, digest);
+	a.digest = digest;
 	a.prompt = call_str(c, "prompt");
 	a.wait = !call_bool(c, "no_wait");
 	parent = call_str(c, "parent");
-	if (c->who.instance)
-		inherit(c, in);
+	if (call_key(c, key, &a.key, &err) < 0 || (c->who.instance && inherit(c, in, &err) < 0)) {
+		instance_free(in);
+		call_error(c, &err);
+		return;
+	}
 	if (parent && !c->who.instance) {
 		struct instance *p = fleet_resolve(c->w->fleet, &c->who, parent, &err);
 		if (!p) {
@@ -129,12 +164,18 @@ void api_SPAWN(struct call *c)
 void api_RESTART(struct call *c)
 {
 	struct instance *in = call_target(c, "id");
+	const struct restart_args a = {.wait = !call_bool(c, "no_wait"),
+		.without_env = call_bool(c, "without_env"),
+		.env = json_object_get(c->params, "env"),
+		.progress = on_progress,
+		.done = started,
+		.arg = c};
 	struct err err = {0};
 
 	if (!in)
 		return;
 	memcpy(c->started, in->id, ID_SIZE);
-	if (fleet_restart(c->w->fleet, in, !call_bool(c, "no_wait"), on_progress, started, c, &err) < 0) {
+	if (fleet_restart(c->w->fleet, in, &a, &err) < 0) {
 		c->started[0] = 0;
 		call_error(c, &err);
 	}

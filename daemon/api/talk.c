@@ -1,38 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Calls that speak with a running instance: send, wait, interrupt, exec. */
+/* Calls that speak with a running instance: wait, interrupt, exec. */
 #include "daemon/api/api_int.h"
-
-static void sent(void *arg, const struct prompt *p, const struct err *error)
-{
-	struct call *c = arg;
-
-	if (error)
-		call_error(c, error);
-	else
-		call_result(c, json_pack("{s:s, s:s, s:s}", "key", p->key, "status",
-				       prompt_status_name(p->status), "instance", p->instance));
-}
-
-void api_SEND(struct call *c)
-{
-	struct instance *in = call_target(c, "id");
-	struct send_args a = {.text = call_str(c, "text"),
-		.raw = call_bool(c, "raw"),
-		.timeout_ms = (int64_t)(call_num(c, "timeout", SEND_TIMEOUT_MS / 1000.0) * 1000),
-		.done = sent,
-		.arg = c};
-	struct err err = {0};
-
-	if (!in)
-		return;
-	if (!*a.text) {
-		err_set(&err, ERR_PARAMS, "there is no text to send");
-		call_error(c, &err);
-		return;
-	}
-	if (fleet_send(c->w->fleet, in, &a, &err) < 0)
-		call_error(c, &err);
-}
 
 static void waited(void *arg, const struct instance *in, const struct err *error)
 {

@@ -62,15 +62,14 @@ void unit_drop(struct unit *u)
 		if (s->u == u)
 			s->u = NULL;
 	waits_end(u);
-	while (u->prompts) {
-		struct pending_prompt *p = u->prompts;
-		u->prompts = p->next;
-		prompt_free(p->p);
-		free(p);
+	while (u->prompts || u->raws) {
+		struct pending_prompt **at = u->prompts ? &u->prompts : &u->raws, *p = *at;
+		*at = p->next;
+		prompt_drop(p);
 	}
-	while (u->stop_done) {
-		struct waiter_done *w = u->stop_done;
-		u->stop_done = w->next;
+	while (u->stop_done || u->start_more) {
+		struct waiter_done **at = u->stop_done ? &u->stop_done : &u->start_more, *w = *at;
+		*at = w->next;
 		free(w);
 	}
 	loop_timer_free(u->deadline);

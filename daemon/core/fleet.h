@@ -71,6 +71,8 @@ struct spawn_args {
 	struct instance *in;  /* what was asked for, with name, driver... set; stolen */
 	const char *prompt;   /* or NULL */
 	bool wait;            /* done when it is ready, not at once */
+	const char *key;      /* or NULL: the same key again starts nothing, it hears of the first one */
+	const char *digest;   /* with a key: of everything that was asked for */
 	fleet_progress_fn *progress; /* may be NULL */
 	fleet_done_fn *done;
 	void *arg;
@@ -80,8 +82,18 @@ struct spawn_args {
 int fleet_spawn(struct fleet *f, const struct caller *who, struct spawn_args *a, char *ret_id,
 	struct err *e);
 /* Ends or failed instance: start again, resuming the conversation. */
-int fleet_restart(struct fleet *f, struct instance *in, bool wait, fleet_progress_fn *progress,
-	fleet_done_fn *done, void *arg, struct err *e);
+/* The values of its environment are known only to the daemon it was given to: env (an object, or NULL) gives
+ * them again; a restart is refused while some are missing, unless without_env. */
+struct restart_args {
+	bool wait, without_env;
+	const json_t *env;
+	fleet_progress_fn *progress;
+	fleet_done_fn *done;
+	void *arg;
+};
+int fleet_restart(struct fleet *f, struct instance *in, const struct restart_args *a, struct err *e);
+/* The variables whose values are not known any more, as "A, B"; owned, NULL when there are none. */
+char *fleet_env_missing(const struct instance *in);
 /* The caller of spawn or restart (its arg) gave up: undo what is under way (nothing when it is ready).
  * True when done will not be called any more. */
 bool fleet_cancel(struct fleet *f, const char *id, void *arg);
@@ -94,13 +106,19 @@ int fleet_rename(struct fleet *f, struct instance *in, const char *name, struct 
 int fleet_interrupt(struct fleet *f, struct instance *in, fleet_done_fn *done, void *arg,
 	struct err *e);
 
+typedef void prompt_done_fn(void *arg, const struct prompt *p, const struct err *error);
+
 struct send_args {
+	enum prompt_mode mode;
 	const char *text;
-	bool raw;
+	size_t len;
+	const char *key; /* or NULL; the same key with the same text again sends nothing, it hears of the first */
 	int64_t timeout_ms;
-	void (*done)(void *arg, const struct prompt *p, const struct err *error);
+	prompt_done_fn *done;
 	void *arg;
 };
+/* The caller's part of a stored key. */
+const char *key_shown(const char *key);
 int fleet_send(struct fleet *f, struct instance *in, const struct send_args *a, struct err *e);
 
 struct wait_handle;

@@ -16,7 +16,8 @@
 #define STOP_GRACE_MS 5000   /* after that, before we kill the processes ourselves */
 #define ASK_MS 60000         /* for a new shim to learn what a guest holds */
 #define SHIM_RESTARTS_MAX 3  /* lost shims in a row before the place is given up */
-#define PROMPTS_MAX 64       /* queued for one instance */
+#define PROMPTS_MAX 64       /* queued for one instance; as many raw ones */
+#define RANDOM_KEY_LEN 32
 #define ENTER_AGAIN_MS 2000  /* no report by then: Enter once more (facts: a swallowed Enter) */
 #define CLEAR_LINES_MAX 100   /* of a prompt that was put back and is cleared */
 #define RATE_WINDOW_MS 60000
@@ -36,10 +37,12 @@ struct pending_prompt {
 	struct prompt *p;
 	struct unit *u;
 	bool first_by_arg; /* given on the command line, nothing to type */
-	bool typed, again;
-	int64_t deadline; /* monotonic */
-	void (*done)(void *arg, const struct prompt *p, const struct err *error);
-	void *arg;
+	bool typed;        /* handed to the shim */
+	bool typing;       /* ... which has not answered yet */
+	bool again;        /* its Enter was sent once more */
+	bool ask;          /* handed over by an earlier daemon: the shim knows what became of it */
+	int64_t deadline, typed_ms; /* monotonic */
+	struct prompt_waiter *waiters;
 };
 
 struct wait_handle {
@@ -79,6 +82,8 @@ struct unit {
 	fleet_done_fn *start_done;
 	fleet_progress_fn *progress;
 	void *start_arg;
+	struct waiter_done *start_more; /* those who asked for the same spawn again, by its key */
+	bool keyed; /* its caller will ask again: a lost connection undoes nothing */
 	struct waiter_done *stop_done;
 	/* the terminal, as last told */
 	bool busy, foreground, canonical;
@@ -89,7 +94,7 @@ struct unit {
 	char *title;
 	bool title_moved; /* since its last report */
 	const char *pane_told; /* what was last told of its pane */
-	struct pending_prompt *prompts;
+	struct pending_prompt *prompts, *raws;
 	struct loop_timer *prompt_timer;
 	struct wait_handle *waits;
 	struct cap_counts counts; /* as caps_count_all found them last */
@@ -104,6 +109,7 @@ struct site {
 	struct place *pl;
 	struct unit *u; /* the instance in it (one today; the rows allow several) */
 	bool connected;
+	bool same_shim; /* the one that an earlier daemon spoke to */
 	bool starting;  /* its shim was started and has not been heard of: it must not be overtaken */
 	bool adopting;  /* found at the daemon's start, not yet heard of */
 	bool asking;    /* its shim is new and asks the guest what it holds */
@@ -170,7 +176,8 @@ void start_begin(struct unit *u);
 void start_linked(struct site *s, struct unit *u);      /* its place's link is up */
 void start_ready(struct unit *u);                       /* it stands at its prompt, or waits for a person */
 void start_fail(struct unit *u, const struct err *why); /* undo */
-void start_answer(struct unit *u, const struct err *why); /* tells the caller of spawn, if any */
+void start_answer(struct unit *u, const struct err *why); /* tells the callers of spawn, if any */
+bool start_awaited(const struct unit *u);
 void start_deadline(struct unit *u); /* (again) waits for the program to be ready */
 /* Its place ended before it ran: once more, or fail. */
 void start_place_lost(struct site *s, struct unit *u, const struct err *why);
@@ -187,8 +194,28 @@ void unit_remove(struct unit *u);
 void prompts_next(struct unit *u);
 void prompts_fact(struct unit *u, const struct agent_fact *fact);
 void prompts_fail(struct unit *u, const struct err *why);
+void prompts_arm(struct unit *u);
+/* Takes it off its list with its last status; who waits hears after the commit. */
+void prompt_settle(struct unit *u, struct pending_prompt *pp, enum prompt_status st, const struct err *why);
+struct pending_prompt *prompt_find(struct unit *u, const char *key); /* not settled; NULL */
+void prompt_drop(struct pending_prompt *pp); /* nobody is told */
 /* The prompt of spawn; by_arg: it stands on the command line, only its report is waited for. */
 void prompt_first(struct unit *u, const char *text, bool by_arg);
+
+/* type.c: handing prompts to the shim */
+void type_later(struct unit *u, struct pending_prompt *pp);
+void type_ask(struct unit *u); /* what became of those that an earlier daemon handed over? */
+int type_lines(const struct prompt *p);
+
+/* env.c */
+void env_note_names(struct instance *in);
+/* What was given again joins what is known. -1: values are missing. */
+int env_again(struct instance *in, const struct restart_args *a, struct err *e);
+
+/* spawn_key.c */
+/* Was this spawn asked for before? 1: its caller waits or was answered; 0: no; -1: refused. */
+int spawned_before(struct fleet *f, const struct spawn_args *a, char *ret_id, struct err *e);
+void spawn_key_note(struct unit *u, const struct spawn_args *a);
 
 /* wait.c */
 void waits_check(struct unit *u);

@@ -162,7 +162,7 @@ static void on_exited(struct site *s, struct unit *u, const json_t *ev)
 	u->run++;
 	u->step = STEP_NONE;
 	loop_timer_stop(u->deadline);
-	if (early && u->start_done) {
+	if (early && start_awaited(u)) {
 		err_set(&err, ERR_FAILED, "the program of instance %s %s before it was ready", u->in->id,
 			detail);
 		err_hint(&err, "tmux-claude read %s shows what it said", u->in->id);
@@ -417,6 +417,7 @@ void fleet_on_hello(struct fleet *f, const char *place, json_t *hello)
 	s->connected = true;
 	s->starting = false;
 	s->lost_ms = clock_mono_ms();
+	s->same_shim = s->adopting && pid == s->pl->shim_pid;
 	if (pid != s->pl->shim_pid) {
 		s->pl->shim_pid = pid;
 		s->pl->shim_seq = 0;

@@ -39,6 +39,9 @@ struct core_port {
 	void (*place_put)(void *ctx, const struct place *p);
 	void (*place_delete)(void *ctx, const char *id);
 	void (*prompt_put)(void *ctx, const struct prompt *p);
+	struct prompt *(*prompt_get)(void *ctx, const char *key); /* owned; NULL: none */
+	void (*spawn_key_put)(void *ctx, const struct spawn_key *k);
+	int (*spawn_key_get)(void *ctx, const char *key, struct spawn_key *ret); /* -1: none */
 	void (*intent_add)(void *ctx, const char *kind, const char *key);
 	void (*intent_done)(void *ctx, const char *kind, const char *key);
 	void (*event_add)(void *ctx, enum event_id type, const char *instance, const char *place,

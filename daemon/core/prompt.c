@@ -1,171 +1,200 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Prompts: one at a time per instance, each a row, typed once, delivered when the agent says so.
+ * Prompts, raw bytes and keys: each a row, typed once, its caller told what became of it.
  *
- * queued -> delivering (typed) -> delivered | unknown (typed, never reported) | failed (never typed)
+ * queued -> delivering (handed to the shim) -> delivered | unknown (typed or not, nobody can tell)
+ *        |                                     failed (not typed, or not whole: the reason says how much)
  *
- * An agent that reports is given a prompt only when it stands at its prompt; one that does not (a
- * shell) at once, and it counts as delivered when its terminal took the bytes. When no report comes
- * for ENTER_AGAIN_MS the Enter is sent once more; the text never is.
+ * Prompts go one at a time per instance: an agent that reports is given one only when it stands at its
+ * prompt, and it is delivered when the agent says so; for one that does not (a shell) it is delivered when
+ * its terminal took the bytes. When no report comes for ENTER_AGAIN_MS the Enter is sent once more; the
+ * text never is. Raw bytes and keys do not wait for prompts: they are what a person would press now.
+ *
+ * A caller's key makes a retry safe: the row of that key answers it, while it is under way and after. The
+ * row is what outlives the daemon; the handing over itself is in type.c.
  */
 #include "daemon/core/fleet_int.h"
 
 #define HELD_MS (24 * 3600 * 1000LL) /* for a first prompt that waits for its user's login */
+#define BY_ARGUMENT "argument"       /* the reason of a first prompt that is on its way so */
 
-static void arm(struct unit *u);
-static void typed_done(void *arg, json_t *result, const struct err *error);
-
-struct prompt_answer {
-	struct pending_prompt *pp;
-	struct err err;
+struct prompt_waiter {
+	struct prompt_waiter *next;
+	prompt_done_fn *done;
+	void *arg;
 };
+
+/* A settled prompt on its way to those who wait for it. */
+struct prompt_answer {
+	struct prompt *p;
+	struct prompt_waiter *waiters;
+};
+
+static void wait_for(struct prompt_waiter **list, prompt_done_fn *done, void *arg)
+{
+	struct prompt_waiter *w = xcalloc(1, sizeof(*w));
+
+	*w = (struct prompt_waiter){.next = *list, .done = done, .arg = arg};
+	*list = w;
+}
+
+static void prompt_error(const struct prompt *p, struct err *e)
+{
+	if (p->code == ERR_NONE)
+		return;
+	err_set(e, p->code, "%s", p->reason ? p->reason : "it failed");
+	err_hint(e, "%s", p->hint ? p->hint : "");
+}
 
 static void prompt_tell(void *arg, const struct err *error)
 {
 	struct prompt_answer *a = arg;
-	struct pending_prompt *pp = a->pp;
+	struct prompt_waiter *w;
+	struct err err = {0};
 
-	if (pp->done)
-		pp->done(pp->arg, pp->p, error ? error : a->err.code ? &a->err : NULL);
-	prompt_free(pp->p);
-	free(pp);
+	prompt_error(a->p, &err);
+	while ((w = a->waiters)) {
+		a->waiters = w->next;
+		if (w->done)
+			w->done(w->arg, a->p, error ? error : err.code ? &err : NULL);
+		free(w);
+	}
+	prompt_free(a->p);
 	free(a);
 }
 
-/* Takes the head off the queue with its last status; its caller hears after the commit. */
-static void settle(struct unit *u, enum prompt_status st, const struct err *why)
+static void tell_later(struct fleet *f, struct prompt *p, struct prompt_waiter *waiters)
 {
-	struct pending_prompt *pp = u->prompts;
 	struct prompt_answer *a = xcalloc(1, sizeof(*a));
-	struct fleet *f = u->f;
 
-	u->prompts = pp->next;
+	*a = (struct prompt_answer){.p = p, .waiters = waiters};
+	P(f)->after_commit(CTX(f), prompt_tell, a);
+}
+
+void prompt_drop(struct pending_prompt *pp)
+{
+	while (pp->waiters) {
+		struct prompt_waiter *w = pp->waiters;
+		pp->waiters = w->next;
+		free(w);
+	}
+	prompt_free(pp->p);
+	free(pp);
+}
+
+static void status(struct unit *u, struct pending_prompt *pp, enum prompt_status st)
+{
 	pp->p->status = st;
 	pp->p->changed_ms = clock_wall_ms();
+	P(u->f)->prompt_put(CTX(u->f), pp->p);
+}
+
+void prompt_settle(struct unit *u, struct pending_prompt *pp, enum prompt_status st, const struct err *why)
+{
+	struct pending_prompt **at = pp->p->mode == PM_PASTE ? &u->prompts : &u->raws;
+	struct fleet *f = u->f;
+
+	while (*at != pp)
+		at = &(*at)->next;
+	*at = pp->next;
 	free(pp->p->reason);
+	free(pp->p->hint);
+	pp->p->code = why ? why->code : ERR_NONE;
 	pp->p->reason = xstrdup(why ? why->message : NULL);
-	P(f)->prompt_put(CTX(f), pp->p);
+	pp->p->hint = xstrdup(why && why->hint[0] ? why->hint : NULL);
+	status(u, pp, st);
 	P(f)->event_add(CTX(f), EV_PROMPT, u->in->id, NULL,
 		json_pack("{s:s, s:s, s:s?}", "key", pp->p->key, "status", prompt_status_name(st), "reason",
 			pp->p->reason));
-	a->pp = pp;
-	if (why)
-		a->err = *why;
-	P(f)->after_commit(CTX(f), prompt_tell, a);
+	tell_later(f, take_ptr(pp->p), pp->waiters);
+	free(pp);
 	prompts_next(u);
+}
+
+/* ---- deadlines ---- */
+
+static void unreported(struct unit *u, struct pending_prompt *pp)
+{
+	struct err err = {0};
+
+	err_set(&err, ERR_TIMEOUT, "instance %s took the prompt but did not report it in time", u->in->id);
+	err_hint(&err, "it may have got it: look with tmux-claude read %s before sending again", u->in->id);
+	prompt_settle(u, pp, PR_UNKNOWN, &err);
+}
+
+static void not_typed(struct unit *u, struct pending_prompt *pp)
+{
+	struct err err = {0};
+
+	err_set(&err, ERR_TIMEOUT, "instance %s was %s until the deadline; nothing was typed", u->in->id,
+		state_name(u->in->state));
+	err_hint(&err, "give it longer with --timeout, or tmux-claude interrupt %s first", u->in->id);
+	prompt_settle(u, pp, PR_FAILED, &err);
+}
+
+/* The first whose time is over; settling one may change both lists. */
+static struct pending_prompt *overdue(struct unit *u)
+{
+	int64_t now = clock_mono_ms();
+
+	for (struct pending_prompt *pp = u->raws; pp; pp = pp->next)
+		if (!pp->typing && pp->deadline <= now)
+			return pp;
+	for (struct pending_prompt *pp = u->prompts; pp; pp = pp->next)
+		if (!pp->typing && pp->deadline <= now)
+			return pp;
+	return NULL;
+}
+
+static bool waits_for_report(const struct pending_prompt *pp)
+{
+	return pp && pp->typed && !pp->typing && !pp->again && !pp->first_by_arg;
 }
 
 static void prompt_deadline(void *arg)
 {
 	struct unit *u = arg;
-	struct pending_prompt *pp = u->prompts;
-	struct err err = {0};
+	struct pending_prompt *pp;
 
-	if (!pp)
-		return;
-	if (pp->typed && !pp->again && !pp->first_by_arg && pp->deadline > clock_mono_ms()) {
+	while ((pp = overdue(u))) {
+		if (pp->typed)
+			unreported(u, pp);
+		else
+			not_typed(u, pp);
+	}
+	pp = u->prompts;
+	if (waits_for_report(pp) && clock_mono_ms() >= pp->typed_ms + ENTER_AGAIN_MS) {
 		pp->again = true;
 		P(u->f)->shim_call(CTX(u->f), u->in->place, "key",
 			json_pack("{s:s, s:[s]}", "instance", u->in->id, "keys", "Enter"), SHIM_CALL_MS,
 			NULL, NULL);
-		arm(u);
-		return;
 	}
-	if (pp->deadline > clock_mono_ms()) {
-		arm(u);
-		return;
-	}
-	if (pp->typed) {
-		err_set(&err, ERR_TIMEOUT, "instance %s took the prompt but did not report it in time",
-			u->in->id);
-		err_hint(&err, "it may have got it: look with tmux-claude read %s before sending again",
-			u->in->id);
-		settle(u, PR_UNKNOWN, &err);
-	} else {
-		err_set(&err, ERR_TIMEOUT, "instance %s was %s until the deadline; nothing was typed",
-			u->in->id, state_name(u->in->state));
-		err_hint(&err, "give it longer with --timeout, or tmux-claude interrupt %s first", u->in->id);
-		settle(u, PR_FAILED, &err);
-	}
+	prompts_arm(u);
 }
 
-static void arm(struct unit *u)
+void prompts_arm(struct unit *u)
 {
-	struct pending_prompt *pp = u->prompts;
-	int64_t left;
+	struct pending_prompt *pp;
+	int64_t soonest = INT64_MAX, left;
 
-	if (!pp)
+	for (pp = u->raws; pp; pp = pp->next)
+		if (!pp->typing && pp->deadline < soonest)
+			soonest = pp->deadline;
+	for (pp = u->prompts; pp; pp = pp->next)
+		if (!pp->typing && pp->deadline < soonest)
+			soonest = pp->deadline;
+	pp = u->prompts;
+	if (waits_for_report(pp) && pp->typed_ms + ENTER_AGAIN_MS < soonest)
+		soonest = pp->typed_ms + ENTER_AGAIN_MS;
+	if (soonest == INT64_MAX)
 		return;
 	if (!u->prompt_timer)
 		u->prompt_timer = loop_timer_create(P(u->f)->loop, prompt_deadline, u);
-	left = pp->deadline - clock_mono_ms();
-	if (pp->typed && !pp->again && !pp->first_by_arg && left > ENTER_AGAIN_MS)
-		left = ENTER_AGAIN_MS;
+	left = soonest - clock_mono_ms();
 	loop_timer_start(u->prompt_timer, left > 0 ? left : 0);
 }
 
-static int lines_of(const char *text)
-{
-	int n = 1;
-
-	for (; *text && n < CLEAR_LINES_MAX; text++)
-		n += *text == '\n';
-	return n;
-}
-
-/* What an interrupt put back into the input line must not stand before the next prompt. */
-static void clear_left(struct unit *u)
-{
-	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
-	json_t *keys = json_array();
-
-	for (int i = 0; prog->clear_key && i < 2 * u->left_lines - 1; i++)
-		json_array_append_new(keys, json_string(prog->clear_key));
-	u->left_lines = 0;
-	if (json_array_size(keys))
-		P(u->f)->shim_call(CTX(u->f), u->in->place, "key",
-			json_pack("{s:s, s:O}", "instance", u->in->id, "keys", keys), SHIM_CALL_MS, NULL, NULL);
-	json_decref(keys);
-}
-
-static void type_go(void *arg, const struct err *error)
-{
-	struct unit *u = tick_take(arg);
-	struct pending_prompt *pp = u ? u->prompts : NULL;
-
-	if (!pp || error || !pp->typed || pp->first_by_arg)
-		return;
-	clear_left(u);
-	u->last_lines = lines_of(pp->p->text);
-	P(u->f)->shim_call(CTX(u->f), u->in->place, "input",
-		json_pack("{s:s, s:s, s:s, s:b}", "instance", u->in->id, "text", pp->p->text, "mode",
-			pp->p->raw ? "raw" : "paste", "enter", !pp->p->raw),
-		SHIM_CALL_MS * 4, typed_done, tick_new(u));
-}
-
-/* Will the program say that it took this one? */
-static bool reported(struct unit *u, const struct pending_prompt *pp)
-{
-	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
-
-	return prog->reports && !pp->p->raw && (!prog->prompt_reported || prog->prompt_reported(pp->p->text));
-}
-
-static void typed_done(void *arg, json_t *result, const struct err *error)
-{
-	struct unit *u = tick_take(arg);
-	struct pending_prompt *pp = u ? u->prompts : NULL;
-
-	(void)result;
-	if (!pp || !pp->typed || pp->p->status != PR_DELIVERING)
-		return;
-	if (error) {
-		settle(u, error->code == ERR_TIMEOUT ? PR_UNKNOWN : PR_FAILED, error);
-		return;
-	}
-	if (!reported(u, pp))
-		settle(u, PR_DELIVERED, NULL);
-}
+/* ---- whose turn it is ---- */
 
 /* At its prompt: idle, or with work left in the background only (which may never end). */
 static bool takes_prompt(const struct instance *in)
@@ -174,25 +203,34 @@ static bool takes_prompt(const struct instance *in)
 	       (in->state == ST_WORKING && in->reason && !strcmp(in->reason, "background"));
 }
 
+static void hand_over(struct unit *u, struct pending_prompt *pp)
+{
+	pp->typed = pp->typing = true;
+	status(u, pp, PR_DELIVERING);
+	type_later(u, pp);
+}
+
 void prompts_next(struct unit *u)
 {
-	struct pending_prompt *pp = u->prompts;
 	const struct agent_program *prog;
+	struct pending_prompt *pp;
 
-	if (!pp)
+	if (!u->prompts && !u->raws)
 		return;
-	arm(u);
-	if (pp->typed || u->step != STEP_LIVE || !site_of(u) || !site_of(u)->connected)
+	prompts_arm(u);
+	if ((u->step != STEP_LIVE && u->step != STEP_READY) || !site_of(u) || !site_of(u)->connected)
 		return; /* its shim is being replaced: its hello comes back here */
-	prog = P(u->f)->agent(CTX(u->f), u->in->agent);
-	if (prog->reports && !pp->p->raw && !takes_prompt(u->in))
+	type_ask(u);
+	for (struct pending_prompt *raw = u->raws; raw; raw = raw->next)
+		if (!raw->typed)
+			hand_over(u, raw);
+	pp = u->prompts;
+	if (!pp || pp->typed || u->step != STEP_LIVE)
 		return;
-	pp->typed = true;
-	pp->p->status = PR_DELIVERING;
-	pp->p->changed_ms = clock_wall_ms();
-	P(u->f)->prompt_put(CTX(u->f), pp->p);
-	P(u->f)->after_commit(CTX(u->f), type_go, tick_new(u));
-	arm(u);
+	prog = P(u->f)->agent(CTX(u->f), u->in->agent);
+	if (prog->reports && !takes_prompt(u->in))
+		return;
+	hand_over(u, pp);
 }
 
 void prompts_fact(struct unit *u, const struct agent_fact *fact)
@@ -201,25 +239,29 @@ void prompts_fact(struct unit *u, const struct agent_fact *fact)
 
 	if (pp && pp->first_by_arg && fact->prompt_held) { /* it was not used: typed once it is idle */
 		pp->first_by_arg = pp->typed = false;
-		pp->p->status = PR_QUEUED;
+		free(take_ptr(pp->p->reason));
 		pp->deadline = clock_mono_ms() + HELD_MS;
-		P(u->f)->prompt_put(CTX(u->f), pp->p);
-		arm(u);
+		status(u, pp, PR_QUEUED);
+		prompts_arm(u);
 	}
 	if (!fact->prompt_delivered || !pp || !pp->typed)
 		return;
-	settle(u, PR_DELIVERED, NULL);
+	prompt_settle(u, pp, PR_DELIVERED, NULL);
 }
 
 void prompts_fail(struct unit *u, const struct err *why)
 {
-	while (u->prompts)
-		settle(u, u->prompts->typed ? PR_UNKNOWN : PR_FAILED, why);
+	struct pending_prompt *pp;
+
+	while ((pp = u->raws ? u->raws : u->prompts))
+		prompt_settle(u, pp, pp->typed ? PR_UNKNOWN : PR_FAILED, why);
 }
+
+/* ---- new ones ---- */
 
 static void queue(struct unit *u, struct pending_prompt *pp)
 {
-	struct pending_prompt **at = &u->prompts;
+	struct pending_prompt **at = pp->p->mode == PM_PASTE ? &u->prompts : &u->raws;
 
 	while (*at)
 		at = &(*at)->next;
@@ -230,17 +272,18 @@ static void queue(struct unit *u, struct pending_prompt *pp)
 		json_pack("{s:s, s:s}", "key", pp->p->key, "status", prompt_status_name(pp->p->status)));
 }
 
-static struct pending_prompt *pending_new(struct unit *u, const char *text, bool raw, int64_t ms)
+static struct pending_prompt *pending_new(struct unit *u, struct prompt *p, const char *key, int64_t ms)
 {
 	struct pending_prompt *pp = xcalloc(1, sizeof(*pp));
 
-	pp->p = xcalloc(1, sizeof(*pp->p));
-	random_id(pp->p->key, sizeof(pp->p->key) - 1);
-	memcpy(pp->p->instance, u->in->id, ID_SIZE);
-	pp->p->text = xstrdup(text);
-	pp->p->raw = raw;
-	pp->p->status = PR_QUEUED;
-	pp->p->created_ms = pp->p->changed_ms = clock_wall_ms();
+	pp->p = p;
+	if (key)
+		str_fmt(p->key, sizeof(p->key), "%s", key);
+	else
+		random_id(p->key, RANDOM_KEY_LEN);
+	memcpy(p->instance, u->in->id, ID_SIZE);
+	p->status = PR_QUEUED;
+	p->created_ms = p->changed_ms = clock_wall_ms();
 	pp->deadline = clock_mono_ms() + ms;
 	return pp;
 }
@@ -250,7 +293,7 @@ static void first_settled(void *arg, const struct prompt *p, const struct err *e
 	struct unit *u = tick_take(arg);
 
 	(void)p;
-	if (!u || !u->start_done)
+	if (!u || !start_awaited(u))
 		return;
 	loop_timer_stop(u->deadline);
 	start_answer(u, error);
@@ -258,22 +301,66 @@ static void first_settled(void *arg, const struct prompt *p, const struct err *e
 
 void prompt_first(struct unit *u, const char *text, bool by_arg)
 {
-	struct pending_prompt *pp = pending_new(u, text, false, u->f->set->start_timeout_ms);
+	struct prompt *p = xcalloc(1, sizeof(*p));
+	struct pending_prompt *pp;
 
+	prompt_set(p, PM_PASTE, text, strlen(text));
+	pp = pending_new(u, p, NULL, u->f->set->start_timeout_ms);
 	pp->first_by_arg = pp->typed = by_arg;
-	u->last_lines = lines_of(text);
-	if (by_arg)
-		pp->p->status = PR_DELIVERING;
-	pp->done = first_settled;
-	pp->arg = tick_new(u);
+	u->last_lines = type_lines(p);
+	if (by_arg) {
+		p->status = PR_DELIVERING;
+		p->reason = xstrdup(BY_ARGUMENT);
+	}
+	wait_for(&pp->waiters, first_settled, tick_new(u));
 	queue(u, pp);
-	arm(u);
+	prompts_arm(u);
 }
 
-int fleet_send(struct fleet *f, struct instance *in, const struct send_args *a, struct err *e)
+struct pending_prompt *prompt_find(struct unit *u, const char *key)
 {
-	struct unit *u = unit_find(f, in->id);
 	struct pending_prompt *pp;
+
+	for (pp = u->raws; pp && strcmp(pp->p->key, key); pp = pp->next)
+		;
+	if (pp)
+		return pp;
+	for (pp = u->prompts; pp && strcmp(pp->p->key, key); pp = pp->next)
+		;
+	return pp;
+}
+
+/* What was sent under this key before answers again. 1: it does; 0: the key is new; -1: refused. */
+static int sent_before(struct unit *u, const struct send_args *a, const struct prompt *asked, struct err *e)
+{
+	struct prompt *p = a->key ? P(u->f)->prompt_get(CTX(u->f), a->key) : NULL;
+	const char *shown = a->key ? key_shown(a->key) : "";
+	struct prompt_waiter *w = NULL;
+	struct pending_prompt *pp;
+
+	if (!p)
+		return 0;
+	if (strcmp(p->instance, u->in->id) || strcmp(p->digest, asked->digest)) {
+		err_set(e, ERR_EXISTS, "the key '%s' was used for another %s", shown,
+			strcmp(p->instance, u->in->id) ? "instance" : "text");
+		err_hint(e, "a key stands for one text to one instance; take a new one for what is new");
+		prompt_free(p);
+		return -1;
+	}
+	pp = prompt_find(u, a->key);
+	if (pp) {
+		wait_for(&pp->waiters, a->done, a->arg);
+		prompt_free(p);
+		return 1;
+	}
+	wait_for(&w, a->done, a->arg);
+	tell_later(u->f, p, w);
+	return 1;
+}
+
+static int may_send(struct unit *u, const struct send_args *a, struct err *e)
+{
+	const struct instance *in = u->in;
 	int n = 0;
 
 	if (u->step != STEP_LIVE && u->step != STEP_READY && !site_being_found(u)) {
@@ -281,18 +368,33 @@ int fleet_send(struct fleet *f, struct instance *in, const struct send_args *a, 
 			state_name(in->state), in->reason ? ": " : "", in->reason ? in->reason : "");
 		return state_final(in->state) ? err_hint(e, "tmux-claude restart %s starts it again", in->id) : -1;
 	}
-	if (in->state == ST_WAITING && !a->raw) {
+	if (in->state == ST_WAITING && a->mode == PM_PASTE) {
 		err_set(e, ERR_STATE, "instance %s waits for %s; a prompt typed now would answer that", in->id,
 			in->reason ? in->reason : "a person");
 		return err_hint(e, "tmux-claude attach %s and answer it there", in->id);
 	}
-	for (struct pending_prompt *q = u->prompts; q; q = q->next)
+	for (struct pending_prompt *q = a->mode == PM_PASTE ? u->prompts : u->raws; q; q = q->next)
 		n++;
 	if (n >= PROMPTS_MAX)
 		return err_set(e, ERR_BUSY, "instance %s has %d prompts queued already", in->id, n);
-	pp = pending_new(u, a->text, a->raw, a->timeout_ms);
-	pp->done = a->done;
-	pp->arg = a->arg;
+	return 0;
+}
+
+int fleet_send(struct fleet *f, struct instance *in, const struct send_args *a, struct err *e)
+{
+	struct unit *u = unit_find(f, in->id);
+	struct prompt *p = xcalloc(1, sizeof(*p));
+	struct pending_prompt *pp;
+	int before;
+
+	prompt_set(p, a->mode, a->text, a->len);
+	before = sent_before(u, a, p, e);
+	if (before || may_send(u, a, e) < 0) {
+		prompt_free(p);
+		return before == 1 ? 0 : -1;
+	}
+	pp = pending_new(u, p, a->key, a->timeout_ms);
+	wait_for(&pp->waiters, a->done, a->arg);
 	queue(u, pp);
 	prompts_next(u);
 	return 0;
@@ -307,13 +409,15 @@ void fleet_load_prompt(struct fleet *f, struct prompt *p)
 		prompt_free(p);
 		return;
 	}
-	/* What was typed before the daemon died is not typed again; its report may still come. */
+	/* What was typed before the daemon died is not typed again; its shim is asked, its report may come. */
 	pp = xcalloc(1, sizeof(*pp));
 	pp->p = p;
 	pp->u = u;
 	pp->typed = pp->again = p->status == PR_DELIVERING;
+	pp->first_by_arg = pp->typed && p->reason && !strcmp(p->reason, BY_ARGUMENT);
+	pp->ask = pp->typed && !pp->first_by_arg;
 	pp->deadline = clock_mono_ms() + f->set->start_timeout_ms;
-	for (at = &u->prompts; *at; at = &(*at)->next)
+	for (at = p->mode == PM_PASTE ? &u->prompts : &u->raws; *at; at = &(*at)->next)
 		;
 	*at = pp;
 }

@@ -41,22 +41,37 @@ static void answer_now(void *arg, const struct err *error)
 	free(a);
 }
 
-void start_answer(struct unit *u, const struct err *why)
+static void answer_later(struct unit *u, fleet_done_fn *fn, void *arg, const struct err *why)
 {
-	struct answer *a;
+	struct answer *a = xcalloc(1, sizeof(*a));
 
-	if (!u->start_done)
-		return;
-	a = xcalloc(1, sizeof(*a));
 	a->f = u->f;
-	a->fn = u->start_done;
-	a->arg = u->start_arg;
+	a->fn = fn;
+	a->arg = arg;
 	if (why)
 		a->err = *why;
 	memcpy(a->id, u->in->id, ID_SIZE);
+	P(u->f)->after_commit(CTX(u->f), answer_now, a);
+}
+
+bool start_awaited(const struct unit *u)
+{
+	return u->start_done || u->start_more;
+}
+
+void start_answer(struct unit *u, const struct err *why)
+{
+	struct waiter_done *w;
+
+	if (u->start_done)
+		answer_later(u, u->start_done, u->start_arg, why);
 	u->start_done = NULL;
 	u->progress = NULL;
-	P(u->f)->after_commit(CTX(u->f), answer_now, a);
+	while ((w = u->start_more)) {
+		u->start_more = w->next;
+		answer_later(u, w->fn, w->arg, why);
+		free(w);
+	}
 }
 
 static void new_id(struct fleet *f, char out[ID_SIZE])
@@ -169,7 +184,12 @@ int fleet_spawn(struct fleet *f, const struct caller *who, struct spawn_args *a,
 {
 	struct instance *in = a->in;
 	struct unit *u, *parent = NULL;
+	int before = spawned_before(f, a, ret_id, e);
 
+	if (before) {
+		instance_free(in);
+		return before == 1 ? 0 : -1;
+	}
 	if (accept_spawn(f, who, in, &parent, e) < 0) {
 		instance_free(in);
 		return -1;
@@ -182,7 +202,9 @@ int fleet_spawn(struct fleet *f, const struct caller *who, struct spawn_args *a,
 		caps_note_spawn(parent, in->created_ms);
 	u->remove_after = in->rm;
 	u->first_prompt = xstrdup(a->prompt);
+	env_note_names(in);
 	unit_save(u);
+	spawn_key_note(u, a);
 	P(f)->event_add(CTX(f), EV_CREATED, in->id, NULL,
 		json_pack("{s:s?, s:s?, s:s, s:s, s:s?}", "name", in->name, "parent",
 			in->parent[0] ? in->parent : NULL, "driver", in->driver, "agent", in->agent, "dir",
@@ -198,8 +220,7 @@ int fleet_spawn(struct fleet *f, const struct caller *who, struct spawn_args *a,
 	return 0;
 }
 
-int fleet_restart(struct fleet *f, struct instance *in, bool wait, fleet_progress_fn *progress,
-	fleet_done_fn *done, void *arg, struct err *e)
+int fleet_restart(struct fleet *f, struct instance *in, const struct restart_args *a, struct err *e)
 {
 	struct unit *u = unit_find(f, in->id), *parent;
 	struct site *s = site_of(u);
@@ -220,7 +241,8 @@ int fleet_restart(struct fleet *f, struct instance *in, bool wait, fleet_progres
 	if (in->parent[0] && !parent)
 		return err_set(e, ERR_STATE, "the parent of instance %s (%s) was removed, and with it the caps it counts against",
 			in->id, in->parent);
-	if (P(f)->check(CTX(f), in, e) < 0 || (in->name && name_free(f, in->name, in, e) < 0))
+	if (P(f)->check(CTX(f), in, e) < 0 || (in->name && name_free(f, in->name, in, e) < 0) ||
+		env_again(in, a, e) < 0)
 		return -1;
 	narrowed = *in; /* what it was given stays its own: a restart takes nothing away */
 	if (state_final(in->state) && caps_reserve(f, parent ? parent->in : NULL, &narrowed, e) < 0)
@@ -228,12 +250,13 @@ int fleet_restart(struct fleet *f, struct instance *in, bool wait, fleet_progres
 	if (parent)
 		caps_note_spawn(parent, clock_wall_ms());
 	u->resume = in->starts > 0;
-	u->start_done = done;
-	u->start_arg = arg;
-	u->progress = wait ? progress : NULL;
+	u->start_done = a->done;
+	u->start_arg = a->arg;
+	u->progress = a->wait ? a->progress : NULL;
+	u->keyed = false;
 	memset(&in->exit, 0, sizeof(in->exit));
 	fleet_apply(u, ST_QUEUED, "restart", NULL);
-	if (!wait)
+	if (!a->wait)
 		start_answer(u, NULL);
 	start_begin(u);
 	return 0;
@@ -413,7 +436,7 @@ static void run_done(void *arg, json_t *result, const struct err *error)
 
 void start_ready(struct unit *u)
 {
-	bool waits_for_prompt = u->prompts && u->start_done && u->in->state != ST_WAITING;
+	bool waits_for_prompt = u->prompts && start_awaited(u) && u->in->state != ST_WAITING;
 
 	if (u->step == STEP_READY)
 		u->step = STEP_LIVE;
@@ -462,12 +485,22 @@ bool fleet_cancel(struct fleet *f, const char *id, void *arg)
 	struct unit *u = unit_find(f, id);
 	struct err err = {0};
 
-	if (!u || u->start_arg != arg || !u->start_done)
+	if (!u)
+		return false;
+	for (struct waiter_done **at = &u->start_more; *at; at = &(*at)->next) {
+		struct waiter_done *w = *at;
+		if (w->arg != arg)
+			continue;
+		*at = w->next;
+		free(w);
+		return true;
+	}
+	if (u->start_arg != arg || !u->start_done)
 		return false;
 	u->start_done = NULL;
 	u->progress = NULL;
-	if (u->step == STEP_LIVE)
-		return true; /* it runs; only its first prompt is still under way */
+	if (u->step == STEP_LIVE || u->keyed)
+		return true; /* it runs, only its first prompt is still under way; or it will be asked for again */
 	u->cancelled = true;
 	err_set(&err, ERR_CANCELLED, "the start was cancelled by its caller");
 	start_fail(u, &err);

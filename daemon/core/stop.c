@@ -236,7 +236,7 @@ void stop_begin(struct unit *u, bool force)
 	u->run++;
 	loop_timer_stop(u->deadline);
 	err_set(&err, ERR_CANCELLED, "instance %s was killed", u->in->id);
-	if (u->start_done) {
+	if (start_awaited(u)) {
 		u->failure = err;
 		u->cancelled = true;
 	}

@@ -168,6 +168,7 @@ void instance_free(struct instance *i)
 	json_decref(i->env);
 	json_decref(i->labels);
 	strv_free(i->allow);
+	strv_free(i->env_names);
 	free(i->reason);
 	free(i->detail);
 	free(i->conversation);
@@ -196,7 +197,33 @@ void prompt_free(struct prompt *p)
 		return;
 	free(p->text);
 	free(p->reason);
+	free(p->hint);
 	free(p);
+}
+
+void prompt_set(struct prompt *p, enum prompt_mode mode, const void *text, size_t len)
+{
+	cleanup_free char *all = xcalloc(1, len + 2);
+
+	/* The mode before it: the same bytes typed in another way are another input. */
+	all[0] = (char)('0' + mode);
+	if (len)
+		memcpy(all + 1, text, len);
+	sha256_hex(all, len + 1, p->digest);
+	free(p->text);
+	p->text = xcalloc(1, len + 1);
+	if (len)
+		memcpy(p->text, text, len);
+	p->len = len;
+	p->mode = mode;
+}
+
+bool key_valid(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n > 0 && n <= KEY_MAX_LEN &&
+	       strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-") == n;
 }
 
 /*
@@ -227,6 +254,7 @@ static const struct field fields[] = {
 	FIELD("model", F_TEXT, model, false),
 	FIELD("argv", F_STRV, argv, false),
 	FIELD("allow", F_STRV, allow, false),
+	FIELD("env_names", F_STRV, env_names, false),
 	FIELD("cpus", F_INT, cpus, true),
 	FIELD("memory_mib", F_INT, memory_mib, true),
 	FIELD("rows", F_I32, rows, true),

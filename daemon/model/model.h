@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/sha256.h"
 
 #define ID_LEN 6
 #define ID_SIZE (ID_LEN + 1)
@@ -58,6 +59,7 @@ struct instance {
 	char **argv;  /* owned vector, may be NULL */
 	json_t *env;  /* object of strings given by --env: may hold secrets, so never stored, logged or
 		       * shown; NULL after a daemon restart */
+	char **env_names; /* the names in it, which are kept: what a restart must be given again */
 	json_t *labels; /* object of strings, never NULL */
 	char **allow;   /* extra HOST:PORT, may be NULL */
 	int64_t cpus, memory_mib;
@@ -95,14 +97,30 @@ struct place {
 
 enum prompt_status { PR_QUEUED, PR_DELIVERING, PR_DELIVERED, PR_FAILED, PR_UNKNOWN, PR_STATUS_COUNT };
 
+/* How a prompt is typed: as a paste with Enter behind it, byte by byte, or as named keys (its text is
+ * their JSON array). */
+enum prompt_mode { PM_PASTE, PM_RAW, PM_KEYS };
+
+#define KEY_MAX_LEN 64
+#define KEY_SIZE (ID_LEN + 1 + KEY_MAX_LEN + 1)
+
 struct prompt {
-	char key[33]; /* hex, or the caller's */
+	char key[KEY_SIZE]; /* random, or the caller's; an instance's with "ID/" before it */
 	char instance[ID_SIZE];
-	char *text;
-	bool raw;
+	char *text; /* len bytes and a NUL behind; of a settled one only the digest is kept */
+	size_t len;
+	char digest[SHA256_HEX]; /* of mode and text */
+	enum prompt_mode mode;
 	enum prompt_status status;
-	char *reason;
+	enum err_code code; /* of the error it ended with, ERR_NONE without */
+	char *reason, *hint;
 	int64_t created_ms, changed_ms;
+};
+
+/* A spawn that was given a key. */
+struct spawn_key {
+	char key[KEY_SIZE], instance[ID_SIZE];
+	char digest[SHA256_HEX]; /* of what was asked for */
 };
 
 /* What is about to be done to the world, kept until it is done or undone. */
@@ -118,6 +136,8 @@ void instance_free(struct instance *i);
 struct place *place_new(void);
 void place_free(struct place *p);
 void prompt_free(struct prompt *p);
+/* Gives it its text, with the digest. */
+void prompt_set(struct prompt *p, enum prompt_mode mode, const void *text, size_t len);
 
 const char *state_name(enum inst_state s);
 int state_from_name(const char *s, enum inst_state *ret); /* -1 when unknown */
@@ -129,6 +149,7 @@ const char *prompt_status_name(enum prompt_status s);
 int prompt_status_from_name(const char *s, enum prompt_status *ret);
 const char *permissions_name(enum permissions p);
 int permissions_from_name(const char *s, enum permissions *ret);
+bool key_valid(const char *s);  /* 1 to 64 of A-Z a-z 0-9 . _ : - */
 bool name_valid(const char *s); /* [a-z0-9][a-z0-9._-]{0,62} */
 bool id_valid(const char *s);   /* [a-z0-9]{6} */
 

@@ -25,6 +25,7 @@ struct store {
 	size_t ncache;
 	int64_t commits, commit_us;
 	int64_t last_event; /* -1: not known */
+	unsigned settled; /* prompts, since it was opened */
 };
 
 /* Turns what SQLite said last into *e; -1. doing: "writing an event". */

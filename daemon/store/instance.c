@@ -13,6 +13,7 @@ static const struct {
 	{"place", C_TEXT},	{"driver", C_TEXT},	    {"agent", C_TEXT},
 	{"dir", C_TEXT},	{"template", C_TEXT},	    {"model", C_TEXT},
 	{"permissions", C_TEXT}, {"argv", C_JSON},	    {"allow", C_JSON},
+	{"env_names", C_JSON},
 	{"labels", C_JSON},	{"cpus", C_INT},	    {"memory_mib", C_INT},
 	{"rows", C_INT},	{"cols", C_INT},	    {"rm", C_INT},
 	{"max_children", C_INT}, {"max_descendants", C_INT}, {"max_depth", C_INT},

@@ -55,7 +55,22 @@ static const char version_1[] =
 	" name TEXT PRIMARY KEY, stamp TEXT NOT NULL, seen_ms INTEGER NOT NULL)"
 	" STRICT, WITHOUT ROWID;";
 
+/*
+ * Of a prompt that is settled the text goes, its digest stays: it answers a retry. The names of an
+ * instance's variables are kept, their values never. A key of spawn outlives its instance, so that a late
+ * retry makes no second one.
+ */
+static const char version_2[] =
+	"ALTER TABLE prompts ADD COLUMN digest TEXT;"
+	"ALTER TABLE prompts ADD COLUMN code TEXT;"
+	"ALTER TABLE prompts ADD COLUMN hint TEXT;"
+	"ALTER TABLE instances ADD COLUMN env_names TEXT;"
+	"CREATE TABLE spawn_keys("
+	" key TEXT NOT NULL UNIQUE, instance TEXT NOT NULL, digest TEXT NOT NULL,"
+	" created_ms INTEGER NOT NULL) STRICT;";
+
 const struct migration store_migrations[] = {
 	{"the first tables", version_1},
+	{"prompts and spawns by key, the names of variables", version_2},
 };
 const int store_migrations_count = ARRAY_LEN(store_migrations);

@@ -16,6 +16,9 @@
 #include "daemon/model/model.h"
 #include "ipc/schema.h"
 
+#define PROMPTS_KEPT 1000
+#define SPAWN_KEYS_KEPT 10000
+
 struct store;
 
 /* Opens or creates. ERR_VERSION for a database from a newer version; ERR_IO for one that is damaged
@@ -28,8 +31,13 @@ int store_instance_delete(struct store *s, const char *id, struct err *e);
 int store_place_put(struct store *s, const struct place *p, struct err *e);
 int store_place_delete(struct store *s, const char *id, struct err *e);
 int store_prompt_put(struct store *s, const struct prompt *p, struct err *e);
-/* The prompt of that key, or NULL (no error) when there is none. Caller frees. */
+/* The prompt of that key, or NULL (no error) when there is none; without its text when it is settled. Of
+ * each instance the newest PROMPTS_KEPT settled ones are kept. Caller frees. */
 struct prompt *store_prompt_get(struct store *s, const char *key);
+/* Which instance a spawn of that key made; the newest SPAWN_KEYS_KEPT are kept. get: 0, or -1 when there is
+ * none. */
+int store_spawn_key_put(struct store *s, const struct spawn_key *k, struct err *e);
+int store_spawn_key_get(struct store *s, const char *key, struct spawn_key *ret);
 int store_intent_add(struct store *s, const char *kind, const char *key, struct err *e);
 int store_intent_done(struct store *s, const char *kind, const char *key, struct err *e);
 /* Appends an event; data is borrowed. *ret_seq is its number: rising by one, never reused. */

@@ -45,6 +45,23 @@ static void w_prompt_put(void *ctx, const struct prompt *p)
 	check(w, store_prompt_put(w->store, p, &err), &err);
 }
 
+static struct prompt *w_prompt_get(void *ctx, const char *key)
+{
+	return store_prompt_get(((struct world *)ctx)->store, key);
+}
+
+static void w_spawn_key_put(void *ctx, const struct spawn_key *k)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_spawn_key_put(w->store, k, &err), &err);
+}
+
+static int w_spawn_key_get(void *ctx, const char *key, struct spawn_key *ret)
+{
+	return store_spawn_key_get(((struct world *)ctx)->store, key, ret);
+}
+
 static void w_intent_add(void *ctx, const char *kind, const char *key)
 {
 	struct world *w = ctx;
@@ -86,6 +103,9 @@ void rows_port(struct core_port *p)
 	p->place_put = w_place_put;
 	p->place_delete = w_place_delete;
 	p->prompt_put = w_prompt_put;
+	p->prompt_get = w_prompt_get;
+	p->spawn_key_put = w_spawn_key_put;
+	p->spawn_key_get = w_spawn_key_get;
 	p->intent_add = w_intent_add;
 	p->intent_done = w_intent_done;
 	p->event_add = w_event_add;

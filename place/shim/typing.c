@@ -40,12 +40,14 @@ struct typing *typing_create(void)
 	return t;
 }
 
+/* How an input went. An error is part of the result: what fails as a call was never begun. */
 static void answer(struct peer_request *req, size_t taken, const struct err *why)
 {
+	json_t *o = json_pack("{s:I}", "taken", (json_int_t)taken);
+
 	if (why && why->code)
-		peer_error(req, why);
-	else
-		peer_result(req, json_pack("{s:I}", "taken", (json_int_t)taken));
+		json_object_set_new(o, "error", err_to_json(why));
+	peer_result(req, o);
 }
 
 static void tell(struct outcome *o)
@@ -135,6 +137,8 @@ static void on_typed(void *arg, size_t taken, const struct err *why)
 	o->taken = taken;
 	if (why)
 		o->why = *why;
+	if (why && why->code != ERR_TIMEOUT && taken)
+		err_prefix(&o->why, "%zu bytes of the text had been taken", taken);
 	tell(o);
 }
 
@@ -143,16 +147,54 @@ static void on_typed_once(void *arg, size_t taken, const struct err *why)
 	answer(arg, taken, why);
 }
 
+static void on_keys(void *arg, size_t taken, const struct err *why)
+{
+	(void)taken;
+	if (why)
+		peer_error(arg, why);
+	else
+		peer_result(arg, NULL);
+}
+
+/* --- keys --- */
+
+/* The bytes of named keys, for the modes the program has set now. */
+static int keys_bytes(const struct inst *i, const json_t *keys, struct buf *out, struct err *e)
+{
+	char bytes[KEY_BYTES_MAX];
+	struct key_modes modes;
+	const json_t *v;
+	size_t k;
+
+	if (json_array_size(keys) == 0 || json_array_size(keys) > TYPING_KEYS_MAX)
+		return err_set(e, ERR_PARAMS, "\"keys\" is not a list of 1 to %d names", TYPING_KEYS_MAX);
+	key_modes_of(screen_modes(i->screen), &modes);
+	json_array_foreach(keys, k, v) {
+		const char *name = json_is_string(v) ? json_string_value(v) : "";
+		int n = key_encode(name, &modes, bytes);
+
+		if (n < 0) {
+			err_set(e, ERR_PARAMS, "'%.40s' is not a key; the nearest is %s", name, key_nearest(name));
+			return err_hint(e, "keys have tmux's names: Enter, Escape, C-c, M-x, S-Tab, Up, F5, KP0, or one character");
+		}
+		buf_append(out, bytes, (size_t)n);
+	}
+	return 0;
+}
+
 /* --- input --- */
 
-/* Adds the bytes of `text` or `data` to what was given before. */
-static int take_bytes(struct typing *t, const json_t *params, struct err *e)
+/* Adds the bytes of `text`, `data` or `keys` to what was given before. */
+static int take_bytes(struct inst *i, const json_t *params, struct err *e)
 {
+	struct typing *t = i->typing;
 	const json_t *text = json_object_get(params, "text");
 	const char *data = json_get_text(params, "data", NULL);
 	cleanup_free unsigned char *bytes = NULL;
 	size_t len = 0;
 
+	if (json_object_get(params, "keys"))
+		return keys_bytes(i, json_object_get(params, "keys"), &t->text, e);
 	if (data) {
 		bytes = base64_decode(data, &len);
 		if (!bytes)
@@ -166,8 +208,9 @@ static int take_bytes(struct typing *t, const json_t *params, struct err *e)
 }
 
 /* The pieces of one text come in their order, under one key. */
-static int take_part(struct typing *t, const json_t *params, const char *key, struct err *e)
+static int take_part(struct inst *i, const json_t *params, const char *key, struct err *e)
 {
+	struct typing *t = i->typing;
 	int64_t part = json_get_int(params, "part", 0);
 
 	if (part == 0) {
@@ -179,7 +222,7 @@ static int take_part(struct typing *t, const json_t *params, const char *key, st
 		return err_set(e, ERR_PARAMS, "piece %lld of a text came, number %lld was due", (long long)part,
 			(long long)t->parts);
 	t->parts++;
-	return take_bytes(t, params, e);
+	return take_bytes(i, params, e);
 }
 
 static int enter_key(const struct inst *i, const json_t *params, char out[KEY_BYTES_MAX + 1], struct err *e)
@@ -262,7 +305,7 @@ void typing_do_input(struct inst *i, struct peer_request *req, json_t *params)
 		wait_for(known, req);
 		return;
 	}
-	if (take_part(i->typing, params, key, &e) < 0) {
+	if (take_part(i, params, key, &e) < 0) {
 		peer_error(req, &e);
 	} else if (json_get_bool(params, "more")) {
 		peer_result(req, NULL);
@@ -288,36 +331,21 @@ void typing_do_typed(struct inst *i, struct peer_request *req, json_t *params)
 	peer_error(req, &e);
 }
 
-/* --- keys --- */
-
 void typing_do_key(struct inst *i, struct peer_request *req, json_t *params)
 {
-	const json_t *keys = json_object_get(params, "keys"), *v;
-	char bytes[TYPING_KEYS_MAX * KEY_BYTES_MAX];
-	struct input_job job = {.mode = INPUT_RAW, .data = bytes, .fn = on_typed_once, .arg = req,
+	struct input_job job = {.mode = INPUT_RAW, .fn = on_keys, .arg = req,
 		.deadline_ms = json_get_int(params, "deadline_ms", KEY_DEADLINE_MS)};
-	struct key_modes modes;
 	struct err e = {0};
-	size_t k;
+	struct buf bytes;
 
+	buf_init(&bytes, TYPING_KEYS_MAX * KEY_BYTES_MAX);
 	if (!inst_running(i))
 		err_set(&e, ERR_STATE, "the program in %s has ended", i->id);
-	else if (json_array_size(keys) == 0 || json_array_size(keys) > TYPING_KEYS_MAX)
-		err_set(&e, ERR_PARAMS, "\"keys\" is not a list of 1 to %d names", TYPING_KEYS_MAX);
-	else
-		key_modes_of(screen_modes(i->screen), &modes);
-	json_array_foreach(keys, k, v) {
-		const char *name = json_is_string(v) ? json_string_value(v) : "";
-		int n = e.code ? -1 : key_encode(name, &modes, bytes + job.len);
-
-		if (n < 0 && !e.code) {
-			err_set(&e, ERR_PARAMS, "\"%.40s\" is not a key; the nearest is %s", name, key_nearest(name));
-			err_hint(&e, "keys have tmux's names: Enter, Escape, C-c, M-x, S-Tab, Up, F5, KP0, or one character");
-		}
-		if (n < 0)
-			break;
-		job.len += (size_t)n;
+	else if (keys_bytes(i, json_object_get(params, "keys"), &bytes, &e) == 0) {
+		job.data = buf_data(&bytes);
+		job.len = bytes.len;
 	}
 	if (e.code || input_add(i->input, &job, &e) < 0)
 		peer_error(req, &e);
+	buf_finish(&bytes);
 }

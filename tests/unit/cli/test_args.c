@@ -297,7 +297,7 @@ START_TEST(typos_get_a_suggestion)
 	refused("list", ARGV("--jsn"), "'--jsn'", "--json");
 	refused("list", ARGV("-x"), "'-x'", "list --help");
 	refused("template.build", ARGV("minimal", "--recipie", "x"), "template build has no option", "--recipe");
-	refused("send", ARGV("fixer"), "send needs TEXT|-", "send ID TEXT|-");
+	refused("rename", ARGV("fixer"), "rename needs NAME", "rename ID NAME");
 	refused("send", ARGV("fixer", "now", "the", "docs"), "no use for 'the'", "quotes");
 	refused("exec", ARGV("fixer", "ls"), "no use for 'ls'", "-- ARGV...");
 	refused("exec", ARGV("fixer", "--"), "exec needs ARGV", "");

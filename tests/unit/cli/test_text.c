@@ -6,7 +6,7 @@
 
 #include "base/util.h"
 #include "cli/cli.h"
-#include "cli/sha256.h"
+#include "base/sha256.h"
 #include "cli/suggest.h"
 #include "cli/writer.h"
 #include "tests/unit/run.h"

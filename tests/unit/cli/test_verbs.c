@@ -224,13 +224,20 @@ START_TEST(send_reads_standard_input)
 	SAYS(r.err, "longer than 1024 KiB");
 	SAYS(r.err, "hint: ");
 	run_free(&r);
-	/* Fits by itself, and not into a line of the socket. */
-	big[(1 << 20) - 10] = '\0';
-	RUN(&r, big, "send", "fixer", "-");
-	ck_assert_int_eq(r.code, 1);
-	SAYS(r.err, "longer than");
-	run_free(&r);
 	free(big);
+	/* Raw, it is bytes: nothing is taken off the end. */
+	RUN(&r, "y\n", "send", "--raw", "fixer", "-");
+	ck_assert_str_eq(fake_heard(), "gone");
+	ck_assert_str_eq(fake_heard(), "send {\"data\":\"eQo=\",\"id\":\"fixer\",\"raw\":true}");
+	run_free(&r);
+	RUN(&r, NULL, "send", "fixer", "--keys", "C-c", "Up", "-", "--timeout", "3");
+	ck_assert_str_eq(fake_heard(), "gone");
+	ck_assert_str_eq(fake_heard(), "send {\"id\":\"fixer\",\"keys\":[\"C-c\",\"Up\",\"-\"],\"timeout\":3.0}");
+	run_free(&r);
+	RUN(&r, NULL, "send", "fixer");
+	ck_assert_int_eq(r.code, 2);
+	SAYS(r.err, "needs TEXT or --keys");
+	run_free(&r);
 }
 END_TEST
 

@@ -24,8 +24,43 @@ static void place_delete(void *ctx, const char *id)
 }
 static void prompt_put(void *ctx, const struct prompt *p)
 {
-	(void)ctx;
-	(void)p;
+	struct fake_world *w = ctx;
+
+	if (!w->keep_prompts)
+		return;
+	prompt_free(w->kept);
+	w->kept = xcalloc(1, sizeof(*p));
+	prompt_set(w->kept, p->mode, p->text, p->len);
+	memcpy(w->kept->key, p->key, sizeof(p->key));
+	memcpy(w->kept->instance, p->instance, sizeof(p->instance));
+	w->kept->status = p->status;
+	w->kept->code = p->code;
+	w->kept->reason = xstrdup(p->reason);
+}
+static struct prompt *prompt_get(void *ctx, const char *key)
+{
+	struct fake_world *w = ctx;
+	struct prompt *p;
+
+	if (!w->kept || strcmp(w->kept->key, key))
+		return NULL;
+	p = xcalloc(1, sizeof(*p));
+	prompt_set(p, w->kept->mode, w->kept->text, w->kept->len);
+	memcpy(p->key, w->kept->key, sizeof(p->key));
+	memcpy(p->instance, w->kept->instance, sizeof(p->instance));
+	p->status = w->kept->status;
+	p->code = w->kept->code;
+	p->reason = xstrdup(w->kept->reason);
+	return p;
+}
+static void spawn_key_put(void *ctx, const struct spawn_key *k)
+{
+	((struct fake_world *)ctx)->spawn_key = *k;
+}
+static int spawn_key_get(void *ctx, const char *key, struct spawn_key *ret)
+{
+	*ret = ((struct fake_world *)ctx)->spawn_key;
+	return strcmp(ret->key, key) ? -1 : 0;
 }
 static void intent(void *ctx, const char *kind, const char *key)
 {
@@ -214,7 +249,8 @@ void fake_init(struct fake_world *w)
 		.cols = 80};
 	w->port = (struct core_port){.ctx = w, .loop = loop_create(NULL),
 		.instance_put = instance_put, .instance_delete = instance_delete, .place_put = place_put,
-		.place_delete = place_delete, .prompt_put = prompt_put,
+		.place_delete = place_delete, .prompt_put = prompt_put, .prompt_get = prompt_get,
+		.spawn_key_put = spawn_key_put, .spawn_key_get = spawn_key_get,
 		.intent_add = intent, .intent_done = intent, .event_add = event_add, .id_used = id_used,
 		.after_commit = after_commit, .agent = agent, .check = check, .isolated = isolated,
 		.place_make = place_make, .shim_start = shim_start, .shim_adopt = shim_adopt,
@@ -285,4 +321,5 @@ void fake_finish(struct fake_world *w)
 	for (size_t i = 0; i < w->ncalls && i < CALLS_MAX; i++)
 		json_decref(w->call[i].params);
 	strv_free(w->folders);
+	prompt_free(w->kept);
 }

@@ -33,6 +33,9 @@ struct fake_world {
 	bool fail_make;
 	char **folders;
 	char last_prompt[64];
+	bool keep_prompts;
+	struct prompt *kept; /* the last that was written, with keep_prompts */
+	struct spawn_key spawn_key;
 };
 
 void fake_init(struct fake_world *w);

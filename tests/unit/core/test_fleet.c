@@ -183,7 +183,7 @@ END_TEST
 START_TEST(an_event_told_twice_counts_once)
 {
 	struct heard h = {0}, p = {0};
-	struct send_args a = {.text = "x", .timeout_ms = 1000, .done = prompt_done, .arg = &p};
+	struct send_args a = {.text = "x", .len = 1, .timeout_ms = 1000, .done = prompt_done, .arg = &p};
 	char id[ID_SIZE];
 
 	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
@@ -204,7 +204,7 @@ END_TEST
 START_TEST(a_prompt_waits_for_the_agent_and_is_typed_once)
 {
 	struct heard h = {0}, p = {0}, q = {0};
-	struct send_args a = {.text = "x", .timeout_ms = 60000, .done = prompt_done, .arg = &p};
+	struct send_args a = {.text = "x", .len = 1, .timeout_ms = 60000, .done = prompt_done, .arg = &p};
 	char id[ID_SIZE];
 
 	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
@@ -229,7 +229,7 @@ END_TEST
 START_TEST(a_prompt_is_given_beside_work_in_the_background)
 {
 	struct heard h = {0}, p = {0};
-	struct send_args a = {.text = "x", .timeout_ms = 60000, .done = prompt_done, .arg = &p};
+	struct send_args a = {.text = "x", .len = 1, .timeout_ms = 60000, .done = prompt_done, .arg = &p};
 	char id[ID_SIZE];
 
 	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
@@ -270,7 +270,7 @@ END_TEST
 START_TEST(a_prompt_is_refused_while_a_person_is_asked)
 {
 	struct heard h = {0};
-	struct send_args a = {.text = "x", .timeout_ms = 1000, .done = prompt_done, .arg = &h};
+	struct send_args a = {.text = "x", .len = 1, .timeout_ms = 1000, .done = prompt_done, .arg = &h};
 	struct err e = {0};
 	char id[ID_SIZE];
 
@@ -594,7 +594,7 @@ START_TEST(a_place_that_dies_leaves_its_instance_lost_and_restartable)
 	fleet_on_shim_lost(w.f, place, &gone);
 	fake_turn(&w);
 	ck_assert_int_eq(w.disks_kept, 1);
-	ck_assert_int_eq(fleet_restart(w.f, fleet_get(w.f, id), true, NULL, done, &r, NULL), 0);
+	ck_assert_int_eq(fleet_restart(w.f, fleet_get(w.f, id), &(struct restart_args){.wait = true, .done = done, .arg = &r}, NULL), 0);
 	bring_up(id);
 	ck_assert(json_is_true(json_object_get(fake_find(&w, "run") ? NULL : w.call[w.ncalls - 1].params,
 		"resume")));
@@ -801,7 +801,7 @@ START_TEST(a_restart_counts_against_the_caps_of_all_above)
 	let_end(mid);
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(spawn_as(top, NULL, NULL, "mute", NULL, &h, more, &e), 0);
-	ck_assert_int_eq(fleet_restart(w.f, fleet_get(w.f, leaf), false, NULL, done, &k, &e), -1);
+	ck_assert_int_eq(fleet_restart(w.f, fleet_get(w.f, leaf), &(struct restart_args){.done = done, .arg = &k}, &e), -1);
 	ck_assert_int_eq(e.code, ERR_CAP);
 	ck_assert_ptr_nonnull(strstr(e.message, "max_descendants"));
 }

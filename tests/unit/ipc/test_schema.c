@@ -76,7 +76,7 @@ END_TEST
 START_TEST(unknown_and_missing_arguments_are_named)
 {
 	refused("spawn", "{\"nmae\":\"x\"}", "'nmae'");
-	refused("send", "{\"id\":\"x\"}", "'text'");
+	refused("rename", "{\"id\":\"x\"}", "'name'");
 	refused("send", NULL, "'id'");
 	refused("send", "{\"id\":null,\"text\":\"x\"}", "'id'");
 	refused("send", "[1]", "object");

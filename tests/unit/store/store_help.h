@@ -55,6 +55,8 @@ static inline struct instance *sample_instance(const char *id, const char *name)
 	i->argv = strv_new();
 	strv_push(&i->argv, "--verbose");
 	strv_push(&i->argv, "");
+	i->env_names = strv_new();
+	strv_push(&i->env_names, "TOKEN");
 	i->allow = strv_new();
 	strv_push(&i->allow, "github.com:443");
 	json_object_set_new(i->labels, "team", json_string("web"));

@@ -11,7 +11,7 @@ START_TEST(test_everything_comes_back_after_reopening)
 	struct store *s = must_open();
 	struct instance *i = sample_instance("aaaaaa", "fixer");
 	struct place *p = sample_place("place0", 3);
-	struct prompt q = {.key = "k1", .instance = "aaaaaa", .text = "l1\nl2 \xe2\x82\xac",
+	struct prompt q = {.key = "k1", .instance = "aaaaaa", .text = (char *)"l1\nl2 \xe2\x82\xac", .len = 9,
 		.status = PR_DELIVERING, .created_ms = 5, .changed_ms = 6};
 
 	ck_assert_int_eq(store_place_put(s, p, &e), 0);

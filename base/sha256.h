@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* SHA-256 of a file, to tell whether a template's sources have changed. */
-#ifndef CLI_SHA256_H
-#define CLI_SHA256_H
+/* SHA-256 of bytes or of a file: to tell whether they are the same as before. */
+#ifndef BASE_SHA256_H
+#define BASE_SHA256_H
 
 #include <stddef.h>
 

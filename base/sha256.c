@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* SHA-256 (FIPS 180-4). */
-#include "cli/sha256.h"
+#include "base/sha256.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * send: a text, bytes or keys, whole or in numbered pieces.
+ *
+ * Pieces are kept per connection (of an instance: per connection inside its place) and key until the last
+ * came; at most UPLOADS_MAX texts are being put together at a time, and a connection that ends takes its
+ * own along.
+ */
+#include "daemon/api/api_int.h"
+
+#include "base/buf.h"
+
+#define UPLOADS_MAX 64
+
+struct upload {
+	struct upload *next;
+	const struct client_conn *client; /* or, from inside: */
+	char place[ID_SIZE];
+	json_int_t conn;
+	char key[KEY_SIZE];
+	int64_t parts;
+	struct buf text;
+};
+
+static void sent(void *arg, const struct prompt *p, const struct err *error)
+{
+	struct call *c = arg;
+
+	if (error)
+		call_error(c, error);
+	else
+		call_result(c, json_pack("{s:s, s:s, s:s}", "key", key_shown(p->key), "status",
+				       prompt_status_name(p->status), "instance", p->instance));
+}
+
+/* ---- pieces ---- */
+
+static bool is_from(const struct upload *up, const struct client_conn *client, const char *place, json_int_t conn)
+{
+	return client ? up->client == client : !up->client && up->conn == conn && !strcmp(up->place, place);
+}
+
+static void upload_free(struct api *a, struct upload *up)
+{
+	struct upload **at = &a->uploads;
+
+	while (*at != up)
+		at = &(*at)->next;
+	*at = up->next;
+	a->nuploads--;
+	buf_finish(&up->text);
+	free(up);
+}
+
+void uploads_drop(struct api *a, const struct client_conn *client, const char *place, json_int_t conn)
+{
+	struct upload *up = a->uploads, *next;
+
+	for (; up; up = next) {
+		next = up->next;
+		if (is_from(up, client, place, conn))
+			upload_free(a, up);
+	}
+}
+
+static struct upload *upload_find(const struct call *c, const char *key)
+{
+	struct upload *up = c->api->uploads;
+
+	while (up && (!is_from(up, c->client, c->place, c->conn) || strcmp(up->key, key)))
+		up = up->next;
+	return up;
+}
+
+static struct upload *upload_new(struct call *c, const char *key, struct err *e)
+{
+	struct upload *up;
+
+	if (c->api->nuploads >= UPLOADS_MAX) {
+		err_set(e, ERR_BUSY, "%d texts are being given in pieces already", UPLOADS_MAX);
+		return NULL;
+	}
+	up = xcalloc(1, sizeof(*up));
+	up->client = c->client;
+	memcpy(up->place, c->place, ID_SIZE);
+	up->conn = c->conn;
+	str_fmt(up->key, sizeof(up->key), "%s", key);
+	buf_init(&up->text, SEND_MAX);
+	up->next = c->api->uploads;
+	c->api->uploads = up;
+	c->api->nuploads++;
+	return up;
+}
+
+/* Adds a piece. The text so far, or NULL. */
+static struct upload *take_part(struct call *c, const char *key, const void *data, size_t len, struct err *e)
+{
+	int64_t part = call_int(c, "part", 0);
+	struct upload *up = key ? upload_find(c, key) : NULL;
+
+	if (!key) {
+		err_set(e, ERR_PARAMS, "a text in pieces needs a key");
+		return NULL;
+	}
+	if (part == 0 && up) { /* begun anew */
+		buf_clear(&up->text);
+		up->parts = 0;
+	}
+	if (part == 0 && !up)
+		up = upload_new(c, key, e);
+	if (!up && part == 0)
+		return NULL;
+	if (!up || up->parts != part) {
+		err_set(e, ERR_PARAMS, "piece %lld of the text came, number %lld was due", (long long)part,
+			(long long)(up ? up->parts : 0));
+	} else if (buf_append(&up->text, data, len) < 0) {
+		err_set(e, ERR_LIMIT, "the text is longer than %d KiB", SEND_MAX / 1024);
+		err_hint(e, "put it into a file below the agent's folder and name that file");
+	} else {
+		up->parts++;
+		return up;
+	}
+	if (up)
+		upload_free(c->api, up);
+	return NULL;
+}
+
+/* ---- what is sent ---- */
+
+/* The bytes of text, data or keys; *ret_owned may hold them. */
+static int content(struct call *c, struct send_args *a, void **ret_owned, struct err *e)
+{
+	const json_t *keys = json_object_get(c->params, "keys");
+	const char *data = call_str(c, "data");
+	bool raw = call_bool(c, "raw");
+
+	if ((call_str(c, "text") != NULL) + (data != NULL) + (json_array_size(keys) > 0) != 1) {
+		err_set(e, ERR_PARAMS, "there is no text to send");
+		return err_hint(e, "give one of text, data (with raw) and keys");
+	}
+	a->mode = raw ? PM_RAW : PM_PASTE;
+	if (json_array_size(keys)) {
+		if (raw)
+			return err_set(e, ERR_PARAMS, "keys are not raw bytes: give one of the two");
+		a->mode = PM_KEYS;
+		a->text = *ret_owned = json_dumps(keys, JSON_COMPACT);
+		a->len = strlen(a->text);
+		return 0;
+	}
+	a->text = call_str(c, "text");
+	a->len = a->text ? json_string_length(json_object_get(c->params, "text")) : 0;
+	if (data) {
+		if (!raw)
+			return err_set(e, ERR_PARAMS, "data, which may be any bytes, needs raw");
+		a->text = *ret_owned = base64_decode(data, &a->len);
+		if (!a->text)
+			return err_set(e, ERR_PARAMS, "data is not base64");
+	}
+	if (a->len > SEND_MAX) {
+		err_set(e, ERR_LIMIT, "the text is longer than %d KiB", SEND_MAX / 1024);
+		return err_hint(e, "put it into a file below the agent's folder and name that file");
+	}
+	return 0;
+}
+
+int call_key(struct call *c, char out[KEY_SIZE], const char **ret, struct err *e)
+{
+	const char *key = call_str(c, "key");
+
+	*ret = NULL;
+	if (!key)
+		return 0;
+	if (!key_valid(key)) {
+		err_set(e, ERR_PARAMS, "'%.80s' is not a key", key);
+		return err_hint(e, "keys are 1 to %d letters, digits and . _ : -", KEY_MAX_LEN);
+	}
+	/* An instance's keys are its own: it learns nothing of others', and uses none up. */
+	if (c->who.instance)
+		str_fmt(out, KEY_SIZE, "%s/%s", c->who.instance, key);
+	else
+		str_fmt(out, KEY_SIZE, "%s", key);
+	*ret = out;
+	return 0;
+}
+
+static void partly(struct call *c, const struct instance *in, const struct upload *up)
+{
+	call_result(c, json_pack("{s:s, s:s, s:s, s:I}", "key", key_shown(up->key), "status", "partial", "instance",
+			       in->id, "bytes", (json_int_t)up->text.len));
+}
+
+void api_SEND(struct call *c)
+{
+	struct instance *in = call_target(c, "id");
+	struct send_args a = {.timeout_ms = (int64_t)(call_num(c, "timeout", SEND_TIMEOUT_MS / 1000.0) * 1000),
+		.done = sent,
+		.arg = c};
+	bool pieces = json_object_get(c->params, "part") || call_bool(c, "more");
+	cleanup_free void *owned = NULL;
+	struct upload *up = NULL;
+	char key[KEY_SIZE];
+	struct err err = {0};
+
+	if (!in)
+		return;
+	if (call_key(c, key, &a.key, &err) < 0 || content(c, &a, &owned, &err) < 0) {
+		call_error(c, &err);
+		return;
+	}
+	if (pieces) {
+		up = take_part(c, a.key, a.text, a.len, &err);
+		if (!up || call_bool(c, "more")) {
+			if (up)
+				partly(c, in, up);
+			else
+				call_error(c, &err);
+			return;
+		}
+		a.text = (const char *)buf_data(&up->text);
+		a.len = up->text.len;
+	}
+	if (a.len == 0)
+		err_set(&err, ERR_PARAMS, "there is no text to send");
+	if (err.code || fleet_send(c->w->fleet, in, &a, &err) < 0)
+		call_error(c, &err);
+	if (up)
+		upload_free(c->api, up);
+}

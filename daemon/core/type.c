@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Handing a prompt to the shim, and what became of it.
+ *
+ * The text goes in numbered pieces, pipelined; the answer to the last says how much the terminal took. A
+ * shim that dies with a text half typed takes that knowledge along: the prompt is `unknown` then. One that
+ * outlives the daemon keeps it (place/shim/typing.h): the next daemon asks, and what was never handed over
+ * whole is handed over once more.
+ */
+#include "daemon/core/fleet_int.h"
+
+#define ANSWER_MS 10000 /* behind an input's own deadline: the shim tells in time, or it is stuck */
+
+struct type_tick {
+	struct tick *tick;
+	char key[KEY_SIZE];
+};
+
+static struct type_tick *type_tick(const struct unit *u, const struct pending_prompt *pp)
+{
+	struct type_tick *t = xcalloc(1, sizeof(*t));
+
+	t->tick = tick_new(u);
+	memcpy(t->key, pp->p->key, KEY_SIZE);
+	return t;
+}
+
+/* The prompt a late answer is about, or NULL when it is settled. */
+static struct pending_prompt *type_take(void *arg)
+{
+	struct type_tick *t = arg;
+	struct unit *u = tick_take(t->tick);
+	struct pending_prompt *pp = u ? prompt_find(u, t->key) : NULL;
+
+	free(t);
+	return pp;
+}
+
+int type_lines(const struct prompt *p)
+{
+	int n = 1;
+
+	for (size_t i = 0; i < p->len && n < CLEAR_LINES_MAX; i++)
+		n += p->text[i] == '\n';
+	return n;
+}
+
+/* What an interrupt put back into the input line must not stand before the next prompt. */
+static void clear_left(struct unit *u)
+{
+	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
+	json_t *keys = json_array();
+
+	for (int i = 0; prog->clear_key && i < 2 * u->left_lines - 1; i++)
+		json_array_append_new(keys, json_string(prog->clear_key));
+	u->left_lines = 0;
+	if (json_array_size(keys))
+		P(u->f)->shim_call(CTX(u->f), u->in->place, "key",
+			json_pack("{s:s, s:O}", "instance", u->in->id, "keys", keys), SHIM_CALL_MS, NULL, NULL);
+	json_decref(keys);
+}
+
+/* Will the program say that it took this one? */
+static bool reported(const struct pending_prompt *pp)
+{
+	const struct agent_program *prog = P(pp->u->f)->agent(CTX(pp->u->f), pp->u->in->agent);
+
+	return prog->reports && pp->p->mode == PM_PASTE &&
+	       (!prog->prompt_reported || prog->prompt_reported(pp->p->text));
+}
+
+/* ---- what became of it ---- */
+
+static void lost_half_way(struct pending_prompt *pp)
+{
+	struct unit *u = pp->u;
+	struct err err = {0};
+
+	err_set(&err, ERR_UNAVAILABLE,
+		"the shim of instance %s ended while the text was typed: none, some or all of it may have arrived",
+		u->in->id);
+	err_hint(&err, "look with tmux-claude read %s before sending again", u->in->id);
+	prompt_settle(u, pp, PR_UNKNOWN, &err);
+}
+
+/* The error in the shim's answer: of a text that was begun, with how much of it was taken. */
+static void read_error(const json_t *o, struct err *e)
+{
+	const char *code = json_string_value(json_object_get(o, "code"));
+	const char *message = json_string_value(json_object_get(o, "message"));
+	const char *hint = json_string_value(json_object_get(o, "hint"));
+
+	err_set(e, code ? err_code_from_name(code) : ERR_FAILED, "%s", message ? message : "it failed");
+	err_hint(e, "%s", hint ? hint : "");
+}
+
+static void typed_done(void *arg, json_t *result, const struct err *error)
+{
+	struct pending_prompt *pp = type_take(arg);
+	struct err err = {0};
+
+	if (!pp || !pp->typing)
+		return;
+	pp->typing = false;
+	pp->typed_ms = clock_mono_ms();
+	if (error && (error->code == ERR_UNREACHABLE || error->code == ERR_TIMEOUT || error->code == ERR_CANCELLED)) {
+		lost_half_way(pp);
+		return;
+	}
+	if (!error && json_is_object(json_object_get(result, "error"))) {
+		read_error(json_object_get(result, "error"), &err);
+		error = &err;
+	}
+	if (error)
+		prompt_settle(pp->u, pp, PR_FAILED, error);
+	else if (!reported(pp))
+		prompt_settle(pp->u, pp, PR_DELIVERED, NULL);
+	else
+		prompts_arm(pp->u);
+}
+
+/* ---- handing over ---- */
+
+/* One piece of the text; bytes that are no text go as base64. */
+static json_t *piece(const struct pending_prompt *pp, size_t at, size_t len, int part)
+{
+	const char *p = pp->p->text + at;
+	json_t *o = json_pack("{s:s, s:s, s:i}", "instance", pp->u->in->id, "key", pp->p->key, "part", part);
+	json_t *text = memchr(p, '\0', len) ? NULL : json_stringn(p, len);
+
+	if (text) {
+		json_object_set_new(o, "text", text);
+	} else {
+		cleanup_free char *data = base64_encode(p, len);
+		json_object_set_new(o, "data", json_string(data));
+	}
+	return o;
+}
+
+static size_t cut(const char *p, size_t len)
+{
+	size_t n = SEND_PART;
+
+	if (len <= SEND_PART)
+		return len;
+	while (n > SEND_PART - 4 && ((unsigned char)p[n] & 0xc0) == 0x80)
+		n--;
+	return n;
+}
+
+/* How it is to be typed. */
+static void manner(const struct pending_prompt *pp, json_t *o)
+{
+	const struct agent_program *prog = P(pp->u->f)->agent(CTX(pp->u->f), pp->u->in->agent);
+	bool paste = pp->p->mode == PM_PASTE;
+	int64_t left = pp->deadline - clock_mono_ms();
+
+	json_object_set_new(o, "mode", json_string(paste ? "paste" : "raw"));
+	json_object_set_new(o, "enter", json_boolean(paste));
+	json_object_set_new(o, "whole", json_boolean(!prog->small_pastes));
+	json_object_set_new(o, "expect_brackets", json_boolean(paste && prog->asks_brackets));
+	json_object_set_new(o, "deadline_ms", json_integer(left > 1 ? left : 1));
+}
+
+static void call(struct pending_prompt *pp, json_t *params, bool last)
+{
+	struct unit *u = pp->u;
+	int64_t left = pp->deadline - clock_mono_ms();
+
+	P(u->f)->shim_call(CTX(u->f), u->in->place, "input", params, (left > 0 ? left : 0) + ANSWER_MS,
+		last ? typed_done : NULL, last ? type_tick(u, pp) : NULL);
+}
+
+static void hand_over(struct pending_prompt *pp)
+{
+	size_t at = 0, n;
+	int part = 0;
+	json_t *o;
+
+	if (pp->p->mode == PM_KEYS) {
+		o = json_pack("{s:s, s:s, s:o}", "instance", pp->u->in->id, "key", pp->p->key, "keys",
+			json_loads(pp->p->text, 0, NULL));
+		manner(pp, o);
+		call(pp, o, true);
+		return;
+	}
+	do {
+		n = cut(pp->p->text + at, pp->p->len - at);
+		o = piece(pp, at, n, part++);
+		at += n;
+		if (at < pp->p->len)
+			json_object_set_new(o, "more", json_true());
+		else
+			manner(pp, o);
+		call(pp, o, at == pp->p->len);
+	} while (at < pp->p->len);
+}
+
+static void type_go(void *arg, const struct err *error)
+{
+	struct pending_prompt *pp = type_take(arg);
+
+	if (!pp || error || !pp->typing)
+		return;
+	if (pp->p->mode == PM_PASTE) {
+		clear_left(pp->u);
+		pp->u->last_lines = type_lines(pp->p);
+	}
+	hand_over(pp);
+}
+
+void type_later(struct unit *u, struct pending_prompt *pp)
+{
+	P(u->f)->after_commit(CTX(u->f), type_go, type_tick(u, pp));
+}
+
+/* ---- after a daemon that died ---- */
+
+static void asked_done(void *arg, json_t *result, const struct err *error)
+{
+	struct pending_prompt *pp;
+
+	/* It reads as the answer to the input itself, unless the shim never had that. */
+	if (!error || error->code != ERR_NOT_FOUND) {
+		typed_done(arg, result, error);
+		return;
+	}
+	pp = type_take(arg);
+	if (!pp)
+		return;
+	pp->typed = pp->typing = pp->again = false;
+	pp->p->status = PR_QUEUED;
+	P(pp->u->f)->prompt_put(CTX(pp->u->f), pp->p);
+	prompts_next(pp->u);
+}
+
+static void ask(struct unit *u, struct pending_prompt *pp)
+{
+	pp->ask = false;
+	if (!site_of(u)->same_shim) {
+		if (!reported(pp)) /* else its report tells, or the deadline */
+			lost_half_way(pp);
+		return;
+	}
+	pp->typing = true;
+	P(u->f)->shim_call(CTX(u->f), u->in->place, "typed",
+		json_pack("{s:s, s:s}", "instance", u->in->id, "key", pp->p->key),
+		u->f->set->start_timeout_ms + ANSWER_MS, asked_done, type_tick(u, pp));
+}
+
+void type_ask(struct unit *u)
+{
+	struct pending_prompt *pp = u->raws;
+
+	while (pp) {
+		bool due = pp->ask;
+
+		if (due)
+			ask(u, pp);
+		pp = due ? u->raws : pp->next; /* it may be settled, and others with it */
+	}
+	if (u->prompts && u->prompts->ask)
+		ask(u, u->prompts);
+}
