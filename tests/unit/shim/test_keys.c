@@ -108,10 +108,11 @@ END_TEST
 /* --- beside tmux --- */
 
 static char dir[] = "/tmp/tc-keys-XXXXXX";
+static int servers; /* each of its own: one that is ending takes connections still */
 
 static void tmux(char *const *more)
 {
-	cleanup_free char *sock = xasprintf("%s/s", dir);
+	cleanup_free char *sock = xasprintf("%s/s%d", dir, servers);
 	cleanup_strv char **argv = strv_new();
 	const char *const first[] = {"tmux", "-S", sock, "-f", "/dev/null"};
 	cleanup_free char *home = xasprintf("HOME=%s", dir);
@@ -143,6 +144,7 @@ static void ask_tmux(const char *modes, const char *const *names, size_t n, stru
 	unsigned char piece[4096];
 	ssize_t got;
 
+	servers++;
 	ck_assert_int_eq(mkfifo(out, 0600), 0);
 	int fd = open(out, O_RDWR | O_CLOEXEC); /* writing too: there is no end when the shell opens it anew */
 	ck_assert_int_ge(fd, 0);
@@ -155,7 +157,7 @@ static void ask_tmux(const char *modes, const char *const *names, size_t n, stru
 	while (marks < n + 1) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 
-		ck_assert_msg(poll(&p, 1, WAIT_MS) == 1, "nothing comes out of tmux");
+		ck_assert_msg(poll(&p, 1, WAIT_MS) == 1, "nothing more comes out of tmux: %zu of %zu, %zu bytes", marks, n + 1, ret->len);
 		got = read(fd, piece, sizeof(piece));
 		ck_assert_int_gt(got, 0);
 		buf_append(ret, piece, (size_t)got);
