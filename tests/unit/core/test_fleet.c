@@ -710,7 +710,7 @@ START_TEST(a_place_that_does_not_tell_what_it_holds_is_lost_until_it_does)
 	fake_turn(&w);
 	ck_assert_int_eq(in->state, ST_LOST);
 	ck_assert_ptr_null(fake_find(&w, "stop"));
-	ck_assert_int_eq(fleet_restart(w.f, in, false, NULL, NULL, NULL, &e), -1);
+	ck_assert_int_eq(fleet_restart(w.f, in, &(struct restart_args){0}, &e), -1);
 	ck_assert_int_eq(e.code, ERR_BUSY);
 	ev = json_pack("{s:[{s:s, s:i}]}", "instances", "id", "silent", "pid", 8);
 	fleet_on_shim_event(w.f, "plcone", 1, "adopted", ev);
