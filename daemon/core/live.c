@@ -81,7 +81,10 @@ static void activity_means(struct unit *u, bool quiet)
 	if (!prog->activity || (u->step != STEP_READY && u->step != STEP_LIVE))
 		return;
 	prog->activity(u->in, &a, &fact);
+	/* After a crash the shim tells it again, so nobody has to wait for the disk. */
+	P(u->f)->lazily(CTX(u->f), true);
 	live_fact(u, &fact);
+	P(u->f)->lazily(CTX(u->f), false);
 }
 
 static void quiet_passed(void *arg)

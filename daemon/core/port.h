@@ -47,6 +47,8 @@ struct core_port {
 	void (*event_add)(void *ctx, enum event_id type, const char *instance, const char *place,
 		json_t *data /* stolen */);
 	bool (*id_used)(void *ctx, const char *id);
+	/* Between true and false writes may be made durable a little later, with others. */
+	void (*lazily)(void *ctx, bool lazy);
 	/* Runs fn once this turn's writes are on disk. error is set when they could not be. */
 	void (*after_commit)(void *ctx, port_done_fn *fn, void *arg);
 

@@ -96,6 +96,11 @@ static void w_after_commit(void *ctx, port_done_fn *fn, void *arg)
 	turn_after(((struct world *)ctx)->turn, fn, arg);
 }
 
+static void w_lazily(void *ctx, bool lazy)
+{
+	turn_lazily(((struct world *)ctx)->turn, lazy);
+}
+
 void rows_port(struct core_port *p)
 {
 	p->instance_put = w_instance_put;
@@ -110,5 +115,6 @@ void rows_port(struct core_port *p)
 	p->intent_done = w_intent_done;
 	p->event_add = w_event_add;
 	p->id_used = w_id_used;
+	p->lazily = w_lazily;
 	p->after_commit = w_after_commit;
 }

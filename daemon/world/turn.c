@@ -16,6 +16,8 @@ struct turn {
 	struct store *store;
 	struct bus *bus;
 	struct loop_defer *defer;
+	struct loop_timer *lazy_timer;
+	bool lazy;
 	struct after *first, **last;
 	json_t *events;
 	struct err failed;
@@ -24,6 +26,7 @@ struct turn {
 };
 
 static void turn_end(void *arg);
+static void lazy_over(void *arg);
 
 struct turn *turn_create(struct loop *l, struct store *s, struct bus *b)
 {
@@ -34,6 +37,7 @@ struct turn *turn_create(struct loop *l, struct store *s, struct bus *b)
 	t->last = &t->first;
 	t->events = json_array();
 	t->defer = loop_defer_create(l, turn_end, t);
+	t->lazy_timer = loop_timer_create(l, lazy_over, t);
 	return t;
 }
 
@@ -47,6 +51,7 @@ void turn_destroy(struct turn *t)
 		free(a);
 	}
 	loop_defer_free(t->defer);
+	loop_timer_free(t->lazy_timer);
 	json_decref(t->events);
 	free(t);
 }
@@ -60,7 +65,20 @@ void turn_failed(struct turn *t, const struct err *e)
 
 void turn_touch(struct turn *t)
 {
-	loop_defer_schedule(t->defer);
+	if (!t->lazy || t->failed.code)
+		loop_defer_schedule(t->defer);
+	else if (!loop_timer_active(t->lazy_timer))
+		loop_timer_start(t->lazy_timer, TURN_LAZY_MS);
+}
+
+void turn_lazily(struct turn *t, bool lazy)
+{
+	t->lazy = lazy;
+}
+
+static void lazy_over(void *arg)
+{
+	loop_defer_schedule(((struct turn *)arg)->defer);
 }
 
 void turn_after(struct turn *t, port_done_fn *fn, void *arg)
@@ -71,7 +89,7 @@ void turn_after(struct turn *t, port_done_fn *fn, void *arg)
 	a->arg = arg;
 	*t->last = a;
 	t->last = &a->next;
-	turn_touch(t);
+	loop_defer_schedule(t->defer);
 }
 
 void turn_event(struct turn *t, enum event_id type, const char *instance, const char *place,
@@ -100,6 +118,7 @@ static void round_once(struct turn *t)
 	json_t *events = t->events;
 	struct err err = t->failed;
 
+	loop_timer_stop(t->lazy_timer);
 	t->first = NULL;
 	t->last = &t->first;
 	t->events = json_array();

@@ -22,6 +22,11 @@ void turn_event(struct turn *t, enum event_id type, const char *instance, const 
 	json_t *data);
 /* Something was written: commit at the turn's end. */
 void turn_touch(struct turn *t);
+/* Between true and false, what is written may wait for company: it is committed with the next thing that
+ * may not, or after TURN_LAZY_MS. For what the world will tell again (an agent's screen moves), so that a
+ * thousand agents do not mean a thousand commits a second. turn_after never waits. */
+#define TURN_LAZY_MS 50
+void turn_lazily(struct turn *t, bool lazy);
 /* Commits now, until nothing is left to do. For the daemon's end. */
 void turn_flush(struct turn *t);
 /* A commit failed and memory is ahead of the disk: called once, the daemon must end and start anew. */

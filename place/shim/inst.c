@@ -27,7 +27,7 @@
 #define LIVE_MAX (1024 * 1024)
 #define PIECE 65536
 #define WATCH_PIECE 8192 /* so that text that scrolls by is seen */
-#define BUSY_MS 1000
+#define BUSY_MS 1250 /* over a second, so that what prints once a second is not idle in between */
 #define BELL_MS 200
 
 bool inst_id_valid(const char *id)

@@ -81,6 +81,12 @@ static bool id_used(void *ctx, const char *id)
 	(void)id;
 	return false;
 }
+static void lazily(void *ctx, bool lazy)
+{
+	(void)ctx;
+	(void)lazy;
+}
+
 static void after_commit(void *ctx, port_done_fn *fn, void *arg)
 {
 	struct fake_world *w = ctx;
@@ -252,7 +258,7 @@ void fake_init(struct fake_world *w)
 		.place_delete = place_delete, .prompt_put = prompt_put, .prompt_get = prompt_get,
 		.spawn_key_put = spawn_key_put, .spawn_key_get = spawn_key_get,
 		.intent_add = intent, .intent_done = intent, .event_add = event_add, .id_used = id_used,
-		.after_commit = after_commit, .agent = agent, .check = check, .isolated = isolated,
+		.lazily = lazily, .after_commit = after_commit, .agent = agent, .check = check, .isolated = isolated,
 		.place_make = place_make, .shim_start = shim_start, .shim_adopt = shim_adopt,
 		.shim_call = shim_call, .shim_ack = shim_ack, .shim_forget = name_only,
 		.place_kill = place_kill, .place_clear = place_clear, .setup_params = setup_params,

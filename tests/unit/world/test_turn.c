@@ -177,7 +177,58 @@ START_TEST(a_subscriber_that_cannot_take_more_is_dropped)
 }
 END_TEST
 
+static int64_t commits(void)
+{
+	int64_t n, us;
+	store_commits(s, &n, &us);
+	return n;
+}
+
+static void write_lazily(void)
+{
+	turn_lazily(t, true);
+	turn_event(t, EV_NOTICE, NULL, NULL, json_pack("{s:s}", "text", "lazy"));
+	turn_lazily(t, false);
+}
+
+START_TEST(what_may_wait_is_committed_together_and_soon)
+{
+	int64_t before = commits();
+
+	for (int i = 0; i < 10; i++) {
+		write_lazily();
+		loop_turn(l, 0);
+	}
+	ck_assert(store_dirty(s));
+	while (store_dirty(s))
+		loop_turn(l, -1); /* the timer's turn: TURN_LAZY_MS bounds it */
+	ck_assert_int_eq(commits() - before, 1);
+	ck_assert_int_eq(store_event_last(s), 10);
+}
+END_TEST
+
+START_TEST(what_may_not_wait_takes_the_rest_along_at_once)
+{
+	int64_t before = commits();
+
+	write_lazily();
+	loop_turn(l, 0);
+	ck_assert(store_dirty(s));
+	turn_after(t, after, (void *)"a");
+	loop_turn(l, 0);
+	ck_assert(!store_dirty(s));
+	ck_assert_str_eq(heard, "a");
+	ck_assert_int_eq(commits() - before, 1);
+	write_lazily();
+	turn_after(t, after, (void *)"b");
+	turn_flush(t);
+	ck_assert_str_eq(heard, "ab");
+	ck_assert(!store_dirty(s));
+}
+END_TEST
+
 TEST_MAIN_FIXTURE("world/turn", setup, teardown,
+	what_may_wait_is_committed_together_and_soon, what_may_not_wait_takes_the_rest_along_at_once,
 	events_are_published_before_answers_and_after_the_commit, what_an_answer_writes_is_the_next_turn,
 	a_write_that_failed_fails_everybody_of_the_turn_and_leaves_nothing,
 	a_subscriber_is_fed_from_the_past_into_the_present_without_gap_or_double,
