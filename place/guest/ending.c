@@ -10,12 +10,11 @@
  */
 #include "place/guest/ending.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "base/kin.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "place/guest/exec.h"
@@ -36,70 +35,10 @@ struct ending {
 	enum step step;
 };
 
-/* --- our descendants --- */
-
-struct kin {
-	pid_t pid, parent;
-	bool ours, dead;
-};
-
-static bool read_kin(const char *name, struct kin *ret)
-{
-	char path[64];
-	cleanup_free char *text = NULL;
-	size_t len;
-	char state;
-	int parent;
-
-	if (str_fmt(path, sizeof(path), "/proc/%s/stat", name) < 0 || file_read(path, 4096, &text, &len, NULL) < 0)
-		return false;
-	const char *p = strrchr(text, ')');
-	if (!p || sscanf(p + 1, " %c %d", &state, &parent) != 2)
-		return false;
-	*ret = (struct kin){ .pid = atoi(name), .parent = parent, .dead = state == 'Z' || state == 'X' };
-	return true;
-}
-
-static struct kin *all_kin(size_t *ret_n)
-{
-	DIR *d = opendir("/proc");
-	struct dirent *de;
-	struct kin *k = NULL;
-	size_t n = 0, cap = 0;
-
-	while (d && (de = readdir(d))) {
-		if (!isdigit((unsigned char)de->d_name[0]))
-			continue;
-		if (n == cap)
-			k = xrealloc(k, (cap = cap ? cap * 2 : 256) * sizeof(*k));
-		n += read_kin(de->d_name, &k[n]);
-	}
-	if (d)
-		closedir(d);
-	*ret_n = n;
-	return k;
-}
-
 /* Signals all that descend from us. */
 static void family_signal(int sig)
 {
-	size_t n;
-	cleanup_free struct kin *k = all_kin(&n);
-	bool found = true;
-
-	while (found) {
-		found = false;
-		for (size_t i = 0; i < n; i++) {
-			bool child = k[i].parent == getpid();
-			for (size_t j = 0; j < n && !child && !k[i].ours; j++)
-				child = k[j].ours && k[j].pid == k[i].parent;
-			if (!k[i].ours && child)
-				found = k[i].ours = true;
-		}
-	}
-	for (size_t i = 0; i < n; i++)
-		if (k[i].ours && !k[i].dead)
-			kill(k[i].pid, sig);
+	kin_signal_below(getpid(), sig);
 }
 
 /* --- steps --- */

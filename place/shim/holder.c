@@ -8,7 +8,9 @@
  * and handed over; from exec to an answering link runs the boot deadline.
  *
  * This process is a subreaper: what the holder leaves behind when it dies (on the host driver: programs
- * that left their terminal's session) becomes a child of ours, and is ended with it.
+ * that left their terminal's session) becomes a child of ours, and is ended with it. An adopted holder's
+ * leavings go elsewhere: they are found by the place's folder in their environment. Before we kill a
+ * holder ourselves, all below it is killed while it is stopped, and still their subreaper.
  *
  * Stopping goes by steps, each with a part of the deadline: HUP to every terminal, TERM, the guest's
  * own poweroff (and the machine's power button), QMP quit, KILL. A step is skipped as soon as what it
@@ -23,6 +25,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/kin.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/sock.h"
@@ -148,6 +151,20 @@ static void on_clear_timer(void *arg)
 	tell_exit(arg);
 }
 
+/* What the guest program gave its programs (see place/guest/spawn.c), for what nothing else leads to. */
+static void clear_marked(const struct holder *h)
+{
+	char **argv = h->shim->conf->argv;
+
+	for (; argv && argv[0] && argv[1]; argv++) {
+		if (strcmp(argv[0], "--run-dir") == 0) {
+			cleanup_free char *entry = xasprintf("TMUX_CLAUDE_SOCKET=%s/", argv[1]);
+			kin_kill_marked(entry);
+			return;
+		}
+	}
+}
+
 static void on_exit_of_holder(void *arg, pid_t pid, struct proc_status st)
 {
 	struct holder *h = arg;
@@ -162,6 +179,8 @@ static void on_exit_of_holder(void *arg, pid_t pid, struct proc_status st)
 	log_info("holder", NULL, "%d is gone (code %d, signal %d): %s", (int)pid, st.code, st.signal, h->reason);
 	guest_gone(h->shim->guest);
 	inst_place_gone(h->shim, h->reason);
+	if (h->adopted)
+		clear_marked(h);
 	if (reap(h))
 		loop_timer_start(h->clear, CLEAR_MS);
 	else
@@ -182,6 +201,10 @@ static void kill_holder(struct holder *h)
 {
 	if (!h->running || proc_start_time(h->pid) != h->start)
 		return;
+	if (!h->shim->conf->qmp) { /* nothing is below QEMU */
+		kill(h->pid, SIGSTOP);
+		kin_kill_below(h->pid);
+	}
 	if (kill(h->pid, SIGKILL) < 0)
 		log_error("holder", NULL, "cannot kill %d: %s", (int)h->pid, strerror(errno));
 	if (h->shim->conf->qmp)
@@ -286,11 +309,16 @@ int holder_create(struct shim *s, bool adopt_only, struct holder **ret, struct e
 	if (!h->adopted && adopt_only) {
 		cleanup_free char *tail = console_tail();
 
+		if (access(HOLDER_PID_FILE, F_OK) == 0)
+			clear_marked(h);
 		unlink(HOLDER_PID_FILE);
 		events_tell(s->events, "place_exit",
 			json_pack("{s:i, s:i, s:s, s:s}", "code", -1, "signal", 0, "reason", "gone", "console_tail", tail));
 		return 0;
 	}
+	/* Holder and shim died together: what the last holder left would belong to nobody. */
+	if (!h->adopted && access(HOLDER_PID_FILE, F_OK) == 0)
+		clear_marked(h);
 	if (!h->adopted && start(h, e) < 0)
 		goto failed;
 	h->running = true;

@@ -66,3 +66,175 @@ def test_a_view_killed_again_and_again_comes_back(t):
         e.event("pane.state", made["id"], state="back")
     faults.alive(made["pid"], "one")
     faults.events_hold(f)
+
+
+@deadline(120)
+def test_a_stopped_shim_is_replaced_and_others_are_quick(t):
+    f, one, two_ = two(t)
+    client = f.client()
+    e = f.subscribe()
+    shim = of_place(f, "shim", one)
+    with Stopped([shim]):
+        asked = f.client()
+        begun = time.monotonic()
+        call = asked.start("read", id="one")
+        worst = others_are_quick(f, client, "two", rounds=20)
+        check(worst < QUICK_SECONDS, "calls took %.2f s while another's shim was stopped", worst)
+        # Its own callers hear something true in time, and a new shim takes its place.
+        with contextlib.suppress(AssertionError):
+            asked.finish(call, timeout=40)
+        equal(wait_gone([shim], 40), [], "the stopped shim")
+        print("# a stopped shim was replaced after %.1f s; others' calls took at most %.0f ms"
+              % (time.monotonic() - begun, worst * 1000))
+        faults.until("one to be read", lambda: f.run("read", "one").code == 0)
+    for made in (one, two_):
+        faults.alive(made["pid"], made["name"])
+        equal(f.show(made["id"])["pid"], made["pid"])
+        faults.numbers(f, made["id"])
+    faults.panes_stand(f, [one["id"], two_["id"]])
+    faults.until("its pane to go on", lambda n=faults.shown(f, one["id"]): faults.shown(f, one["id"]) > n)
+    equal([x for x in e.events if x["type"] == "instance.state" and x["data"]["to"] in ("lost", "failed")], [])
+    faults.events_hold(f)
+
+
+@deadline(120)
+def test_a_shim_stopped_while_the_daemon_is_away_is_replaced(t):
+    f, one, _ = two(t)
+    shim = of_place(f, "shim", one)
+    f.kill_daemon()
+    with Stopped([shim]):
+        f.up()
+        check(f.state("two") in ("idle", "working"), "two is %s", f.state("two"))
+        equal(wait_gone([shim], 40), [], "the stopped shim")
+        faults.until("one to be read", lambda: f.run("read", "one").code == 0)
+    equal(f.show("one")["pid"], one["pid"])
+    faults.numbers(f, one["id"])
+
+
+@deadline(120)
+def test_a_stopped_tmux_server_is_replaced(t):
+    f, one, two_ = two(t)
+    client = f.client()
+    faults.panes_stand(f, [one["id"], two_["id"]])
+    server = faults.population(f)["server"]
+    begun = time.monotonic()
+    with Stopped(server):
+        f.cli("rename", "one", "uno") # something to ask of it
+        worst = others_are_quick(f, client, "two", rounds=20)
+        check(worst < QUICK_SECONDS, "calls took %.2f s while tmux was stopped", worst)
+        equal(wait_gone(server, 60), [], "the stopped server")
+    print("# a stopped tmux server was replaced after %.1f s" % (time.monotonic() - begun))
+    faults.panes_stand(f, [one["id"], two_["id"]])
+    for made in (one, two_):
+        faults.alive(made["pid"], made["id"])
+        faults.numbers(f, made["id"])
+    faults.events_hold(f)
+
+
+@deadline(120)
+def test_stopped_clients_and_views_hold_nobody_up(t):
+    f, one, two_ = two(t)
+    client = f.client()
+    faults.panes_stand(f, [one["id"], two_["id"]])
+    people = faults.population(f)
+    with Stopped(people["view"] + people["client"]):
+        worst = others_are_quick(f, client, "two", rounds=30)
+        check(worst < QUICK_SECONDS, "calls took %.2f s", worst)
+        f.wait("one", "text=<")
+        before = faults.numbers(f, one["id"])[0]
+        faults.until("the agent to go on", lambda: faults.numbers(f, one["id"])[0] > before + 200)
+    faults.panes_stand(f, [one["id"], two_["id"]])
+    n = faults.numbers(f, one["id"])[0]
+    faults.until("its pane to show what is now", lambda: faults.shown(f, one["id"]) >= n)
+    faults.events_hold(f)
+
+
+@deadline(120)
+def test_a_stopped_guest_program_is_waited_for(t):
+    f, one, _ = two(t)
+    client = f.client()
+    with Stopped([one["place_pid"]]):
+        worst = others_are_quick(f, client, "two", rounds=20)
+        check(worst < QUICK_SECONDS, "calls took %.2f s", worst)
+    f.cli("send", "one", "after")
+    faults.until("an answer", lambda: "after" in faults.numbers(f, one["id"])[1])
+    equal(f.show("one")["pid"], one["pid"])
+
+
+@deadline(120)
+def test_kill_ends_a_stopped_place(t):
+    f, one, two_ = two(t)
+    with Stopped([of_place(f, "shim", one), one["place_pid"], one["pid"]]):
+        f.cli("kill", "one", timeout=60)
+    equal(wait_gone([one["pid"], one["place_pid"]], 10), [], "processes of what was killed")
+    faults.alive(two_["pid"], "two")
+    faults.nothing_left(f)
+
+
+def test_killed_while_its_place_is_made_has_failed(t):
+    """The daemon dies between the row and the shim."""
+    f = t.fleet()
+    f.up()
+    e = f.subscribe()
+    pid = f.daemon_pid()
+    spawner = f.popen("spawn", "one", "--driver", "host", "--agent", "shell", "--dir", f.work, "--", "cat",
+                      stdout=-1, stderr=-1)
+    e.event("instance.state", to="provisioning")
+    faults.kill([pid])
+    spawner.communicate(timeout=30)
+    f.up()
+    faults.until("a truthful state", lambda: f.json("list", "--all")[0]["state"] in ("failed", "idle", "working"))
+    faults.events_hold(f)
+
+
+DAEMON_LIKE = r"""
+import os, sys, time
+for n in range(int(sys.argv[1])):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        signal = __import__("signal")
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.pause()
+print("left", flush=True)
+__import__("signal").pause()
+"""
+
+
+def leavers(f, name, count=5):
+    path = os.path.join(f.work, "leave.py")
+    with open(path, "w", encoding="utf-8") as out:
+        out.write(DAEMON_LIKE)
+    made = f.shell(name, "python3", path, str(count))
+    f.wait(name, "text=left")
+    return made, path
+
+
+def of_script(path):
+    return [p for p in faults.processes_with(path)]
+
+
+@deadline(120)
+def test_programs_that_left_their_session_end_with_their_place(t):
+    f = t.fleet()
+    for how in ("kill", "force", "shim first", "shim and holder", "holder, its shim was replaced", "daemon too"):
+        made, path = leavers(f, "one")
+        everyone = of_script(path)
+        check(len(everyone) >= 6, "%d processes", len(everyone))
+        shim = of_place(f, "shim", made)
+        if how in ("shim first", "holder, its shim was replaced"):
+            faults.kill([shim])
+            faults.until("another shim", lambda: f.run("read", "one").code == 0)
+        if how == "daemon too":
+            f.kill_daemon()
+            faults.kill([shim, made["place_pid"]])
+            f.up()
+        if how == "shim and holder":
+            faults.kill([shim, made["place_pid"]])
+        elif how.startswith("holder"):
+            faults.kill([made["place_pid"]])
+        f.run("kill", "one", *(["--force"] if how == "force" else []))
+        equal(wait_gone(everyone, 20), [], "processes left after: " + how)
+        f.cli("rm", made["id"])
