@@ -167,7 +167,7 @@ static int catch_lines(struct record *r, const struct screen *now, size_t tail_l
 	const struct screen_ops ops = {.row = on_row};
 	struct screen *scratch;
 	size_t seam;
-	int rc = history_scratch(r, now, tail_len, &ops, ls, &scratch, e);
+	int rc = history_scratch(record_tape(r), now, tail_len, &ops, ls, &scratch, e);
 
 	if (rc < 0)
 		return -1;

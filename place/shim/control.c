@@ -140,7 +140,7 @@ static void do_screen(struct shim *s, struct peer_request *req, json_t *params)
 	screen_cursor(inst_screen(i), &row, &col);
 	if (lines > HISTORY_LINES_MAX)
 		lines = HISTORY_LINES_MAX;
-	if ((lines > 0 ? history_text(inst_record(i), inst_screen(i), (int)lines, &text, &e)
+	if ((lines > 0 ? history_text(record_tape(inst_record(i)), inst_screen(i), (int)lines, &text, &e)
 		       : screen_text(inst_screen(i), &text)) < 0 &&
 		text.len == 0)
 		err_set(&e, ERR_LIMIT, "the text is larger than %d bytes", SCREEN_TEXT_MAX);

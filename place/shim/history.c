@@ -1,158 +1,172 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What has scrolled off a screen. Nothing of it is held in memory: the recording's tail is fed to a
- * second emulator of the same size, whose lines are caught as they leave the top.
+ * What has scrolled off a screen. Nothing of it is held in memory: the recording's tail goes through a second
+ * emulator (player.h), whose lines are caught as they leave the top. A program that has the scrollback
+ * erased (as those do that print all anew) has it erased here, as in any terminal: so what it prints again is
+ * not there twice.
  */
 #include "place/shim/history.h"
 
 #include "base/util.h"
+#include "place/shim/player.h"
 
-#define PIECE 65536
-#define LEAD_MAX 4096 /* looked through for where a line begins, when the tail begins inside one */
+#define JOINED_MAX (64 * 1024) /* a longer line is cut into several */
 
 struct caught {
-	char **line; /* a ring */
+	struct player *player;
+	struct buf *line; /* a ring */
 	size_t max, count, next;
+	bool goes_on; /* the newest runs on into the next */
 };
+
+static struct buf *newest(struct caught *c)
+{
+	return &c->line[(c->next + c->max - 1) % c->max];
+}
+
+static void add_blanks(struct buf *b, int n)
+{
+	while (n-- > 0)
+		buf_append(b, " ", 1);
+}
 
 static void on_line(void *arg, const char *text, size_t len)
 {
 	struct caught *c = arg;
+	struct buf *b;
+	int blanks;
 
-	free(c->line[c->next]);
-	c->line[c->next] = xstrndup(text, len);
-	c->next = (c->next + 1) % c->max;
-	if (c->count < c->max)
-		c->count++;
-}
-
-static size_t count_lines(const unsigned char *p, size_t len)
-{
-	size_t n = 0, i;
-
-	for (i = 0; i < len; i++)
-		n += p[i] == '\n';
-	return n;
-}
-
-/* Was the alternate screen showing where the tail begins? The first switch in it tells; without one it
- * is as now. */
-static bool began_alternate(const unsigned char *p, size_t len, bool now)
-{
-	static const char seq[] = "\033[?1049";
-	const unsigned char *at = memmem(p, len, seq, sizeof(seq) - 1);
-
-	if (!at || at + sizeof(seq) - 1 >= p + len)
-		return now;
-	return at[sizeof(seq) - 1] == 'l';
-}
-
-static int read_tail(struct record *r, size_t len, struct buf *tail, struct err *e)
-{
-	uint64_t end = record_end(r), at = record_first(r);
-
-	if (end - at > len)
-		at = end - len;
-	for (;;) {
-		unsigned char *p = buf_reserve(tail, PIECE);
-		ssize_t n = p ? record_read(r, at, p, PIECE, &at, e) : 0;
-
-		if (n < 0)
-			return -1;
-		if (n == 0)
-			return 0;
-		buf_added(tail, (size_t)n);
-		at += (uint64_t)n;
+	if (!c->goes_on || !c->count || buf_room(newest(c)) < len + SCREEN_COLS_MAX) {
+		buf_clear(&c->line[c->next]);
+		c->next = (c->next + 1) % c->max;
+		if (c->count < c->max)
+			c->count++;
 	}
+	b = newest(c);
+	buf_append(b, text, len);
+	c->goes_on = screen_row_goes_on(player_screen(c->player), false, -1, &blanks);
+	add_blanks(b, blanks);
 }
 
-/* A tail that begins in the middle begins with rubbish: the rest of a sequence, half a line. */
-static void skip_lead(struct buf *tail)
+static void on_erased(void *arg)
 {
-	size_t look = tail->len < LEAD_MAX ? tail->len : LEAD_MAX;
-	const unsigned char *nl = look ? memchr(buf_data(tail), '\n', look) : NULL;
-	const unsigned char *esc = look ? memchr(buf_data(tail), 0x1b, look) : NULL;
+	struct caught *c = arg;
 
-	if (nl)
-		buf_consume(tail, (size_t)(nl - buf_data(tail)) + 1);
-	else if (esc)
-		buf_consume(tail, (size_t)(esc - buf_data(tail)));
+	c->count = c->next = 0;
+	c->goes_on = false;
 }
 
-/* A second emulator of the same size, fed with the tail. */
-static struct screen *feed_tail(const struct buf *tail, const struct screen *now, const struct screen_ops *ops,
-	void *arg)
+static int begin(struct tape *t, struct player *p, size_t len, struct err *e)
 {
-	struct screen *scratch;
-	int rows, cols;
+	uint64_t first = tape_first(t), end = tape_end(t);
 
-	screen_size(now, &rows, &cols);
-	scratch = screen_create(rows, cols, ops, arg);
-	if (began_alternate(buf_data(tail), tail->len, screen_modes(now)->alternate))
-		screen_feed(scratch, "\033[?1049h", 8, NULL);
-	screen_feed(scratch, buf_data(tail), tail->len, NULL);
-	return scratch;
+	return player_to(p, end - first > len ? end - len : first, e);
 }
 
-int history_scratch(struct record *r, const struct screen *now, size_t len, const struct screen_ops *ops, void *arg,
+static int finish(struct player *p, struct err *e)
+{
+	struct walk_step s;
+	bool whole;
+	int r;
+
+	while ((r = player_next(p, &s, NULL, &whole, e)) > 0)
+		;
+	return r;
+}
+
+int history_scratch(struct tape *t, const struct screen *now, size_t len, const struct screen_ops *ops, void *arg,
 	struct screen **ret, struct err *e)
 {
-	bool more = record_end(r) - record_first(r) > len;
-	struct buf tail;
+	bool more = tape_end(t) - tape_first(t) > len;
+	struct player *p;
+	int rows, cols, r;
 
-	buf_init(&tail, len + 2 * PIECE);
-	if (read_tail(r, len, &tail, e) < 0) {
-		buf_finish(&tail);
-		return -1;
-	}
-	if (more || record_first(r) > 0)
-		skip_lead(&tail);
-	*ret = feed_tail(&tail, now, ops, arg);
-	buf_finish(&tail);
-	return more;
+	screen_size(now, &rows, &cols);
+	p = player_create(t, rows, cols, ops, arg);
+	r = begin(t, p, len, e) < 0 || finish(p, e) < 0 ? -1 : more;
+	if (r >= 0)
+		*ret = player_take_screen(p);
+	player_destroy(p);
+	tape_rest(t);
+	return r;
 }
 
-int history_text(struct record *r, const struct screen *now, int lines, struct buf *out, struct err *e)
+/* The screen's rows, those that run on joined; how many lines that makes. */
+static size_t screen_lines(const struct screen *now, struct buf *out, int *rc)
 {
-	struct caught c = {.max = (size_t)(lines < 1 ? 1 : lines > HISTORY_LINES_MAX ? HISTORY_LINES_MAX : lines)};
-	const struct screen_ops ops = {.line = on_line};
-	struct buf tail, text;
-	size_t i, want, have;
+	bool alternate = screen_modes(now)->alternate;
+	size_t lines = 0, kept = 0, end = 0;
+	int rows, cols, row, blanks;
+
+	screen_size(now, &rows, &cols);
+	for (row = 0; row < rows; row++) {
+		size_t before = out->len;
+
+		*rc |= screen_row_text(now, row, out);
+		if (out->len > before)
+			kept = lines + 1;
+		if (screen_row_goes_on(now, alternate, row, &blanks)) {
+			add_blanks(out, blanks);
+			continue;
+		}
+		*rc |= buf_append(out, "\n", 1);
+		lines++;
+		if (kept == lines)
+			end = out->len;
+	}
+	out->len = end ? end : 0;
+	return kept;
+}
+
+static int put_caught(struct caught *c, bool join, struct buf *out)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < c->count; i++) {
+		const struct buf *b = &c->line[(c->next + c->max - c->count + i) % c->max];
+
+		if (b->len)
+			rc |= buf_append(out, buf_data(b), b->len);
+		if (!(join && i + 1 == c->count && c->goes_on))
+			rc |= buf_append(out, "\n", 1);
+	}
+	return rc;
+}
+
+static int catch_lines(struct tape *t, const struct screen *now, struct caught *c, struct err *e)
+{
+	const struct screen_ops ops = {.line = on_line, .erased = on_erased};
+	int rows, cols, r;
+
+	screen_size(now, &rows, &cols);
+	c->player = player_create(t, rows, cols, &ops, c);
+	r = begin(t, c->player, HISTORY_TAIL, e) < 0 ? -1 : finish(c->player, e);
+	player_destroy(c->player);
+	tape_rest(t);
+	return r;
+}
+
+int history_text(struct tape *t, const struct screen *now, int lines, struct buf *out, struct err *e)
+{
+	size_t most = (size_t)(lines < 1 ? 1 : lines > HISTORY_LINES_MAX ? HISTORY_LINES_MAX : lines), have;
+	struct caught c = {0};
+	struct buf text;
 	int rc = 0;
 
 	buf_init(&text, out->max);
-	buf_init(&tail, HISTORY_TAIL + 2 * PIECE);
-	rc = screen_text(now, &text);
-	have = text.len ? count_lines(buf_data(&text), text.len) : 0;
-	want = have < c.max ? c.max - have : 0;
-	c.max = want ? want : 1;
-	c.line = xcalloc(c.max, sizeof(*c.line));
-	if (want && read_tail(r, HISTORY_TAIL, &tail, e) < 0) {
-		rc = -1;
-	} else if (want && tail.len) {
-		if (record_end(r) - record_first(r) > tail.len || record_first(r) > 0)
-			skip_lead(&tail);
-		screen_destroy(feed_tail(&tail, now, &ops, &c));
-		for (i = 0; i < c.count; i++)
-			rc |= buf_printf(out, "%s\n", c.line[(c.next + c.max - c.count + i) % c.max]);
+	have = screen_lines(now, &text, &rc);
+	if (have < most) {
+		c.max = most - have;
+		c.line = xcalloc(c.max, sizeof(*c.line));
+		for (size_t i = 0; i < c.max; i++)
+			buf_init(&c.line[i], JOINED_MAX);
+		rc |= catch_lines(t, now, &c, e) < 0 ? -1 : put_caught(&c, !screen_modes(now)->alternate && have > 0, out);
+		for (size_t i = 0; i < c.max; i++)
+			buf_finish(&c.line[i]);
+		free(c.line);
 	}
 	if (text.len)
 		rc |= buf_append(out, buf_data(&text), text.len);
-	for (i = 0; i < c.max; i++)
-		free(c.line[i]);
-	free(c.line);
-	buf_finish(&tail);
 	buf_finish(&text);
 	return rc ? -1 : 0;
-}
-
-int history_tail(struct record *r, struct buf *tail, struct err *e)
-{
-	bool cut = record_end(r) - record_first(r) > HISTORY_TAIL;
-
-	if (read_tail(r, HISTORY_TAIL, tail, e) < 0)
-		return -1;
-	if (cut)
-		skip_lead(tail);
-	return 0;
 }

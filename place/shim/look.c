@@ -65,6 +65,26 @@ bool screen_row_wrapped(const struct screen *s, bool alternate, int row)
 	return cell_is_text(&next) && (cell_is_text(&last) || next.flags & CELL_WIDE);
 }
 
+bool screen_row_goes_on(const struct screen *s, bool alternate, int row, int *ret_blanks)
+{
+	const struct cells *g = &s->grid[alternate ? 1 : 0];
+	int col;
+
+	row = row < 0 ? s->told : row;
+	*ret_blanks = 0;
+	if (!screen_row_wrapped(s, alternate, row))
+		return false;
+	for (col = g->cols - 1; col >= 0; col--) {
+		struct cell c = cells_get(g, row, col);
+
+		if (cell_is_text(&c) && c.ch == ' ')
+			++*ret_blanks;
+		else if (cell_is_text(&c) || col < g->cols - 1)
+			break;
+	}
+	return true;
+}
+
 void screen_pen(const struct screen *s, struct screen_attr *ret)
 {
 	attr_of(&s->pen, ret);

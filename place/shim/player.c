@@ -4,6 +4,7 @@
 
 #include "base/util.h"
 
+#define LOOK_BACK (8u * 1024 * 1024) /* a recording of old has no keys: no further back than this for one */
 #define LEAD_MAX 4096 /* looked through for where a line begins, when nothing tells the state */
 
 struct player {
@@ -46,6 +47,11 @@ void player_destroy(struct player *p)
 struct screen *player_screen(struct player *p)
 {
 	return p->screen;
+}
+
+struct screen *player_take_screen(struct player *p)
+{
+	return take_ptr(p->screen);
 }
 
 /* A new emulator, brought to a key's state without a word to anybody. */
@@ -135,8 +141,9 @@ static uint64_t begin_at(struct player *p, uint64_t offset)
 		return 0;
 	buf_init(&b, TIMELINE_MAX + 1);
 	i = i == s->n ? s->n : i + 1;
-	while (i-- > 0 && i < s->n)
-		if (s->seg[i].start <= offset && tape_times(p->tape, i, &b, &head, &line) == 0 && head.key_len)
+	while (i-- > 0)
+		if (i < s->n && s->seg[i].start <= offset &&
+			(offset - s->seg[i].start > LOOK_BACK || (tape_times(p->tape, i, &b, &head, &line) == 0 && head.key_len)))
 			break;
 	at = i < s->n ? s->seg[i].start : s->seg[0].start;
 	buf_finish(&b);

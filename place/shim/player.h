@@ -13,6 +13,8 @@ struct player;
 struct player *player_create(struct tape *t, int rows, int cols, const struct screen_ops *ops, void *arg);
 void player_destroy(struct player *p); /* NULL ok */
 struct screen *player_screen(struct player *p);
+/* The screen becomes the caller's; the player can only be destroyed. */
+struct screen *player_take_screen(struct player *p);
 /* Brings the screen to what it showed at offset (or the first kept, or the end): 0, -1 on errors. */
 int player_to(struct player *p, uint64_t offset, struct err *e);
 /* Goes on by one step, which the screen has then taken: as walk_next. live (may be NULL) is cleared and gets

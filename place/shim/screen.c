@@ -222,6 +222,8 @@ static void feed_csi(struct screen *s, const struct scan_token *t)
 	if (!filter_is_drawing(t))
 		return;
 	s->generation++;
+	if (t->final == 'J' && !t->leader && scan_param(t, 0, 0) == 3 && s->ops.erased)
+		s->ops.erased(s->arg);
 	if (t->leader || t->inters) {
 		if (!t->leader && t->inter == '!')
 			soft_reset(s);

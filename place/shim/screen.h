@@ -57,6 +57,8 @@ struct screen_ops {
 	void (*line)(void *arg, const char *text, size_t len);
 	/* The same line as its cells, what was never written at its end left out. */
 	void (*row)(void *arg, const struct screen_cell *cells, int cols);
+	/* The program asked that the lines which left be forgotten (ED 3). */
+	void (*erased)(void *arg);
 };
 
 struct screen;
@@ -97,6 +99,9 @@ bool screen_saved(const struct screen *s, bool alternate, struct screen_saved *r
 void screen_cell_on(const struct screen *s, bool alternate, int row, int col, struct screen_cell *ret);
 /* The row's text ran on into the next row, and does so still. */
 bool screen_row_wrapped(const struct screen *s, bool alternate, int row);
+/* As screen_row_wrapped, with how many blanks at the row's end, which its text leaves out, belong between
+ * both. row -1: the one that ops.line is being told of. */
+bool screen_row_goes_on(const struct screen *s, bool alternate, int row, int *ret_blanks);
 /* "params;uri" of a hyperlink, or NULL. */
 const char *screen_link(const struct screen *s, unsigned number);
 /* Were there ever links? */

@@ -57,6 +57,7 @@ struct screen {
 	struct buf *live; /* during screen_feed */
 	bool live_full;
 	bool catching;                /* lines that scroll off are wanted */
+	int told;                     /* the row that ops.line is told of */
 	unsigned char last[LAST_MAX]; /* the character printed last, for REP */
 	size_t last_len;
 	uint64_t generation;

@@ -20,6 +20,7 @@
 
 #define TELL_MS 100
 #define ROW_MAX (SCREEN_COLS_MAX * SCREEN_CELL_UTF8_MAX)
+#define JOIN_ROOM (2 * ROW_MAX)
 
 struct hit {
 	struct hit *next;
@@ -35,7 +36,7 @@ struct search {
 	struct hit *hits[2]; /* of the primary and of the alternate screen */
 	bool alternate;
 	uint64_t seen; /* the screen's generation looked at last */
-	struct buf row;
+	struct buf row, leaving; /* lines, joined where text ran on */
 };
 
 static bool matches(const struct search *s, const char *line)
@@ -58,13 +59,26 @@ static struct hit *hit_get(struct hit **list, const char *text)
 	return h;
 }
 
+static void add_blanks(struct buf *b, int n)
+{
+	while (n-- > 0)
+		buf_append(b, " ", 1);
+}
+
 static void on_line(void *arg, const char *text, size_t len)
 {
 	struct search *s = arg;
-	cleanup_free char *line = xstrndup(text, len);
+	int blanks;
 
-	if (matches(s, line))
-		hit_get(&s->hits[0], line)->left++;
+	buf_append(&s->leaving, text, len);
+	if (screen_row_goes_on(player_screen(s->player), false, -1, &blanks) && buf_room(&s->leaving) > JOIN_ROOM) {
+		add_blanks(&s->leaving, blanks);
+		return;
+	}
+	buf_append(&s->leaving, "", 1);
+	if (matches(s, (const char *)buf_data(&s->leaving)))
+		hit_get(&s->hits[0], (const char *)buf_data(&s->leaving))->left++;
+	buf_clear(&s->leaving);
 }
 
 static void print(const struct walk_step *at, const char *line)
@@ -122,12 +136,21 @@ static void look(struct search *s, const struct walk_step *at)
 		forget(&s->hits[1]);
 	s->alternate = alternate;
 	screen_size(screen, &rows, &cols);
+	buf_clear(&s->row);
+	if (!alternate && s->leaving.len) /* the rest of a line that has begun to leave */
+		buf_append(&s->row, buf_data(&s->leaving), s->leaving.len);
 	for (int row = 0; row < rows; row++) {
-		buf_clear(&s->row);
+		int blanks;
+
 		screen_row_text(screen, row, &s->row);
+		if (screen_row_goes_on(screen, alternate, row, &blanks) && buf_room(&s->row) > JOIN_ROOM) {
+			add_blanks(&s->row, blanks);
+			continue;
+		}
 		buf_append(&s->row, "", 1);
 		if (s->row.len > 1 && matches(s, (const char *)buf_data(&s->row)))
 			hit_get(&s->hits[alternate], (const char *)buf_data(&s->row))->now++;
+		buf_clear(&s->row);
 	}
 	if (alternate) /* what shows of the primary one stays as it was */
 		for (struct hit *h = s->hits[0]; h; h = h->next)
@@ -183,7 +206,8 @@ int play_search(const struct play_spec *spec, const char *pattern, bool regex, b
 		log_error("search", NULL, "the expression cannot be understood");
 		return 2;
 	}
-	buf_init(&s.row, ROW_MAX + 1);
+	buf_init(&s.row, 4 * JOIN_ROOM);
+	buf_init(&s.leaving, 2 * JOIN_ROOM);
 	r = tape_open(AT_FDCWD, spec->dir, &t, &e);
 	if (r == 0) {
 		tape_on_damage(t, on_damage, NULL);
@@ -197,6 +221,7 @@ int play_search(const struct play_spec *spec, const char *pattern, bool regex, b
 	forget(&s.hits[0]);
 	forget(&s.hits[1]);
 	buf_finish(&s.row);
+	buf_finish(&s.leaving);
 	if (regex)
 		regfree(&s.regex);
 	return fflush(stdout) != 0 || r < 0;

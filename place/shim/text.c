@@ -32,6 +32,7 @@ static void tell_line(struct screen *s, int row)
 
 	buf_init(&text, SCREEN_COLS_MAX * SCREEN_CELL_UTF8_MAX);
 	screen_row_text(s, row, &text);
+	s->told = row;
 	s->ops.line(s->arg, text.len ? (const char *)buf_data(&text) : "", text.len);
 	buf_finish(&text);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "place/shim/record.h"
 #include "tests/unit/run.h"
 
 static char dir[] = "/tmp/shim-history-XXXXXX";
@@ -45,7 +46,7 @@ static char *history(int lines)
 	char *t;
 
 	buf_init(&b, 1 << 20);
-	ck_assert_int_eq(history_text(record, screen, lines, &b, &e), 0);
+	ck_assert_int_eq(history_text(record_tape(record), screen, lines, &b, &e), 0);
 	t = xstrndup(b.len ? (char *)buf_data(&b) : "", b.len);
 	buf_finish(&b);
 	return t;
@@ -117,6 +118,46 @@ START_TEST(a_tail_that_begins_on_the_alternate_screen_is_known_to)
 }
 END_TEST
 
+START_TEST(text_that_ran_on_is_one_line)
+{
+	char long_line[101];
+
+	memset(long_line, 'x', 100);
+	long_line[100] = '\0';
+	long_line[39] = long_line[40] = ' ';
+	print(long_line);
+	print("\r\nfull row of exactly forty characters....\r\n1\r\n2\r\n3\r\n");
+	print(long_line);
+	print("\r\nend");
+	char *want = xasprintf("%s\nfull row of exactly forty characters....\n1\n2\n3\n%s\nend\n", long_line, long_line);
+	check(100, want);
+	free(want);
+}
+END_TEST
+
+START_TEST(one_that_runs_on_from_what_left_to_what_shows)
+{
+	char long_line[221];
+
+	memset(long_line, 'y', 220);
+	long_line[220] = '\0';
+	print("before\r\n");
+	print(long_line);
+	char *want = xasprintf("before\n%s\n", long_line);
+	check(100, want);
+	free(want);
+}
+END_TEST
+
+START_TEST(what_was_erased_is_not_there_twice)
+{
+	for (int i = 0; i < 3; i++)
+		print("\033[2J\033[3J\033[Ha\r\nb\r\nc\r\nd\r\ne\r\nf\r\ng\r\n");
+	check(100, "a\nb\nc\nd\ne\nf\ng\n");
+}
+END_TEST
+
 TEST_MAIN_FIXTURE("shim/history", setup, teardown, lines_that_scrolled_away_come_first,
 	lines_are_as_they_were_when_they_left, a_full_screen_program_adds_no_lines,
-	only_a_tail_of_a_long_recording_is_read, a_tail_that_begins_on_the_alternate_screen_is_known_to)
+	only_a_tail_of_a_long_recording_is_read, a_tail_that_begins_on_the_alternate_screen_is_known_to,
+	text_that_ran_on_is_one_line, one_that_runs_on_from_what_left_to_what_shows, what_was_erased_is_not_there_twice)
