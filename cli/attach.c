@@ -1,56 +1,211 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * attach: becomes a tmux client of the agent's pane. Inside another tmux the client runs nested, as
- * its server is another one: TMUX is unset for it, and the outer prefix has to be typed first. Without
- * tmux a bare view of the same terminal is shown.
+ * attach: shows agents to a person. The daemon says where, and with which words of tmux's; who is
+ * somewhere else than in a tmux becomes a client of ours; in a tmux of their own they get the agent's
+ * terminal in the pane they are in, as does who has no tmux.
+ *
+ * The tmux client is our child and not we ourselves: when its server ends under it, the agent and soon its
+ * pane are still there, so the person is brought back; and when it is left, we can say what goes on.
  */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/proc.h"
 #include "base/util.h"
 #include "cli/cli.h"
 #include "cli/detach.h"
+#include "cli/term.h"
 #include "cli/view.h"
 
-/* Does not return when tmux could be started. */
-static int become_tmux(struct cli *c, const char *program, const json_t *tmux, struct err *e)
-{
-	/* "$3": a session that somebody renamed; a name is to match exactly. */
-	const char *session = jstr(tmux, "session");
-	cleanup_free char *target = xasprintf("%s%s", session[0] == '$' ? "" : "=", session);
-	char *argv[] = {(char *)program, "-u", "-S", (char *)jstr(tmux, "socket"), "attach-session", "-t", target,
-		args_flag(&c->args, "read_only") ? "-r" : NULL, NULL};
+#define AGAIN_MAX 5       /* servers that end under us one after the other */
+#define CALM_MS 10000     /* shown for so long: counted from the start again */
+#define AFTERWARDS_MS 2000 /* for a word on what goes on */
 
-	if (getenv("TMUX"))
-		cli_note(c, "This is a tmux inside a tmux: type your prefix twice to reach the inner one.");
-	unsetenv("TMUX");
-	unsetenv("TMUX_PANE");
-	fflush(NULL);
-	execv(program, argv);
-	return err_set_errno(e, ERR_FAILED, errno, "%s cannot be started", program);
+static volatile pid_t child;
+
+static void pass_on(int signo)
+{
+	cli_stop = signo; /* not to be brought back */
+	if (child > 0)
+		kill(child, signo);
 }
 
-static int attach(struct cli *c, const json_t *result, struct err *e)
+/* Waits for the client; stops and goes on with it, so that the shell knows. Its exit status. */
+static int await_client(void)
 {
-	const json_t *tmux = json_object_get(result, "tmux");
+	int status;
 
-	if (cli_config(c, e) < 0)
-		return -1;
-	cleanup_free char *program = proc_which(config_string(c->config, OPT_TMUX_PATH));
-	if (json_is_object(tmux) && program && access(jstr(tmux, "socket"), R_OK | W_OK) == 0)
-		return become_tmux(c, program, tmux, e);
+	for (;;) {
+		if (waitpid(child, &status, WUNTRACED) < 0) {
+			if (errno == EINTR)
+				continue;
+			return 1;
+		}
+		if (WIFSTOPPED(status)) {
+			raise(SIGSTOP);
+			kill(child, SIGCONT);
+			continue;
+		}
+		child = 0;
+		return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	}
+}
+
+static int run_client(const char *program, const json_t *words, struct err *e)
+{
+	cleanup_strv char **argv = strv_new();
+	const json_t *w;
+	size_t i;
+
+	strv_push(&argv, program);
+	json_array_foreach(words, i, w)
+		strv_push(&argv, json_string_value(w));
+	fflush(NULL);
+	term_keep();
+	child = fork();
+	if (child < 0)
+		return err_set_errno(e, ERR_FAILED, errno, "%s cannot be started", program);
+	if (child == 0) {
+		signal(SIGINT, SIG_DFL);
+		signal(SIGTERM, SIG_DFL);
+		signal(SIGHUP, SIG_DFL);
+		unsetenv("TMUX");
+		unsetenv("TMUX_PANE");
+		execv(program, argv);
+		_exit(127);
+	}
+	signal(SIGINT, SIG_IGN); /* the terminal is the client's */
+	signal(SIGTERM, pass_on);
+	signal(SIGHUP, pass_on);
+	int status = await_client();
+	cli_catch_signals();
+	if (status != 0)
+		term_reset(); /* a tmux server that was killed restored nothing */
+	return status;
+}
+
+/* The terminal itself, from its shim. */
+static int bare(struct cli *c, const json_t *result, struct err *e)
+{
+	const char *key = config_string(c->config, OPT_DETACH_KEY);
 	struct view_spec spec = {.socket = jstr(json_object_get(result, "stream"), "socket"),
 		.instance = jstr(result, "instance"),
 		.name = jstr(result, "name"),
 		.bare = true,
 		.read_only = args_flag(&c->args, "read_only"),
-		.person = true,
-		.detach = detach_key("C-]"),
-		.detach_name = "C-]"};
+		.person = jint(result, "viewers") == 0,
+		.detach = detach_key(key),
+		.detach_name = key};
 
-	cli_note(c, "tmux does not show this agent just now: this is a bare view of its terminal.");
+	if (spec.detach > 0)
+		cli_note(c, "%s leaves; the agent goes on.", key);
 	return view_run(&spec, e);
+}
+
+/* What the daemon needs to know of this terminal. */
+static json_t *question(struct cli *c)
+{
+	json_t *params = json_copy(c->args.params);
+	const char *no_color = getenv("NO_COLOR");
+	int rows, cols;
+
+	if (term_size(&rows, &cols)) {
+		json_object_set_new(params, "rows", json_integer(rows));
+		json_object_set_new(params, "cols", json_integer(cols));
+	}
+	if (no_color && no_color[0])
+		json_object_set_new(params, "plain", json_true());
+	return params;
+}
+
+/* One word on what goes on behind us, when there is somebody to say it. */
+static void afterwards(struct cli *c, const char *instance)
+{
+	json_t *result = NULL;
+	struct err e = {0};
+
+	if (!instance[0] || client_call(c->client, "show", json_pack("{s:s}", "id", instance), AFTERWARDS_MS, &cli_stop,
+				    &result, &e) < 0)
+		return;
+	const char *name = jstr(result, "name")[0] ? jstr(result, "name") : instance, *state = jstr(result, "state");
+	if (strcmp(state, "exited") == 0 || strcmp(state, "failed") == 0 || strcmp(state, "lost") == 0)
+		cli_note(c, "%s has ended (%s); `tmux-claude read %s` shows its last screen.", name, state, name);
+	else
+		cli_note(c, "%s goes on (%s).", name, state);
+	json_decref(result);
+}
+
+/* Asks again, of the daemon that is there now. */
+static int ask_again(struct cli *c, json_t **result, struct err *e)
+{
+	json_t *fresh = NULL;
+
+	client_close(c->client);
+	c->client = NULL;
+	if (cli_call(c, "attach", question(c), -1, &fresh, e) < 0)
+		return -1;
+	json_decref(*result);
+	*result = fresh;
+	return 0;
+}
+
+static int through_tmux(struct cli *c, const char *program, json_t **result, struct err *e)
+{
+	int tries = 0;
+
+	for (;;) {
+		const json_t *tmux = json_object_get(*result, "tmux");
+		int64_t begun = clock_mono_ms();
+
+		if (!json_is_object(tmux) || access(jstr(tmux, "socket"), R_OK | W_OK) < 0) {
+			cli_note(c, "tmux does not show this agent just now (%s): this is its bare terminal.",
+				jstr(*result, "why")[0] ? jstr(*result, "why") : "its server is gone");
+			return bare(c, *result, e);
+		}
+		int status = run_client(program, json_object_get(tmux, "argv"), e);
+		if (status < 0)
+			return -1;
+		if (status == 0 || cli_stop) {
+			afterwards(c, jstr(*result, "instance"));
+			return EXIT_DONE;
+		}
+		tries = clock_mono_ms() - begun > CALM_MS ? 1 : tries + 1;
+		if (tries > AGAIN_MAX)
+			return err_set(e, ERR_UNAVAILABLE, "%s ended with status %d, %d times in a row", program, status,
+				tries);
+		cli_note(c, "The tmux server ended; the agent did not. Looking for it again.");
+		if (ask_again(c, result, e) < 0)
+			return -1;
+	}
+}
+
+static int attach(struct cli *c, json_t **result, struct err *e)
+{
+	bool one = json_is_string(json_object_get(*result, "instance")), inside = getenv("TMUX") != NULL;
+
+	if (cli_config(c, e) < 0)
+		return -1;
+	cleanup_free char *program = proc_which(config_string(c->config, OPT_TMUX_PATH));
+	if (one && (args_flag(&c->args, "bare") || (inside && !args_flag(&c->args, "nested"))))
+		return bare(c, *result, e);
+	if (!program && !one)
+		return err_set(e, ERR_MISSING, "agents side by side need tmux, and %s is not found",
+			config_string(c->config, OPT_TMUX_PATH));
+	if (!program) {
+		cli_note(c, "There is no tmux here: this is the agent's bare terminal.");
+		return bare(c, *result, e);
+	}
+	if (inside)
+		cli_note(c, "This is a tmux inside a tmux: type your prefix twice to reach the inner one.");
+	return through_tmux(c, program, result, e);
+}
+
+static bool names_nobody(const struct cli *c)
+{
+	return !json_object_get(c->args.params, "ids") && !json_object_get(c->args.params, "label");
 }
 
 int verb_attach(struct cli *c)
@@ -58,8 +213,13 @@ int verb_attach(struct cli *c)
 	struct err e = {0};
 	json_t *result = NULL;
 
+	if (names_nobody(c)) {
+		err_set(&e, ERR_PARAMS, "attach needs an ID, or --label K=V");
+		err_hint(&e, "`tmux-claude list` shows who is there");
+		return cli_fail_usage(c, &e);
+	}
 	cli_catch_signals();
-	if (cli_call_verb(c, &result, &e) < 0)
+	if (cli_call(c, "attach", question(c), -1, &result, &e) < 0)
 		return cli_fail(c, &e);
 	if (c->g.json) {
 		/* For programs: where to attach, instead of a terminal. */
@@ -73,7 +233,7 @@ int verb_attach(struct cli *c)
 		err_hint(&e, "`tmux-claude read` prints the screen instead");
 		return cli_fail(c, &e);
 	}
-	int code = attach(c, result, &e);
+	int code = attach(c, &result, &e);
 	json_decref(result);
 	return code < 0 ? cli_fail(c, &e) : code;
 }

@@ -26,7 +26,7 @@ static const char reset[] = "\030\033\\\033[<8u\033[>4;0m"
 #define RESET_MS 500 /* a terminal that does not read is not waited for longer */
 
 static struct termios before, raw;
-static bool is_raw, is_painted;
+static bool is_raw, is_painted, is_kept;
 static int output = STDOUT_FILENO;
 static pid_t owner;
 
@@ -86,6 +86,20 @@ int term_output(void)
 	if (fd >= 0)
 		output = fd;
 	return output;
+}
+
+void term_keep(void)
+{
+	if (tcgetattr(STDIN_FILENO, &before) == 0)
+		is_kept = true;
+}
+
+void term_reset(void)
+{
+	if (!is_kept)
+		return;
+	write_all(STDOUT_FILENO, reset, sizeof(reset) - 1);
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
 }
 
 bool term_size(int *rows, int *cols)

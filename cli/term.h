@@ -17,6 +17,10 @@ void term_again(void);
 /* A descriptor to write to the terminal without ever waiting for it (it is one of its own, so that nothing
  * changes for those who share ours), or standard output itself where there can be none. */
 int term_output(void);
+/* For a program that is given the terminal: keeps how it is; makes it so again after that one was killed
+ * and left it as it was. */
+void term_keep(void);
+void term_reset(void);
 bool term_size(int *rows, int *cols);
 /* A descriptor that becomes readable when a signal of interest came: SIGWINCH, SIGCONT, and those that end us.
  * term_signal returns the next one, or 0. */

@@ -102,6 +102,17 @@ static int check_choice(enum option_id id, const char *value, struct err *e)
 	return 0;
 }
 
+/* A control key that a terminal sends as one byte of its own: not C-[, C-i, C-j, C-m. */
+static int check_key(const struct option_def *o, const char *value, struct err *e)
+{
+	if (strcmp(value, "none") == 0)
+		return 0;
+	if (strlen(value) == 3 && value[0] == 'C' && value[1] == '-' &&
+		strchr("abcdefghklnopqrstuvwxyz]\\^_", value[2]))
+		return 0;
+	return bad_value(o, value, "C- and a letter (not i, j, m) or one of ] \\ ^ _, or none", e);
+}
+
 /* A leading ~/ is the user's home. Owned, or NULL when the path is not absolute. */
 static char *expand_path(const char *value)
 {
@@ -123,7 +134,7 @@ static int set_value(struct config *c, enum option_id id, const char *value, enu
 	case O_STRING:
 		if (value[0] == '\0' && o->def[0] != '\0')
 			return bad_value(o, value, "set to something", e);
-		if (check_choice(id, value, e) < 0)
+		if (check_choice(id, value, e) < 0 || (id == OPT_DETACH_KEY && check_key(o, value, e) < 0))
 			return -1;
 		break;
 	case O_PATH:

@@ -50,7 +50,8 @@ enum result_kind {
 	R_INSTANCES,  /* an array of instances */
 	R_SENT,       /* {key, status:"delivered", instance} */
 	R_SCREEN,     /* {text|data(b64), rows, cols, cursor, title, alternate, offset, first} */
-	R_ATTACH,     /* {instance, tmux:{socket, session}|null, stream:{socket}} */
+	R_ATTACH,     /* {instance, name, tmux:{socket, session, argv}|null, why, stream:{socket}, viewers},
+		       * of several {instances:[ids], tmux} */
 	R_TICKET,     /* {socket, ticket} */
 	R_LOGS,       /* {events:[], shim:"...", console:"..."} */
 	R_REMOVED,    /* {removed:[ids]} */

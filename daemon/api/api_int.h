@@ -90,6 +90,8 @@ char **call_strv(const struct call *c, const char *name); /* owned; NULL when no
 int call_key(struct call *c, char out[KEY_SIZE], const char **ret, struct err *e);
 /* send.c: texts that this connection has not given whole. */
 void uploads_drop(struct api *a, const struct client_conn *client, const char *place, json_int_t conn);
+/* Does it have all of these labels? */
+bool instance_has_labels(const struct instance *in, const json_t *want);
 
 /* One for every row of the table: a row without a handler does not link. */
 #define METHOD(sym, name, who, flags, result, summary, description) void api_##sym(struct call *c);

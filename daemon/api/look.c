@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Calls that only look: list, show, read, attach, logs, events, subscribe, status. */
+/* Calls that only look: list, show, read, logs, events, subscribe, status. */
 #include <fcntl.h>
 #include <signal.h>
 
@@ -11,7 +11,7 @@
 #define READ_LINES_MAX 100000
 #define RENDER_MS 20000
 
-static bool has_labels(const struct instance *in, const json_t *want)
+bool instance_has_labels(const struct instance *in, const json_t *want)
 {
 	const char *k;
 	json_t *v;
@@ -40,7 +40,7 @@ static bool wanted(void *arg, const struct instance *in)
 		return false;
 	if (q->state != ST_COUNT ? in->state != q->state : !q->all && !state_living(in->state))
 		return false;
-	return (!q->parent || !strcmp(in->parent, q->parent->id)) && has_labels(in, q->labels);
+	return (!q->parent || !strcmp(in->parent, q->parent->id)) && instance_has_labels(in, q->labels);
 }
 
 /* A call that names no limit and no cursor gets an array, as long as that fits into a line. */
@@ -259,57 +259,6 @@ void api_READ(struct call *c)
 		read_ended(c, in, lines);
 	else
 		call_error(c, &err);
-}
-
-static void attach_answer(struct call *c, const struct instance *in)
-{
-	cleanup_free char *sock = world_shim_socket(c->w, in->place);
-	struct tmux_location loc = {0};
-	json_t *tmux = NULL;
-
-	if (c->w->panes && tmux_pane_locate(c->w->panes, in->id, &loc, NULL) == 0 &&
-		loc.state == TMUX_PANE_OPEN)
-		tmux = json_pack("{s:s, s:s}", "socket", loc.socket, "session", loc.target + (loc.target[0] == '='));
-	call_result(c, json_pack("{s:s, s:o, s:{s:s}}", "instance", in->id, "tmux",
-			       tmux ? tmux : json_null(), "stream", "socket", sock));
-}
-
-/* The pane stands, or cannot be had: then the answer names none, and a bare view will do. */
-static void attach_ready(void *arg, const char *id, const struct err *e)
-{
-	struct call *c = arg;
-	const struct instance *in = fleet_get(c->w->fleet, id);
-	struct err gone = {0};
-
-	(void)e;
-	if (in && state_living(in->state)) {
-		attach_answer(c, in);
-		return;
-	}
-	err_set(&gone, ERR_STATE, "instance %s has ended", id);
-	call_error(c, &gone);
-}
-
-void api_ATTACH(struct call *c)
-{
-	struct instance *in = call_target(c, "id");
-	struct tmux_location loc = {0};
-	struct err err = {0};
-
-	if (!in)
-		return;
-	if (!state_living(in->state) || !in->place[0]) {
-		err_set(&err, ERR_STATE, "instance %s has ended (%s)", in->id, state_name(in->state));
-		err_hint(&err, "tmux-claude read %s shows its last screen", in->id);
-		call_error(c, &err);
-		return;
-	}
-	/* Asked for with the place, so it may be a moment behind it; or it is being brought back. */
-	if (c->w->panes && (in->has_pane || (in->state != ST_QUEUED && in->state != ST_PROVISIONING)) &&
-		(tmux_pane_locate(c->w->panes, in->id, &loc, NULL) < 0 || loc.state != TMUX_PANE_OPEN) &&
-		world_pane_open(c->w, in, attach_ready, c) == 0)
-		return;
-	attach_answer(c, in);
 }
 
 /* ---- logs, events ---- */

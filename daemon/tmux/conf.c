@@ -4,8 +4,41 @@
 
 #include "base/buf.h"
 #include "base/util.h"
+#include "daemon/tmux/client.h"
 
 #define CONF_MAX 16384
+
+/*
+ * The status line: who, in which state, how to leave. What the state option holds comes from outside, and
+ * is told with every '#' doubled. Blanks part styles here, as a comma would end the branch of a format.
+ * The state is the daemon's word: while no client of its own is on the hub, nobody knows better.
+ */
+#define STATE "#{" TMUX_STATE_OPTION "}"
+#define IS(word, style, otherwise) "#{?#{m:" word "*," STATE "},#[" style "]," otherwise "}"
+#define STATE_STYLE                                                                                \
+	IS("waiting", "fg=yellow bold",                                                            \
+		IS("working", "fg=cyan", IS("idle", "fg=green", IS("limited", "fg=magenta", IS("failed", "fg=red", "")))))
+#define DAEMON_THERE "#{S:#{?#{==:#{session_name}," TMUX_HUB "},#{session_attached},}}"
+#define STATE_OR_NOT(style) "#{?" DAEMON_THERE "," style STATE ",state not known: the daemon is away}"
+#define LEFT(style) " #[bold]#{window_name}#[nobold]  " STATE_OR_NOT(style) " "
+#define RIGHT                                                                                      \
+	"#{?" TMUX_NOTE_OPTION ",#{" TMUX_NOTE_OPTION "}  ,}#{?#{>:#{window_panes},1},#{prefix} o next  ,}"    \
+	"#{?client_prefix,#[reverse],}#{prefix}#[noreverse] d leaves "
+#define BORDER(style)                                                                              \
+	"#{?" TMUX_NAME_OPTION ", #{?pane_active,#[bold],}#{" TMUX_NAME_OPTION "}#[nobold] " STATE_OR_NOT(style) " ,}"
+/* One window needs no list of windows. */
+#define WINDOWS "#{?#{==:#{session_windows},1},,#I:#W#F }"
+
+const struct tmux_setting tmux_conf_plain[] = {
+	{"-q", "status-style", "reverse"},
+	{"-q", "status-left", LEFT("")},
+	{"-wq", "pane-border-format", BORDER("")},
+	{"-wq", "pane-border-style", "default"},
+	{"-wq", "pane-active-border-style", "bold"},
+	{"-q", "message-style", "reverse"},
+	{"-wq", "mode-style", "reverse"},
+	{NULL, NULL, NULL},
+};
 
 /* remain-on-exit is set for our panes one by one: those that people open end as in any tmux.
  * exit-empty off: the server ends when we say so. status-interval 0: nothing in the line needs a
@@ -26,10 +59,15 @@ static const char *const options[] = {
 	"set-option -g set-titles-string '#{window_name} - tmux-claude'",
 	"set-option -g status on",
 	"set-option -g status-interval 0",
-	"set-option -g status-left '[#{window_name}] '",
-	"set-option -g status-left-length 66",
-	"set-option -g status-right '#{" TMUX_STATE_OPTION "}'",
-	"set-option -g status-right-length 80",
+	"set-option -g status-style 'bg=colour236 fg=colour252'",
+	"set-option -g status-left '" LEFT(STATE_STYLE) "'",
+	"set-option -g status-left-length 160",
+	"set-option -g status-right '" RIGHT "'",
+	"set-option -g status-right-length 40",
+	"set-option -gw window-status-format '" WINDOWS "'",
+	"set-option -gw window-status-current-format '" WINDOWS "'",
+	"set-option -gw window-status-separator ''",
+	"set-option -gw pane-border-format '" BORDER(STATE_STYLE) "'",
 	"set-option -gw automatic-rename off",
 	"set-option -gw allow-rename off",
 	"set-option -g " TMUX_EV_OPTION " ''",

@@ -14,6 +14,19 @@
 
 #define TMUX_CONF_OPTION "@tmux_claude_conf"   /* a stamp of the text that is in force */
 
+#define TMUX_PANE_OPTION "@tmux_claude_pane"   /* of our own pane in an agent's session: the id */
+/* Of sessions that people have of their own (attach.h): */
+#define TMUX_OWN "VIEW"                        /* their names begin so: never an agent's, which are lower case */
+#define TMUX_VIEW_OPTION "@tmux_claude_view"   /* of a pane: the agent that it shows; it is told the state too */
+#define TMUX_NAME_OPTION "@tmux_claude_name"   /* of a pane: the agent's name, for tiles */
+#define TMUX_NOTE_OPTION "@tmux_claude_note"   /* of a session: said in its status line */
+
+struct tmux_setting {
+	const char *flag, *name, *value;
+};
+/* What a session needs whose status line is to have no colours. Ends with a NULL name. */
+extern const struct tmux_setting tmux_conf_plain[];
+
 /* The text of the configuration file. Owned. What versions differ in is not in it. */
 char *tmux_conf_text(void);
 /* The environment of servers, and so of what runs in them: the caller's, without what is not for panes

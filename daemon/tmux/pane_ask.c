@@ -118,7 +118,7 @@ int tmux_pane_open(struct tmux_pool *p, const struct tmux_pane_spec *spec, tmux_
 	if (spec_fits(spec, e) < 0)
 		return -1;
 	spec_take(pa, spec);
-	if (pa->phase == PANE_OPEN) {
+	if (pa->phase == PANE_OPEN && server_answers(pa->server)) {
 		pool_tell_done(p, fn, arg, pa->id, NULL);
 		pane_touch_up(pa);
 		return 0;
@@ -187,6 +187,7 @@ void tmux_pane_status(struct tmux_pool *p, const char *id, const char *text)
 	memcpy(pa->status, status, sizeof(status));
 	pa->status_sent = false;
 	pane_touch_up(pa);
+	looks_tell(p, pa);
 }
 
 int tmux_pane_locate(struct tmux_pool *p, const char *id, struct tmux_location *ret, struct err *e)
@@ -202,7 +203,8 @@ int tmux_pane_locate(struct tmux_pool *p, const char *id, struct tmux_location *
 		at.state = TMUX_PANE_OPENING;
 		break;
 	case PANE_OPEN:
-		at.state = TMUX_PANE_OPEN;
+		/* A server that is away may come back with it, or without. */
+		at.state = server_answers(pa->server) ? TMUX_PANE_OPEN : TMUX_PANE_OPENING;
 		break;
 	case PANE_DEAD:
 		at.state = TMUX_PANE_DEAD;
@@ -216,7 +218,7 @@ int tmux_pane_locate(struct tmux_pool *p, const char *id, struct tmux_location *
 	str_fmt(at.socket, sizeof(at.socket), "%s", tmux_shard_socket(pa->server->shard));
 	pane_target(pa, at.target);
 	at.pid = pa->pid;
-	at.viewers = pa->viewers;
+	at.viewers = pa->viewers + looks_count(p, id);
 	*ret = at;
 	return 0;
 }

@@ -74,22 +74,34 @@ static void cmd_place(struct tmux_cmd *cmd, const struct pane *pa)
 	tmux_cmd_argv(cmd, pa->argv);
 }
 
+/* A session that is there without our pane is a person's to keep: the pane comes back as its last window,
+ * and what they see stays in front of them. */
 void pane_cmd_open(struct tmux_cmd *cmd, const struct pane *pa, bool dead_panes)
 {
-	tmux_cmd_add(cmd, "new-session -d -P -F");
+	char target[TMUX_TARGET_MAX];
+
+	str_fmt(target, sizeof(target), "=%s:%s", pa->id, pa->beside ? "{end}" : "");
+	tmux_cmd_add(cmd, pa->beside ? "new-window -d -P -F" : "new-session -d -P -F");
 	tmux_cmd_arg(cmd, "#{session_id} #{pane_id} #{pane_pid}");
-	tmux_cmd_word(cmd, "-s");
-	tmux_cmd_arg(cmd, pa->id);
+	tmux_cmd_word(cmd, pa->beside ? "-a -t" : "-s");
+	tmux_cmd_arg(cmd, pa->beside ? target : pa->id);
 	tmux_cmd_word(cmd, "-n");
 	tmux_cmd_format_arg(cmd, pa->title);
-	tmux_cmd_word(cmd, "-x");
-	tmux_cmd_argf(cmd, "%d", pa->cols);
-	tmux_cmd_word(cmd, "-y");
-	tmux_cmd_argf(cmd, "%d", pa->rows);
+	if (!pa->beside) {
+		tmux_cmd_word(cmd, "-x");
+		tmux_cmd_argf(cmd, "%d", pa->cols);
+		tmux_cmd_word(cmd, "-y");
+		tmux_cmd_argf(cmd, "%d", pa->rows);
+	}
 	cmd_place(cmd, pa);
-	if (dead_panes) { /* on the same line: its program cannot end in between */
+	/* On the same line: its program cannot end in between. */
+	tmux_cmd_add(cmd, "set-option -p -t");
+	tmux_cmd_arg(cmd, target);
+	tmux_cmd_word(cmd, TMUX_PANE_OPTION);
+	tmux_cmd_arg(cmd, pa->id);
+	if (dead_panes) {
 		tmux_cmd_add(cmd, "set-option -p -t");
-		tmux_cmd_argf(cmd, "=%s:", pa->id);
+		tmux_cmd_arg(cmd, target);
 		tmux_cmd_word(cmd, "remain-on-exit on");
 	}
 }

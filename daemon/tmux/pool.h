@@ -81,6 +81,8 @@ struct pane {
 	bool moved;   /* a person joined the pane to another agent's session */
 	pid_t pid;
 	unsigned viewers;
+	int64_t promised_ms; /* when somebody was last sent to this session, see attach.h; 0: never */
+	bool beside;         /* its session is there without it: made anew beside what a person has there */
 	/* The pane's program, watched by us: tmux may miss its end (see tmux_shard_nudge), and this is
 	 * faster than any hook. */
 	struct loop_child *watch;
@@ -105,6 +107,7 @@ struct server {
 	bool ending; /* takes no more panes */
 	bool gone;
 	struct loop_timer *linger;
+	struct looks *looks; /* panes of people's own sessions that show an agent; NULL: none */
 };
 
 struct notice;
@@ -156,6 +159,7 @@ void pool_take(struct pane *pa);
 /* server.c */
 struct server *server_add(struct tmux_pool *p, unsigned number);
 void server_free(struct server *sv);
+bool server_answers(const struct server *sv); /* connected, and listed since */
 void server_pulse(void *pool); /* the timer's */
 /* Finds or starts a server with room. ERR_LIMIT when there can be no more. */
 int pool_place(struct pane *pa, struct err *e);
@@ -184,6 +188,14 @@ void pane_cmd_open(struct tmux_cmd *cmd, const struct pane *pa, bool dead_panes)
 void pane_send_close(struct pane *pa);
 void pane_pump(struct server *sv); /* sends what is wanted, as far as the server is ready */
 void pane_touch_up(struct pane *pa); /* title, status, mark: what differs is sent */
+
+/* looks.c: panes of people's own sessions (attach.h) are told the state of the agent that they show. */
+void looks_begin(struct server *sv); /* a listing follows */
+void looks_add(struct server *sv, unsigned pane_no, const char *id);
+void looks_end(struct server *sv);
+void looks_tell(struct tmux_pool *p, const struct pane *pa);
+unsigned looks_count(const struct tmux_pool *p, const char *id);
+void looks_free(struct server *sv);
 
 /* sync.c */
 void sync_server(struct server *sv);

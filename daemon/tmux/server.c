@@ -12,6 +12,7 @@ static void server_ready(void *arg, bool fresh)
 	if (fresh) {
 		bool lost = false;
 
+		looks_free(sv);
 		TAILQ_FOREACH_SAFE (pa, &sv->panes, on_server, next)
 			if (pa->has_pane) {
 				lost = true;
@@ -108,7 +109,13 @@ void server_free(struct server *sv)
 	TAILQ_REMOVE(&sv->pool->servers, sv, entry);
 	tmux_shard_destroy(sv->shard);
 	loop_timer_free(sv->linger);
+	looks_free(sv);
 	free(sv);
+}
+
+bool server_answers(const struct server *sv)
+{
+	return sv != NULL && !sv->ending && sv->synced && tmux_shard_ready(sv->shard);
 }
 
 void pool_look(struct tmux_pool *p)

@@ -10,8 +10,9 @@
 /* What a person can fill comes last: from 3.7 on a session's name may hold colons. The mark is an id of ours. */
 #define LIST_FORMAT                                                                                \
 	"#{pane_id}:#{session_id}:#{pane_dead}:#{pane_dead_status}:#{pane_dead_signal}:"           \
-	"#{session_attached}:#{pane_pid}:#{" TMUX_ID_OPTION "}:#{session_name}"
-#define LIST_FIELDS 9
+	"#{session_attached}:#{pane_pid}:#{" TMUX_PANE_OPTION "}:#{" TMUX_VIEW_OPTION "}:"          \
+	"#{" TMUX_ID_OPTION "}:#{session_name}"
+#define LIST_FIELDS 11
 
 /* One pane as listed. */
 struct listed {
@@ -19,7 +20,9 @@ struct listed {
 	bool dead, renamed;
 	struct proc_status st;
 	pid_t pid;
-	char id[TMUX_ID_MAX + 1]; /* "": the hub, or a name of a person's own */
+	char id[TMUX_ID_MAX + 1];   /* of the session; "": the hub, or a name of a person's own */
+	char mark[TMUX_ID_MAX + 1]; /* a pane of ours; else "" */
+	char look[TMUX_ID_MAX + 1]; /* the agent that a pane of a person's own session shows; else "" */
 };
 
 /* tmux gives the signal by number or, where it knows one, by name. */
@@ -77,6 +80,12 @@ static bool split(char *line, char separator, char **fields, size_t n)
 	return true;
 }
 
+static void id_copy(char out[TMUX_ID_MAX + 1], const char *id)
+{
+	if (pane_id_ok(id))
+		str_fmt(out, TMUX_ID_MAX + 1, "%s", id);
+}
+
 static bool listed_parse(char *line, struct listed *ret)
 {
 	char *f[LIST_FIELDS];
@@ -90,10 +99,11 @@ static bool listed_parse(char *line, struct listed *ret)
 		str_to_i64(f[5], 0, INT32_MAX, &viewers) < 0)
 		return false;
 	str_to_i64(f[6], 0, INT32_MAX, &pid);
-	id = f[7][0] != '\0' ? f[7] : f[8];
-	if (pane_id_ok(id))
-		str_fmt(l.id, sizeof(l.id), "%s", id);
-	l.renamed = strcmp(id, f[8]) != 0;
+	id = f[9][0] != '\0' ? f[9] : f[10];
+	id_copy(l.mark, f[7]);
+	id_copy(l.look, f[8]);
+	id_copy(l.id, id);
+	l.renamed = strcmp(id, f[10]) != 0;
 	l.viewers = (unsigned)viewers;
 	l.pid = (pid_t)pid;
 	l.dead = strcmp(f[2], "1") == 0;
@@ -126,8 +136,8 @@ static struct listing listing_parse(const char *text)
 	return ls;
 }
 
-/* The line of this pane: by its number once known, else the oldest of its session. A session that a
- * person renamed is still found by its pane. */
+/* The line of this pane: by its number once known, else by its mark; what else stands in its session is a
+ * person's. A session that a person renamed is still found by its pane. */
 static const struct listed *listing_find(const struct listing *ls, const struct pane *pa)
 {
 	const struct listed *best = NULL;
@@ -136,7 +146,7 @@ static const struct listed *listing_find(const struct listing *ls, const struct 
 		const struct listed *l = &ls->panes[i];
 
 		if (pa->has_pane ? l->pane_no == pa->pane_no
-				 : strcmp(l->id, pa->id) == 0 &&
+				 : strcmp(l->mark, pa->id) == 0 &&
 					    (best == NULL || l->pane_no < best->pane_no))
 			best = l;
 	}
@@ -182,6 +192,7 @@ static void settle_open(struct pane *pa, const struct listed *l)
 		pane_ended(pa, l->st);
 	} else {
 		pane_watch(pa);
+		pool_tell_all(pa, &pa->opening, NULL); /* asked for while the server was away */
 	}
 }
 
@@ -261,6 +272,15 @@ static void take_unknown(struct server *sv, const struct listed *l)
 	pool_put(pa, sv);
 }
 
+/* A session of the pane's name without it: a person has something of their own in there. */
+static bool listing_has_session(const struct listing *ls, const struct pane *pa)
+{
+	for (size_t i = 0; i < ls->n; i++)
+		if (strcmp(ls->panes[i].id, pa->id) == 0 && !ls->panes[i].renamed)
+			return true;
+	return false;
+}
+
 static void sync_apply(struct server *sv, const char *text)
 {
 	struct listing ls = listing_parse(text);
@@ -274,11 +294,17 @@ static void sync_apply(struct server *sv, const char *text)
 		if (pa->sent > sv->sync_seq)
 			continue;
 		l = listing_find(&ls, pa);
+		pa->beside = l == NULL && listing_has_session(&ls, pa);
 		if (l != NULL)
 			settle_seen(pa, l);
 		else
 			settle_missing(pa);
 	}
+	looks_begin(sv);
+	for (size_t i = 0; i < ls.n; i++)
+		if (ls.panes[i].look[0] != '\0')
+			looks_add(sv, ls.panes[i].pane_no, ls.panes[i].look);
+	looks_end(sv);
 	TAILQ_FOREACH (pa, &sv->panes, on_server)
 		pane_touch_up(pa);
 	free(ls.panes);

@@ -4,13 +4,29 @@
 #include "base/util.h"
 #include "daemon/world/world_int.h"
 
-/* The status line of an agent's pane. */
+/* What the status line of an agent's pane says of its state: what it waits for is what people look for. */
+static char *state_words(const char *state, const char *reason, const char *detail)
+{
+	bool said = reason && *reason, more = detail && *detail;
+
+	if (strcmp(state, "waiting") == 0 && said)
+		return xasprintf("waiting for %s%s%s%s", strcmp(reason, "answer") == 0 ? "an " : strcmp(reason, "permission") == 0 ? "a " : "",
+			reason, more ? ": " : "", more ? detail : "");
+	return xasprintf("%s%s%s%s", state, said ? " (" : "", said ? reason : "", said ? ")" : "");
+}
+
+static void tell_state(struct world *w, const struct instance *in)
+{
+	cleanup_free char *text = state_words(state_name(in->state), in->reason, in->detail);
+
+	tmux_pane_status(w->panes, in->id, text);
+}
+
 void panes_state(struct world *w, const char *instance, const json_t *data)
 {
 	const char *to = json_string_value(json_object_get(data, "to"));
-	const char *reason = json_string_value(json_object_get(data, "reason"));
-	cleanup_free char *text = xasprintf("%s%s%s%s", to ? to : "", reason && *reason ? " (" : "",
-		reason ? reason : "", reason && *reason ? ")" : "");
+	cleanup_free char *text = state_words(to ? to : "", json_string_value(json_object_get(data, "reason")),
+		json_string_value(json_object_get(data, "detail")));
 
 	tmux_pane_status(w->panes, instance, text);
 }
@@ -27,11 +43,25 @@ static void pane_opened(void *arg, const char *id, const struct err *e)
 	}
 }
 
-int world_pane_open(struct world *w, const struct instance *in, tmux_done_fn *fn, void *arg)
+char **world_view_argv(struct world *w, const struct instance *in, bool read_only)
 {
 	cleanup_free char *cli = layout_program("tmux-claude", NULL);
 	cleanup_free char *sock = world_shim_socket(w, in->place);
-	char *argv[] = {cli, "view", "--shim", sock, (char *)in->id, NULL};
+	char **argv = strv_new();
+
+	strv_push(&argv, cli ? cli : "tmux-claude");
+	strv_push(&argv, "view");
+	if (read_only)
+		strv_push(&argv, "--read-only");
+	strv_push(&argv, "--shim");
+	strv_push(&argv, sock);
+	strv_push(&argv, in->id);
+	return argv;
+}
+
+int world_pane_open(struct world *w, const struct instance *in, tmux_done_fn *fn, void *arg)
+{
+	cleanup_strv char **argv = world_view_argv(w, in, false);
 	struct tmux_pane_spec spec = {.id = in->id,
 		.title = in->name ? in->name : in->id,
 		.argv = argv,
@@ -39,10 +69,10 @@ int world_pane_open(struct world *w, const struct instance *in, tmux_done_fn *fn
 		.cols = in->cols};
 	struct err err = {0};
 
-	if (!w->panes || !cli)
+	if (!w->panes)
 		return -1;
 	if (tmux_pane_open(w->panes, &spec, fn, arg, &err) == 0) {
-		tmux_pane_status(w->panes, in->id, state_name(in->state));
+		tell_state(w, in);
 		return 0;
 	}
 	log_error("tmux", in->id, "its pane could not be opened: %s", err.message);

@@ -43,6 +43,8 @@ void world_finish(struct world *w); /* lets go; what runs goes on */
 void world_api_reply(struct world *w, const char *place, json_int_t conn, json_t *msg);
 /* Opens an instance's pane, or waits for the one under way; -1 when it cannot be had. */
 int world_pane_open(struct world *w, const struct instance *in, tmux_done_fn *fn, void *arg);
+/* What shows an instance's terminal in a pane; owned. */
+char **world_view_argv(struct world *w, const struct instance *in, bool read_only);
 /* Where a place's shim listens; owned. */
 char *world_shim_socket(struct world *w, const char *place);
 

@@ -117,6 +117,8 @@ static void fit(struct view *v)
 
 void view_resized(struct view *v)
 {
+	if (!v->begun)
+		return; /* what stands above the screen comes first */
 	fit(v);
 	if (conn_out_pending(v->conn) == 0)
 		paint(v);
@@ -229,6 +231,7 @@ void view_create(struct inst *i, int fd, const struct buf *rest, const json_t *p
 	v->conn = conn_create(s->loop, fd, -1, FRAME_MAX, VIEW_OUT_MAX, &view_ops, v);
 	inst_view_add(i, v);
 	backlog(v, (int)json_get_int(params, "lines", 0));
+	v->begun = true;
 	fit(v);
 	paint(v); /* at once: the lines end where this begins */
 	if (!inst_running(i)) {

@@ -13,7 +13,7 @@ struct view {
 	struct inst *inst;
 	struct conn *conn;
 	int rows, cols;
-	bool read_only, stale;
+	bool begun, read_only, stale;
 	bool person; /* somebody is there for sure: it has the size until another one types */
 	struct paint_clip *clip; /* of another size than the terminal: painted as a window, else NULL */
 	struct loop_timer *pace;
