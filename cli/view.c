@@ -195,12 +195,33 @@ static bool flush(struct viewer *v)
 	return true;
 }
 
+/* Only while there is nobody to talk to: a user has few of these descriptors, and views are many. */
+static void notify_open(struct viewer *v)
+{
+	cleanup_free char *copy = xstrdup(v->spec->socket);
+
+	v->notify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (v->notify >= 0)
+		inotify_add_watch(v->notify, dirname(copy), IN_CREATE | IN_MOVED_TO | IN_ATTRIB);
+}
+
+static void notify_close(struct viewer *v)
+{
+	if (v->notify >= 0)
+		close(v->notify);
+	v->notify = -1;
+}
+
 /* Connects when somebody listens; otherwise, or when refused, why is kept. */
 static void try_connect(struct viewer *v)
 {
 	err_clear(&v->why);
-	if (shim_stream_begin(v->spec->socket, hello(v), &v->stream, &v->why) == 0)
-		v->deadline = clock_mono_ms() + WAIT_MS;
+	if (v->notify < 0)
+		notify_open(v); /* before the look, or what comes in between is missed */
+	if (shim_stream_begin(v->spec->socket, hello(v), &v->stream, &v->why) < 0)
+		return;
+	notify_close(v);
+	v->deadline = clock_mono_ms() + WAIT_MS;
 }
 
 static void drain(int fd)
@@ -238,7 +259,7 @@ static enum outcome turn(struct viewer *v)
 		out = on_keys(v);
 	if (out == VIEW_GOING && v->stream && shim_stream_flush(v->stream) < 0)
 		out = VIEW_LOST;
-	if (p[3].revents)
+	if (p[3].revents && v->notify >= 0)
 		drain(v->notify);
 	if (out == VIEW_GOING && !v->stream)
 		try_connect(v);
@@ -287,16 +308,6 @@ static enum outcome run(struct viewer *v)
 		}
 	}
 	return out;
-}
-
-static int open_notify(const char *socket)
-{
-	cleanup_free char *copy = xstrdup(socket);
-	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-
-	if (fd >= 0)
-		inotify_add_watch(fd, dirname(copy), IN_CREATE | IN_MOVED_TO | IN_ATTRIB);
-	return fd;
 }
 
 /* A person's terminal keeps what it shows, above; a pane of ours, which may have run a view before, begins
@@ -372,14 +383,12 @@ int view_run(const struct view_spec *spec, struct err *e)
 		return -1;
 	buf_init(&v.out, OUT_MAX);
 	v.tty = term_output();
-	v.notify = open_notify(spec->socket);
 	begin(&v);
 	out = run(&v);
 	disconnect(&v);
 	finish(&v, out);
 	buf_finish(&v.out);
-	if (v.notify >= 0)
-		close(v.notify);
+	notify_close(&v);
 	close(v.signals);
 	return tell(&v, out, e);
 }

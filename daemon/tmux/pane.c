@@ -26,6 +26,8 @@ static bool may_revive(struct pane *pa)
 {
 	int64_t now = clock_mono_ms();
 
+	if (!STAILQ_EMPTY(&pa->opening))
+		return true; /* asked for while its server was away */
 	if (!pa->has_spec || (pa->revived_ms != 0 && now - pa->revived_ms < TMUX_REVIVE_CALM_MS))
 		return false;
 	pa->revived_ms = now;

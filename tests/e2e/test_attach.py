@@ -184,8 +184,8 @@ def test_an_own_view_ends_with_its_viewer(t):
             f.kill_daemon()
         if "killed" in how or "viewer dead" in how:
             client = int(f.tmux("list-clients", "-t", "=" + own_sessions(f)[0], "-F", "#{client_pid}").stdout)
+            os.kill(me.pid(), signal.SIGKILL)  # first, as it would bring its client back
             os.kill(client, signal.SIGKILL)
-            os.kill(me.pid(), signal.SIGKILL)
         else:
             me.types("C-b", "d")
             me.ended()
