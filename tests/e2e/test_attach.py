@@ -33,11 +33,9 @@ def test_outside_is_a_client_with_name_state_and_how_to_leave(t):
     f.shell("fixer", "sh", "-c", "echo ready; cat")
     f.wait("fixer", "text=ready")
     me = Person(t, f, "attach", "fixer")
-    seen = me.sees("ready", "fixer", "C-b d leaves")
-    line = seen.rstrip("\n").split("\n")[-1]
-    for word in ("fixer", "C-b d leaves"):
-        contains(line, word, "the status line")
-    check("working" in line or "idle" in line, "no state in %r", line)
+    me.sees("ready")
+    me.wait(lambda seen: re.fullmatch(r" fixer  (idle|working) {20,}C-b d leaves *", seen.rstrip("\n").split("\n")[-1]),
+            "name, state and how to leave in its last line")
     me.types_text("hello")
     me.types("Enter")
     f.wait("fixer", "text=hello")
