@@ -33,10 +33,10 @@ static void use(struct row *r, int to)
 		r->cell[r->used] = (struct cell){.bg = r->rest};
 }
 
-/* One half of a wide character that lost the other: nothing is left of it but its background. */
+/* One half of a wide character that lost the other: nothing is left of it, as in tmux. */
 static void blank_half(struct cell *c)
 {
-	*c = (struct cell){.bg = c->bg};
+	*c = cell_blank;
 }
 
 struct cell *cells_open(struct cells *g, int row, int from, int to)

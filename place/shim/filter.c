@@ -22,20 +22,29 @@ static bool private_known(int number)
 	       number == 1049;
 }
 
-/* Private modes that are known, and only these of a list of several. */
+/* Private modes that are known, and only these of a list of several. 1048 as what it does. */
 static int filter_private(const struct scan_token *t, struct buf *out)
 {
-	bool first = true;
+	bool open = false;
 	int i, rc = 0;
 
 	for (i = 0; i < t->nparams; i++) {
-		if (!private_known(t->params[i].value))
+		int number = t->params[i].value;
+
+		if (!private_known(number))
 			continue;
-		rc |= buf_printf(out, "%s%d", first ? "\033[?" : ";", t->params[i].value);
-		first = false;
+		if (number != 1048) {
+			rc |= buf_printf(out, "%s%d", open ? ";" : "\033[?", number);
+			open = true;
+			continue;
+		}
+		if (open)
+			rc |= buf_append(out, &t->final, 1);
+		open = false;
+		rc |= buf_printf(out, t->final == 'h' ? "\0337" : "\0338");
 	}
-	if (!first)
-		rc |= buf_printf(out, "%c", t->final);
+	if (open)
+		rc |= buf_append(out, &t->final, 1);
 	return rc ? -1 : 0;
 }
 

@@ -244,6 +244,9 @@ static void feed_csi(struct screen *s, const struct scan_token *t)
 
 static void hard_reset(struct screen *s)
 {
+	/* tmux (3.3a) stays on the alternate screen. */
+	if (s->modes.alternate && s->live && buf_append(s->live, "\033[?1047l", 8) < 0)
+		s->live_full = true;
 	move_screen(s, 1047, false);
 	memset(s->saved, 0, sizeof(s->saved));
 	cells_scroll(s->g, 0, s->rows, s->rows, 0);

@@ -15,7 +15,7 @@
 
 #define SCREEN_ROWS_MAX 500
 #define SCREEN_COLS_MAX 1000
-#define SCREEN_CELL_CHARS 8
+#define SCREEN_CELL_CHARS 11 /* tmux keeps 21 bytes of a character: a letter and ten marks */
 
 struct screen_color {
 	enum { COLOR_DEFAULT, COLOR_INDEX, COLOR_RGB } kind;

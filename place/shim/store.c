@@ -8,7 +8,7 @@
 #include "base/util.h"
 
 #define CLUSTERS_FIRST 64
-/* What tmux keeps of one character: beyond it marks are dropped there, so here too. */
+/* What tmux (3.3a) keeps of one character: beyond it marks are dropped there, so here too. */
 #define CLUSTER_BYTES 21
 
 typedef void cell_fn(void *arg, struct cell *c);

@@ -2,18 +2,28 @@
 /*
  * How fast the emulator alone takes a terminal's output, by kind: without a view, with one (filtered
  * output is made), and while a text is waited for (lines that scroll off are made text).
+ * Arguments: recorded streams to be read too.
  */
-#include <stdio.h>
 #include <time.h>
 
 #include "base/util.h"
 #include "place/shim/screen.h"
+#include "tests/bench/bench.h"
 
 #define ROWS 40
 #define COLS 132
-#define TOTAL (32u * 1024 * 1024)
+#define TOTAL (8u * 1024 * 1024)
+#define UNIT (1u << 20)
 #define PIECE 65536
-#define RUNS 5
+#define TARGET 49 /* MB/s: what libvterm alone was measured at */
+
+enum how { PLAIN, VIEW, LINES, HOW_COUNT };
+
+struct job {
+	const char *data;
+	size_t len;
+	enum how how;
+};
 
 static double now(void)
 {
@@ -29,28 +39,27 @@ static void on_line(void *arg, const char *text, size_t len)
 	*(size_t *)arg += len;
 }
 
-/* MB/s of one run over `data` repeated. */
-static double run(const char *data, size_t len, bool view, bool lines)
+/* MB/s of one run over the data repeated. */
+static double run(void *arg)
 {
+	const struct job *j = arg;
 	const struct screen_ops ops = {.line = on_line};
 	size_t told = 0, at, fed = 0;
 	struct screen *s = screen_create(ROWS, COLS, &ops, &told);
 	struct buf live;
 	double t;
 
-	buf_init(&live, 1 << 20);
-	screen_catch_lines(s, lines);
+	buf_init(&live, UNIT);
+	screen_catch_lines(s, j->how == LINES);
 	t = now();
 	while (fed < TOTAL) {
-		for (at = 0; at < len; at += PIECE) {
-			size_t n = len - at < PIECE ? len - at : PIECE;
+		for (at = 0; at < j->len; at += PIECE) {
+			size_t n = j->len - at < PIECE ? j->len - at : PIECE;
 
 			buf_clear(&live);
-			screen_feed(s, data + at, n, view ? &live : NULL);
+			screen_feed(s, j->data + at, n, j->how == VIEW ? &live : NULL);
 			fed += n;
 		}
-		if (now() - t > 2)
-			break;
 	}
 	t = now() - t;
 	buf_finish(&live);
@@ -58,35 +67,24 @@ static double run(const char *data, size_t len, bool view, bool lines)
 	return (double)fed / 1e6 / t;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static void report(const char *name, const char *data, size_t len)
 {
-	double v[3][RUNS];
-	int mode, i;
+	static const char *const how[HOW_COUNT] = {"", ", to a view", ", lines caught"};
+	struct job j = {.data = data, .len = len};
 
-	for (i = 0; i < RUNS; i++)
-		for (mode = 0; mode < 3; mode++)
-			v[mode][i] = run(data, len, mode == 1, mode == 2);
-	printf("%-28s", name);
-	for (mode = 0; mode < 3; mode++) {
-		qsort(v[mode], RUNS, sizeof(double), by_value);
-		printf("  %7.1f (%.1f-%.1f)", v[mode][RUNS / 2], v[mode][0], v[mode][RUNS - 1]);
+	for (j.how = 0; j.how < HOW_COUNT; j.how++) {
+		cleanup_free char *what = xasprintf("%s%s", name, how[j.how]);
+
+		bench_run(&(struct bench_row){.what = what, .unit = "MB/s", .at_least = TARGET}, run, &j);
 	}
-	printf("\n");
 }
 
 static void repeated(const char *name, const char *unit)
 {
 	struct buf b;
 
-	buf_init(&b, 2 << 20);
-	while (b.len < 1 << 20)
+	buf_init(&b, 2 * UNIT);
+	while (b.len < UNIT)
 		buf_append(&b, unit, strlen(unit));
 	report(name, (char *)buf_data(&b), b.len);
 	buf_finish(&b);
@@ -98,19 +96,17 @@ static void recorded(const char *path)
 	struct err e = {0};
 	size_t len;
 
-	if (file_read(path, 64 << 20, &data, &len, &e) < 0)
+	if (file_read(path, 64 * UNIT, &data, &len, &e) < 0)
 		fprintf(stderr, "%s\n", e.message);
 	else
 		report(strrchr(path, '/') ? strrchr(path, '/') + 1 : path, data, len);
 }
 
-/* Arguments: recorded streams to be read too. */
 int main(int argc, char **argv)
 {
 	int i;
 
-	printf("MB/s, median (lowest-highest) of %d; %dx%d\n%-28s  no view, a view, lines caught\n", RUNS, COLS,
-		ROWS, "");
+	bench_start(&argc, argv, "screen");
 	repeated("short lines", "y\r\n");
 	repeated("lines of 54", "the quick brown fox jumps over the lazy dog and so on\r\n");
 	repeated("no line ends", "the quick brown fox jumps over the lazy dog ");
@@ -121,5 +117,5 @@ int main(int argc, char **argv)
 	repeated("inserting and deleting", "\033[3;3H\033[4@ab\033[5P\033[2L\033[2M");
 	for (i = 1; i < argc; i++)
 		recorded(argv[i]);
-	return 0;
+	return bench_end();
 }
