@@ -41,6 +41,7 @@ struct replay {
 	double speed, idle;
 	int64_t base, from; /* at our clock `from` that of the recording stood at base */
 	int64_t told;       /* our clock when the title was written last */
+	int64_t painted;    /* time of the piece that a start or a jump begins with, -1: it has not come */
 	int signals;
 	struct err why;
 };
@@ -84,6 +85,7 @@ static int start(struct replay *r, int64_t offset)
 
 	term_size(&rows, &cols);
 	r->has_piece = r->ended = false;
+	r->painted = -1;
 	return player_start(&r->player, r->dir, offset, r->range.until, rows, cols, &r->why);
 }
 
@@ -213,6 +215,8 @@ static enum outcome fetch(struct replay *r)
 		else if (r->piece.kind == PIECE_DATA)
 			r->has_piece = true;
 	}
+	if (r->has_piece && r->painted < 0)
+		r->painted = r->piece.ms;
 	return REPLAY_GOING;
 }
 
@@ -220,16 +224,18 @@ static enum outcome fetch(struct replay *r)
 static int show_due(struct replay *r, enum outcome *out)
 {
 	*out = fetch(r);
-	while (*out == REPLAY_GOING && r->has_piece && !r->paused) {
-		int64_t now = position(r), wait = r->piece.ms - now;
+	while (*out == REPLAY_GOING && r->has_piece) {
+		int64_t wait = r->piece.ms - position(r);
+		double ms = (double)wait / r->speed + 1;
 
-		if (r->idle >= 0 && wait > (int64_t)(r->idle * 1000)) {
+		/* What showed where we jumped to is shown at once, however long nothing came before. */
+		if (wait > 0 && r->piece.ms > r->painted) {
+			if (r->paused)
+				return -1;
+			if (r->idle < 0 || wait <= (int64_t)(r->idle * 1000))
+				return ms > STATUS_MS ? STATUS_MS : (int)ms;
 			set_position(r, r->piece.ms - (int64_t)(r->idle * 1000));
 			continue;
-		}
-		if (wait > 0) {
-			double ms = (double)wait / r->speed + 1;
-			return ms > STATUS_MS ? STATUS_MS : (int)ms;
 		}
 		show_piece(r);
 		*out = fetch(r);

@@ -44,18 +44,17 @@ static bool matches(const struct search *s, const char *line)
 	return s->is_regex ? regexec(&s->regex, line, 0, NULL, 0) == 0 : strstr(line, s->text) != NULL;
 }
 
+/* In the order in which they were met: what left before what shows, from top to bottom. */
 static struct hit *hit_get(struct hit **list, const char *text)
 {
 	struct hit *h;
 
-	for (h = *list; h && strcmp(h->text, text) != 0; h = h->next)
-		;
-	if (!h) {
-		h = xcalloc(1, sizeof(*h));
-		h->text = xstrdup(text);
-		h->next = *list;
-		*list = h;
-	}
+	for (; *list; list = &(*list)->next)
+		if (strcmp((*list)->text, text) == 0)
+			return *list;
+	h = xcalloc(1, sizeof(*h));
+	h->text = xstrdup(text);
+	*list = h;
 	return h;
 }
 
