@@ -55,7 +55,7 @@ enum result_kind {
 	R_TICKET,     /* {socket, ticket} */
 	R_LOGS,       /* {events:[], shim:"...", console:"..."} */
 	R_REMOVED,    /* {removed:[ids]} */
-	R_EVENTS,     /* {events:[], last} */
+	R_EVENTS,     /* {events:[], first, last}: first is the oldest kept */
 	R_SUBSCRIBED, /* {seq} */
 	R_STATUS,     /* {version, pid, uptime_ms, instances, accel, ...} */
 	R_TEMPLATE,

@@ -317,7 +317,8 @@ void api_EVENTS(struct call *c)
 	if (!events)
 		call_error(c, &err);
 	else
-		call_result(c, json_pack("{s:o, s:I}", "events", events, "last",
+		call_result(c, json_pack("{s:o, s:I, s:I}", "events", events, "first",
+				       (json_int_t)store_event_first(c->w->store), "last",
 				       (json_int_t)store_event_last(c->w->store)));
 }
 
@@ -351,12 +352,20 @@ void api_SUBSCRIBE(struct call *c)
 {
 	struct client_conn *cc = c->client;
 	int64_t last = store_event_last(c->w->store), since = call_int(c, "since", last);
+	int64_t first = store_event_first(c->w->store);
 	struct err err = {0};
 
 	if (since > last) {
 		err_set(&err, ERR_PARAMS, "the last event is %lld, before %lld", (long long)last,
 			(long long)since);
 		err_hint(&err, "is this another fleet's number? start again without since");
+		call_error(c, &err);
+		return;
+	}
+	if (first && since + 1 < first) {
+		err_set(&err, ERR_PARAMS, "the events after %lld are no longer all kept: the first kept is %lld",
+			(long long)since, (long long)first);
+		err_hint(&err, "start with since %lld, and read the present state with list", (long long)first - 1);
 		call_error(c, &err);
 		return;
 	}

@@ -44,6 +44,12 @@ static int feed(struct bus_subscriber *s)
 			drop_slow(s);
 			return -1;
 		}
+		ev = json_array_get(page, 0);
+		if (ev && json_integer_value(json_object_get(ev, "seq")) != s->cursor + 1) {
+			json_decref(page); /* so far behind that what it needs was trimmed */
+			drop_slow(s);
+			return -1;
+		}
 		json_array_foreach(page, i, ev) {
 			if (s->ops->send(s->arg, ev) < 0) {
 				json_decref(page);

@@ -24,7 +24,8 @@ struct store {
 	} cache[STORE_STATEMENTS_MAX];
 	size_t ncache;
 	int64_t commits, commit_us;
-	int64_t last_event; /* -1: not known */
+	int64_t last_event;  /* -1: not known */
+	int64_t first_event; /* 0: not known, or there is none */
 	unsigned settled; /* prompts, since it was opened */
 };
 

@@ -106,16 +106,27 @@ int64_t store_event_last(struct store *s)
 int64_t store_event_first(struct store *s)
 {
 	static const char sql[] = "SELECT min(seq) FROM events";
-	return one_number(s, sql);
+	if (s->first_event <= 0)
+		s->first_event = one_number(s, sql);
+	return s->first_event > store_event_last(s) ? 0 : s->first_event;
 }
 
-int store_events_trim(struct store *s, int64_t keep, struct err *e)
+int store_events_trim(struct store *s, int64_t keep, int64_t most, struct err *e)
 {
-	static const char sql[] =
-		"DELETE FROM events WHERE seq <= (SELECT seq FROM sqlite_sequence WHERE name='events') - ?";
-	sqlite3_stmt *st = store_write(s, sql, e);
+	static const char sql[] = "DELETE FROM events WHERE seq <= ?";
+	int64_t first = store_event_first(s), to = store_event_last(s) - keep;
+	sqlite3_stmt *st;
+
+	if (first == 0 || to < first)
+		return 0;
+	if (to >= first + most)
+		to = first + most - 1;
+	st = store_write(s, sql, e);
 	if (!st)
 		return -1;
-	sqlite3_bind_int64(st, 1, keep);
-	return store_done(s, st, "removing old events", e);
+	sqlite3_bind_int64(st, 1, to);
+	if (store_done(s, st, "removing old events", e) < 0)
+		return -1;
+	s->first_event = to + 1;
+	return 0;
 }

@@ -240,6 +240,7 @@ void store_rollback(struct store *s)
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 	s->open = s->failed = false;
 	s->last_event = -1;
+	s->first_event = 0;
 }
 
 int store_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e)

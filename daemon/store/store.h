@@ -49,8 +49,9 @@ json_t *store_events(struct store *s, int64_t since, int64_t limit, const char *
 	struct err *e);
 int64_t store_event_last(struct store *s);  /* 0 when there is none */
 int64_t store_event_first(struct store *s); /* the oldest kept; 0 when there is none */
-/* Removes all but the newest `keep` numbers' events. */
-int store_events_trim(struct store *s, int64_t keep, struct err *e);
+/* Removes what is older than the newest `keep` events, at most `most` of them: a step, so that it never
+ * takes long. */
+int store_events_trim(struct store *s, int64_t keep, int64_t most, struct err *e);
 /* Ids are never reused: true when this id was ever given out. Put remembers them. */
 bool store_id_used(struct store *s, const char *id);
 int store_meta_set(struct store *s, const char *key, const char *value, struct err *e);

@@ -20,6 +20,8 @@ void turn_after(struct turn *t, port_done_fn *fn, void *arg);
 /* Adds an event to the transaction and publishes it after the commit. data is stolen. */
 void turn_event(struct turn *t, enum event_id type, const char *instance, const char *place,
 	json_t *data);
+/* How many events are kept (tests; there is a default). */
+void turn_keep(struct turn *t, int64_t events);
 /* Something was written: commit at the turn's end. */
 void turn_touch(struct turn *t);
 /* Between true and false, what is written may wait for company: it is committed with the next thing that

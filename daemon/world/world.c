@@ -5,7 +5,6 @@
 #include "daemon/world/world_int.h"
 
 #define PLACE_JSON_MAX (256 * 1024)
-#define EVENTS_KEPT 500000 /* looked at when the daemon starts */
 
 /* ---- kinds ---- */
 
@@ -147,7 +146,7 @@ int world_load(struct world *w, struct err *e)
 	const struct store_load_ops ops = {.instance = load_instance, .place = load_place,
 		.prompt = load_prompt, .intent = load_intent};
 
-	if (store_events_trim(w->store, EVENTS_KEPT, e) < 0 || store_load(w->store, &ops, w, e) < 0)
+	if (store_load(w->store, &ops, w, e) < 0)
 		return -1;
 	routes_again(w);
 	/* Before anything asks for a pane: asking waits until what lives is found (by then the fleet is

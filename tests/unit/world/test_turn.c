@@ -227,7 +227,42 @@ START_TEST(what_may_not_wait_takes_the_rest_along_at_once)
 }
 END_TEST
 
-TEST_MAIN_FIXTURE("world/turn", setup, teardown,
+START_TEST(the_past_is_trimmed_while_it_grows)
+{
+	for (int i = 0; i < 1000; i++)
+		turn_event(t, EV_NOTICE, NULL, NULL, json_pack("{s:i}", "n", i));
+	turn_flush(t);
+	ck_assert_int_eq(store_event_first(s), 1);
+	turn_keep(t, 100);
+	int64_t before = store_event_first(s);
+	for (int i = 0; i < 3000; i++) {
+		turn_event(t, EV_NOTICE, NULL, NULL, json_pack("{s:i}", "n", i));
+		ck_assert_int_le(store_event_first(s) - before, 64); /* never much at once */
+		before = store_event_first(s);
+	}
+	turn_flush(t);
+	ck_assert_int_ge(store_event_first(s), 4000 - 100 - 32);
+	ck_assert_int_le(store_event_first(s), 4000 - 100 + 1);
+	/* Who still needs what is gone is told so, rather than given a gap. */
+	static const struct bus_ops ops = {.send = take, .room = room_left, .too_slow = too_slow};
+	room = 0;
+	bus_subscribe(b, 3990, &ops, NULL);
+	loop_turn(l, 0);
+	turn_keep(t, 1);
+	for (int i = 0; i < 200; i++)
+		turn_event(t, EV_NOTICE, NULL, NULL, json_object());
+	turn_flush(t);
+	ck_assert_int_eq(slow, 0);
+	room = SIZE_MAX;
+	struct bus_subscriber *other = bus_subscribe(b, store_event_last(s), &ops, NULL);
+	loop_turn(l, 0);
+	ck_assert_int_eq(slow, 1);
+	ck_assert_int_eq(ngot, 0);
+	bus_unsubscribe(other);
+}
+END_TEST
+
+TEST_MAIN_FIXTURE("world/turn", setup, teardown, the_past_is_trimmed_while_it_grows,
 	what_may_wait_is_committed_together_and_soon, what_may_not_wait_takes_the_rest_along_at_once,
 	events_are_published_before_answers_and_after_the_commit, what_an_answer_writes_is_the_next_turn,
 	a_write_that_failed_fails_everybody_of_the_turn_and_leaves_nothing,
