@@ -3,9 +3,12 @@
  * share a file do not mix. */
 #include "base/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -56,10 +59,89 @@ static size_t escape(char *out, size_t size, size_t len, const char *text)
 	return len;
 }
 
+/* ---- bounds: what a guest provokes must not fill a disk, nor take our time ---- */
+
+static struct {
+	int64_t tokens, filled_ms;
+	unsigned long dropped;
+	size_t unchecked; /* bytes written since the file's size was looked at */
+} bound = {.tokens = LOG_BURST, .unchecked = LOG_KEEP};
+
+/* May one more line be written? Lines of the debug level are asked for, and not counted. */
+static bool admit(enum log_level level)
+{
+	int64_t now = clock_mono_ms(), fill = (now - bound.filled_ms) * LOG_PER_SECOND / 1000;
+
+	if (level == LOG_LEVEL_DEBUG)
+		return true;
+	if (fill > 0 || now < bound.filled_ms) {
+		bound.tokens = fill < 0 || bound.tokens + fill > LOG_BURST ? LOG_BURST : bound.tokens + fill;
+		bound.filled_ms = now;
+	}
+	if (bound.tokens <= 0) {
+		bound.dropped++;
+		return false;
+	}
+	bound.tokens--;
+	return true;
+}
+
+/* The file begins anew with its own last bytes; only one that is appended to, so that writers who share it
+ * go on behind them. */
+static void cut_file(void)
+{
+	static char tail[LOG_KEEP];
+	static const char note[] = "(what was said earlier was dropped)\n";
+	int flags = fcntl(STDERR_FILENO, F_GETFL);
+	struct stat st;
+	ssize_t n = 0;
+	int fd;
+
+	if (flags < 0 || !(flags & O_APPEND) || fstat(STDERR_FILENO, &st) < 0 || !S_ISREG(st.st_mode) ||
+		st.st_size <= LOG_FILE_MAX)
+		return;
+	fd = open("/proc/self/fd/2", O_RDONLY | O_CLOEXEC); /* rights given up: then nothing is kept */
+	if (fd >= 0) {
+		n = pread(fd, tail, sizeof(tail), st.st_size - (off_t)sizeof(tail));
+		close(fd);
+	}
+	if (ftruncate(STDERR_FILENO, 0) < 0 || write(STDERR_FILENO, note, sizeof(note) - 1) < 0 || n <= 0)
+		return;
+	char *line = memchr(tail, '\n', (size_t)n);
+	if (line && write(STDERR_FILENO, line + 1, (size_t)(tail + n - line - 1)) < 0)
+		return;
+}
+
+static void put(const char *line, size_t len)
+{
+	/* A log that cannot be written has nobody to tell. */
+	if (write(STDERR_FILENO, line, len) < 0)
+		return;
+	bound.unchecked += len;
+	if (bound.unchecked < LOG_KEEP)
+		return;
+	bound.unchecked = 0;
+	cut_file();
+}
+
+static void say_dropped(void)
+{
+	char line[256], stamp[CLOCK_ISO_MAX];
+	int n = snprintf(line, sizeof(line), "%s %s[%d] warn log: %lu lines were dropped: more than %d a second\n",
+		clock_iso(clock_wall_ms(), stamp), log_program, (int)getpid(), bound.dropped, LOG_PER_SECOND);
+
+	bound.dropped = 0;
+	if (n > 0)
+		put(line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+}
+
 void log_write(enum log_level level, const char *subsystem, const char *id, const char *fmt, ...)
 {
-	if (level > log_level_now)
+	int saved = errno;
+	if (level > log_level_now || !admit(level))
 		return;
+	if (bound.dropped)
+		say_dropped();
 	char text[LOG_LINE_MAX], line[LOG_LINE_MAX], stamp[CLOCK_ISO_MAX];
 	va_list ap;
 	va_start(ap, fmt);
@@ -78,7 +160,6 @@ void log_write(enum log_level level, const char *subsystem, const char *id, cons
 	}
 	len = escape(line, sizeof(line) - 1, len, text);
 	line[len++] = '\n';
-	/* A log that cannot be written has nobody to tell. */
-	if (write(STDERR_FILENO, line, len) < 0)
-		return;
+	put(line, len);
+	errno = saved;
 }

@@ -5,6 +5,11 @@
 
 #include "base/err.h"
 
+#define LOG_BURST 500      /* lines at once; then */
+#define LOG_PER_SECOND 20  /* the others are counted, and the count is written; debug lines are free */
+#define LOG_FILE_MAX (8 * 1024 * 1024) /* then a regular file on stderr begins anew with its last */
+#define LOG_KEEP (64 * 1024)           /* bytes */
+
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 void log_open(const char *program, enum log_level level);

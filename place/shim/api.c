@@ -7,10 +7,14 @@
  * none is there it waits, and after API_NO_DAEMON_MS it is failed as retryable, as are calls whose
  * daemon went away before it answered.
  *
+ * What arrives is held to a rate, for each message is a row or a call in the daemon: past it a connection is not
+ * read, so that who floods waits, and nobody else.
+ *
  * Which instance speaks is what the guest said when it opened the stream, whatever the message claims.
  */
 #include "place/shim/api.h"
 
+#include "base/clock.h"
 #include "base/util.h"
 #include "ipc/rpc.h"
 #include "place/shim/inst.h"
@@ -30,6 +34,10 @@ struct api_conn {
 	char instance[INST_ID_LEN + 1];
 	struct link_stream *stream;
 	struct buf in;
+	size_t owed;  /* read, and not yet acknowledged */
+	bool held;    /* has whole messages, and waits for its turn */
+	bool ended;   /* its caller has said all; freed once that was heard */
+	bool told;    /* the daemon knows of it */
 	struct api_call *calls;
 	size_t ncalls;
 };
@@ -40,6 +48,8 @@ struct api {
 	int64_t last;
 	bool daemon;
 	struct loop_timer *alone;
+	int64_t tokens, filled_ms;
+	struct loop_timer *turn;
 };
 
 static void call_free(struct api_conn *c, struct api_call *call)
@@ -63,7 +73,8 @@ static void conn_free(struct api_conn *c)
 	*at = c->next;
 	while (c->calls)
 		call_free(c, c->calls);
-	events_mention(c->api->shim->events, "api_closed", json_pack("{s:I}", "conn", (json_int_t)c->number));
+	if (c->told)
+		events_mention(c->api->shim->events, "api_closed", json_pack("{s:I}", "conn", (json_int_t)c->number));
 	buf_finish(&c->in);
 	free(c);
 }
@@ -99,7 +110,7 @@ static bool send_error(struct api_conn *c, json_t *id, const struct err *why)
 
 static void pass_on(struct api_conn *c, struct api_call *call)
 {
-	call->sent = true;
+	call->sent = c->told = true;
 	events_mention(c->api->shim->events, "api",
 		json_pack("{s:I, s:s, s:O}", "conn", (json_int_t)c->number, "instance", c->instance, "msg", call->msg));
 }
@@ -174,41 +185,107 @@ static bool take_line(struct api_conn *c, const char *line, size_t len)
 	return alive;
 }
 
-static void on_data(void *arg, struct link_stream *s, const void *data, size_t len)
+static bool may_take(struct api *a)
 {
-	struct api_conn *c = arg;
+	int64_t now = clock_mono_ms(), fill = (now - a->filled_ms) * API_PER_SECOND / 1000;
+
+	if (fill > 0) {
+		a->tokens = a->tokens + fill > API_BURST ? API_BURST : a->tokens + fill;
+		a->filled_ms = now;
+	}
+	if (a->tokens <= 0) {
+		if (!loop_timer_active(a->turn))
+			loop_timer_start(a->turn, 1000 / API_PER_SECOND);
+		return false;
+	}
+	a->tokens--;
+	return true;
+}
+
+/* Takes the whole messages whose turn it is. False when c is gone. */
+static bool take_lines(struct api_conn *c)
+{
 	const char *line;
 	struct err e = {0};
 	size_t n;
 	int rc;
 
-	link_consumed(s, len);
-	if (buf_append(&c->in, data, len) < 0) {
-		err_set(&e, ERR_LIMIT, "the message is longer than %d bytes", RPC_LINE_MAX);
-		drop(c, &e);
-		return;
-	}
+	c->held = false;
 	while ((rc = rpc_next_line(&c->in, &line, &n)) > 0) {
+		if (n > 0 && !may_take(c->api)) {
+			c->held = true;
+			return true;
+		}
 		if (n > 0 && !take_line(c, line, n))
-			return;
+			return false;
 		buf_consume(&c->in, n + 1);
 	}
 	if (rc < 0) {
 		err_set(&e, ERR_LIMIT, "the message is longer than %d bytes", RPC_LINE_MAX);
 		drop(c, &e);
+		return false;
 	}
+	link_consumed(c->stream, c->owed);
+	c->owed = 0;
+	return true;
+}
+
+static void over(struct api_conn *c)
+{
+	/* The caller has gone: what it did not wait for, it does not need. */
+	if (!link_fin_sent(c->stream))
+		link_send_fin(c->stream, NULL);
+	link_close(c->stream);
+	conn_free(c);
+}
+
+/* The oldest first. */
+static void on_turn(void *arg)
+{
+	struct api *a = arg;
+
+	for (;;) {
+		struct api_conn *c, *oldest = NULL;
+
+		for (c = a->conns; c; c = c->next)
+			if (c->held)
+				oldest = c;
+		if (!oldest)
+			return;
+		if (!take_lines(oldest))
+			continue;
+		if (oldest->held)
+			return; /* its turn comes again */
+		if (oldest->ended)
+			over(oldest);
+	}
+}
+
+static void on_data(void *arg, struct link_stream *s, const void *data, size_t len)
+{
+	struct api_conn *c = arg;
+	struct err e = {0};
+
+	(void)s;
+	c->owed += len;
+	if (buf_append(&c->in, data, len) < 0) {
+		err_set(&e, ERR_LIMIT, "the message is longer than %d bytes", RPC_LINE_MAX);
+		drop(c, &e);
+		return;
+	}
+	if (!c->held)
+		take_lines(c);
 }
 
 static void on_fin(void *arg, struct link_stream *s, json_t *msg)
 {
 	struct api_conn *c = arg;
 
+	(void)s;
 	(void)msg;
-	/* The caller has gone: what it did not wait for, it does not need. */
-	if (!link_fin_sent(s))
-		link_send_fin(s, NULL);
-	link_close(s);
-	conn_free(c);
+	c->ended = true;
+	if (!c->held)
+		over(c);
 }
 
 static void on_reset(void *arg, struct link_stream *s, const struct err *why)
@@ -332,6 +409,9 @@ struct api *api_create(struct shim *s)
 
 	a->shim = s;
 	a->alone = loop_timer_create(s->loop, on_alone, a);
+	a->turn = loop_timer_create(s->loop, on_turn, a);
+	a->tokens = API_BURST;
+	a->filled_ms = clock_mono_ms();
 	return a;
 }
 
@@ -342,5 +422,6 @@ void api_destroy(struct api *a)
 	while (a->conns)
 		conn_free(a->conns); /* the link goes as a whole */
 	loop_timer_free(a->alone);
+	loop_timer_free(a->turn);
 	free(a);
 }

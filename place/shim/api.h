@@ -7,6 +7,8 @@
 
 #define API_CONNS_MAX 128
 #define API_CALLS_MAX 64        /* of one connection, not answered yet */
+#define API_BURST 1000          /* messages of a place at once; then */
+#define API_PER_SECOND 100      /* the others are not read before it is their turn */
 #define API_NO_DAEMON_MS 5000   /* calls wait this long for a daemon */
 
 struct api;

@@ -2,6 +2,7 @@
 /* What a log line looks like and what cannot get into it. */
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -91,5 +92,72 @@ START_TEST(long_text_is_cut_and_still_one_line)
 }
 END_TEST
 
-TEST_MAIN("base/log", one_line_with_everything, levels_filter,
+static int64_t now_ms = 1000000;
+static int64_t mono(void)
+{
+	return now_ms;
+}
+
+static size_t lines(void)
+{
+	size_t n = 0;
+
+	for (const char *p = got; (p = strchr(p, '\n')); p++)
+		n++;
+	return n;
+}
+
+START_TEST(a_flood_of_lines_is_bounded_and_counted)
+{
+	clock_set_source(mono, wall);
+	log_open("p", LOG_LEVEL_DEBUG);
+	catch_start();
+	for (int i = 0; i < 5000; i++)
+		log_info("a", NULL, "x");
+	fflush(caught);
+	ck_assert_uint_lt(lseek(fileno(caught), 0, SEEK_END), (LOG_BURST + 1) * 60);
+	catch_end();
+	catch_start();
+	now_ms += 1000;
+	for (int i = 0; i < 5000; i++)
+		log_info("a", NULL, "x");
+	catch_end();
+	ck_assert_uint_eq(lines(), LOG_PER_SECOND + 1);
+	ck_assert_ptr_nonnull(strstr(got, "warn log: 4500 lines were dropped"));
+	catch_start();
+	for (int i = 0; i < 50; i++)
+		log_debug("a", NULL, "asked for");
+	catch_end();
+	ck_assert_uint_eq(lines(), 51); /* and once more how many were dropped */
+	clock_set_source(NULL, NULL);
+}
+END_TEST
+
+START_TEST(a_file_that_grows_begins_anew_with_its_last_lines)
+{
+	char name[] = "/tmp/tc-log-XXXXXX", text[1000];
+	int fd = mkstemp(name), keep = dup(2);
+	struct stat st;
+
+	close(fd);
+	fd = open(name, O_RDWR | O_APPEND);
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	log_open("p", LOG_LEVEL_DEBUG);
+	dup2(fd, 2);
+	for (int i = 0; i < 3 * LOG_FILE_MAX / 1000; i++)
+		log_debug("a", NULL, "%d %s", i, text);
+	dup2(keep, 2);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_le(st.st_size, LOG_FILE_MAX + 2 * LOG_KEEP);
+	ck_assert_int_ge(st.st_size, LOG_KEEP / 2);
+	ck_assert_int_gt(pread(fd, got, sizeof(got) - 1, 0), 1000);
+	ck_assert_ptr_nonnull(strstr(got, "dropped)\n2"));
+	unlink(name);
+	close(fd);
+}
+END_TEST
+
+TEST_MAIN("base/log", a_flood_of_lines_is_bounded_and_counted,
+	a_file_that_grows_begins_anew_with_its_last_lines, one_line_with_everything, levels_filter,
 	control_characters_do_not_get_through, long_text_is_cut_and_still_one_line)
