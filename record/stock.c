@@ -85,15 +85,22 @@ void stock_finish(struct stock *s)
 	*s = (struct stock){0};
 }
 
-/* Twins become one: the packed one, which was whole on disk before it got its name. */
+/* Twins become one: the packed one, which was whole on disk before it got its name. Others overlap in damaged
+ * recordings only: a raw one ends where the next begins, what lies within a packed one is passed over. */
 static void merge_twins(struct stock *s)
 {
 	size_t to = 0;
 
 	for (size_t i = 0; i < s->n; i++) {
-		if (to > 0 && s->seg[to - 1].start == s->seg[i].start) {
-			s->seg[i].disk += s->seg[to - 1].disk;
+		struct segment *before = to > 0 ? &s->seg[to - 1] : NULL;
+
+		if (before && before->start == s->seg[i].start) {
+			s->seg[i].disk += before->disk;
 			to--;
+		} else if (before && before->start + before->len > s->seg[i].start) {
+			if (before->packed)
+				continue;
+			before->len = s->seg[i].start - before->start;
 		}
 		s->seg[to++] = s->seg[i];
 	}
