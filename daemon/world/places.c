@@ -288,12 +288,7 @@ static char **w_place_folders(void *ctx)
 
 static void w_recording_remove(void *ctx, const char *instance)
 {
-	struct world *w = ctx;
-	cleanup_free char *dir = xasprintf("%s/%s", w->layout->recordings_dir, instance);
-	struct err err = {0};
-
-	if (tree_remove(dir, &err) < 0)
-		log_error("place", instance, "its recording could not be removed: %s", err.message);
+	recordings_remove(ctx, instance);
 }
 
 char *world_shim_socket(struct world *w, const char *place)

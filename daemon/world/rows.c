@@ -80,9 +80,12 @@ static void w_event_add(void *ctx, enum event_id type, const char *instance, con
 	json_t *data)
 {
 	struct world *w = ctx;
+	enum inst_state to;
 
 	if (type == EV_STATE && instance && w->panes)
 		panes_state(w, instance, data);
+	if (type == EV_STATE && state_from_name(json_string_value(json_object_get(data, "to")), &to) == 0 && !state_living(to))
+		recordings_ended(w);
 	turn_event(w->turn, type, instance, place, data);
 }
 

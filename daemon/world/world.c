@@ -91,6 +91,7 @@ int world_init(struct world *w, struct err *e)
 	w->turn = turn_create(w->loop, w->store, w->bus);
 	w->egress = egressctl_create(w->loop, w->layout, &egress_ops, w);
 	w->fleet = fleet_create(&w->port, &w->settings);
+	recordings_init(w);
 	if (tmux_pool_create(w->loop, w->layout->tmux_dir, &limits, &world_pane_ops, w, &w->panes, &err) < 0)
 		log_error("tmux", NULL, "agents run without panes: %s", err.message);
 	return 0;
@@ -160,6 +161,7 @@ int world_load(struct world *w, struct err *e)
 void world_finish(struct world *w)
 {
 	turn_flush(w->turn);
+	recordings_finish(w);
 	tmux_pool_destroy(w->panes);
 	driver_finish();
 	places_finish(w);

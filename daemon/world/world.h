@@ -29,6 +29,7 @@ struct world {
 	struct core_settings settings;
 	struct world_site *sites;
 	struct idmap site_by_place;
+	struct loop_timer *recordings; /* their bound is looked at */
 	/* A call from inside a place, for api: {conn, instance, msg}. */
 	void (*on_api)(void *arg, const char *place, const char *instance, json_int_t conn, json_t *msg);
 	void (*on_api_closed)(void *arg, const char *place, json_int_t conn);

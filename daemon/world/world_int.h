@@ -20,4 +20,11 @@ void panes_found(void *arg, const struct tmux_found *found, size_t n);
 /* An instance changed its state (the data of that event): its status line says so. */
 void panes_state(struct world *w, const char *instance, const json_t *data);
 
+/* recordings.c: what is kept of terminals. */
+void recordings_init(struct world *w);
+void recordings_finish(struct world *w);
+/* An instance ended: the bound over all recordings is looked at soon. */
+void recordings_ended(struct world *w);
+void recordings_remove(struct world *w, const char *instance);
+
 #endif

@@ -387,6 +387,7 @@ static int create(struct shim *s, const char *id, struct inst **ret, struct err 
 	i->shim = s;
 	memcpy(i->id, id, INST_ID_LEN);
 	i->record = r;
+	inst_record_floor(i);
 	record_serve(r, s->loop, s->packer, inst_record_key, i);
 	i->offset = i->base = i->snapshot_at = record_end(r);
 	i->canonical = true;

@@ -46,6 +46,7 @@ struct inst {
 };
 
 /* inst_state.c: the recording, and what a new shim needs to stand where this one stands. */
+void inst_record_floor(struct inst *i); /* call once, when the recording was opened */
 void inst_record_bytes(struct inst *i, const void *data, size_t len);
 /* A record_key_fn; arg is the instance. */
 bool inst_record_key(void *arg, struct buf *out, int *rows, int *cols);

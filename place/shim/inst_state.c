@@ -36,6 +36,24 @@ void inst_record_bytes(struct inst *i, const void *data, size_t len)
 	i->offset += len;
 }
 
+/* Offsets go on even when nothing of what had them is kept any more. */
+void inst_record_floor(struct inst *i)
+{
+	cleanup_free char *text = NULL;
+	struct err e = {0};
+	int64_t end = -1;
+	json_t *o;
+	size_t len;
+
+	if (record_get(i->record, STATE_FILE, STATE_MAX, &text, &len, &e) < 0)
+		return;
+	o = json_loadb(text, len, 0, NULL);
+	end = json_get_int(o, "offset", -1);
+	json_decref(o);
+	if (end > 0 && (uint64_t)end > record_end(i->record) && record_first(i->record) == record_end(i->record))
+		record_skip(i->record, (uint64_t)end, &e);
+}
+
 /* For a segment that begins: the screen, then what of the last bytes is no whole sequence yet. */
 bool inst_record_key(void *arg, struct buf *out, int *rows, int *cols)
 {

@@ -411,3 +411,36 @@ def test_an_old_recording_reads_fine(t):
     f.cli("restart", made["id"])
     f.wait(made["id"], "text=ready")
     check(f.json("read", made["id"], "--raw")["first"] == 0, "the old bytes are gone")
+
+
+@deadline(180)
+def test_ended_instances_share_a_bound(t):
+    f = t.fleet(config={"record_max": 2, "record_total": 2})
+    ids = []
+    for n in range(3):
+        made = f.shell("i%d" % n, "sh", "-c", "echo ready; read x; head -c 900000 /dev/urandom | base64; echo e''nd; read x")
+        f.wait(made["id"], "text=ready")
+        f.cli("send", made["id"], "go")
+        f.wait(made["id"], "text=end")
+        f.cli("kill", made["id"])
+        ids.append(made["id"])
+    sizes = lambda: [sum(size for name, size in disk(os.path.join(f.state_dir, "r", i)).items() if name != "term.json") for i in ids]
+    until("the bound", lambda: sum(sizes()) <= 2 * MIB)
+    got = sizes()
+    check(got[0] == 0 and got[2] > 0, "sizes %s", got)
+    refused = f.run("--json", "read", ids[0], "--raw", "--since", "0")
+    # Its offsets go on when it is started again.
+    f.cli("restart", ids[0])
+    f.wait(ids[0], "text=ready")
+    check(f.json("read", ids[0], "--raw")["first"] > 900000, "offsets began anew")
+    equal(f.run("read", ids[0], "--since", "0").code, 1, "reading what is gone (before: %s)" % refused)
+
+
+def test_rm_leaves_nothing_while_packing(t):
+    f = t.fleet(config={"record_max": 16})
+    for n in range(4):
+        made = f.shell("p%d" % n, "sh", "-c", "seq 1 400000; echo e''nd; cat")
+        f.wait(made["id"], "text=end")
+        f.cli("kill", made["id"])
+        f.cli("rm", made["id"])
+        check(not os.path.exists(folder_of(f, made)), "the recording is left")
