@@ -78,6 +78,9 @@ struct agent_program {
 	 * further line, empties it before the next is typed. NULL: nothing is left there. */
 	const char *clear_key;
 	bool small_pastes;  /* takes larger pastes for attachments: they go in pieces of a few lines */
+	/* A dialog takes no key in its first moments, and nothing tells when it does: keys for one wait until
+	 * nothing was printed for so long. 0: its dialogs listen at once. */
+	int64_t dialog_quiet_ms;
 	bool asks_brackets; /* asks for bracketed paste before it takes input: it is waited for */
 	int64_t start_deadline_ms;         /* 0: the configured one */
 	/* activity is also called, with quiet, when it printed nothing for so long (0: never). */

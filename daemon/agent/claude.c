@@ -13,6 +13,7 @@
 #include "base/proc.h"
 #include "base/util.h"
 
+#define DIALOG_QUIET_MS 250 /* docs/agents.md: keys in the first 150 ms of a dialog are dropped */
 #define PROMPT_ARG_MAX (128 * 1024 - 1) /* the kernel's limit of one argument (MAX_ARG_STRLEN) */
 #define HOOK_TIMEOUT_S 10
 #define KEY_VARIABLE "TMUX_CLAUDE_API_KEY"
@@ -264,6 +265,7 @@ const struct agent_program agent_claude = {
 	.interrupt_keys = interrupt_keys,
 	.small_pastes = true,
 	.asks_brackets = true,
+	.dialog_quiet_ms = DIALOG_QUIET_MS,
 	.clear_key = "C-u",
 	.private_dir = ".claude",
 	.private_keep = kept,

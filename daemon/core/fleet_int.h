@@ -206,6 +206,8 @@ void prompt_first(struct unit *u, const char *text, bool by_arg);
 void type_later(struct unit *u, struct pending_prompt *pp);
 void type_ask(struct unit *u); /* what became of those that an earlier daemon handed over? */
 int type_lines(const struct prompt *p);
+/* How long the terminal must have been quiet before a key goes to what waits for one. */
+int64_t type_quiet_ms(const struct unit *u);
 
 /* env.c */
 void env_note_names(struct instance *in);

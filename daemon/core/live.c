@@ -561,7 +561,8 @@ int fleet_interrupt(struct fleet *f, struct instance *in, fleet_done_fn *done, v
 		json_array_append_new(keys, json_string(*k));
 	u->interrupted = true;
 	u->left_lines = u->last_lines;
-	if (fleet_shim_call(f, in, "key", json_pack("{s:s, s:o}", "instance", in->id, "keys", keys),
+	if (fleet_shim_call(f, in, "key", json_pack("{s:s, s:o, s:I}", "instance", in->id, "keys", keys, "quiet_ms",
+								(json_int_t)type_quiet_ms(u)),
 		    SHIM_CALL_MS, interrupted, w, e) < 0) {
 		free(w);
 		return -1;

@@ -148,6 +148,11 @@ static size_t cut(const char *p, size_t len)
 	return n;
 }
 
+int64_t type_quiet_ms(const struct unit *u)
+{
+	return u->in->state == ST_WAITING ? P(u->f)->agent(CTX(u->f), u->in->agent)->dialog_quiet_ms : 0;
+}
+
 /* How it is to be typed. */
 static void manner(const struct pending_prompt *pp, json_t *o)
 {
@@ -159,6 +164,8 @@ static void manner(const struct pending_prompt *pp, json_t *o)
 	json_object_set_new(o, "enter", json_boolean(paste));
 	json_object_set_new(o, "whole", json_boolean(!prog->small_pastes));
 	json_object_set_new(o, "expect_brackets", json_boolean(paste && prog->asks_brackets));
+	if (!paste)
+		json_object_set_new(o, "quiet_ms", json_integer(type_quiet_ms(pp->u)));
 	json_object_set_new(o, "deadline_ms", json_integer(left > 1 ? left : 1));
 }
 
@@ -196,6 +203,18 @@ static void hand_over(struct pending_prompt *pp)
 	} while (at < pp->p->len);
 }
 
+/* Is it the very key that interrupts, pressed by name? */
+static bool interrupts(const struct pending_prompt *pp)
+{
+	const struct agent_program *prog = P(pp->u->f)->agent(CTX(pp->u->f), pp->u->in->agent);
+	json_t *keys = pp->p->mode == PM_KEYS ? json_loads(pp->p->text, 0, NULL) : NULL;
+	const char *only = json_array_size(keys) == 1 ? json_string_value(json_array_get(keys, 0)) : NULL;
+	bool is = only && prog->interrupt_keys[0] && !strcmp(only, prog->interrupt_keys[0]);
+
+	json_decref(keys);
+	return is;
+}
+
 static void type_go(void *arg, const struct err *error)
 {
 	struct pending_prompt *pp = type_take(arg);
@@ -205,6 +224,9 @@ static void type_go(void *arg, const struct err *error)
 	if (pp->p->mode == PM_PASTE) {
 		clear_left(pp->u);
 		pp->u->last_lines = type_lines(pp->p);
+	} else if (interrupts(pp)) {
+		pp->u->interrupted = true;
+		pp->u->left_lines = pp->u->last_lines;
 	}
 	hand_over(pp);
 }

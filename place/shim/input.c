@@ -72,6 +72,21 @@ static int lines_fit(struct input *in, struct job *j, struct err *e)
 			   "send shorter lines, or wait until it reads by itself");
 }
 
+/* The program printed something a moment ago, and what it shows may not listen yet. */
+static bool too_early(struct input *in, struct job *j)
+{
+	int64_t now = clock_mono_ms(), at = in->printed_ms + j->quiet_ms;
+
+	if (!j->quiet_ms || j->held)
+		return false;
+	if (!j->hold_end)
+		j->hold_end = now + INPUT_HOLD_MS;
+	at = at < j->hold_end ? at : j->hold_end;
+	if (at > now)
+		loop_timer_start(in->wait, at - now);
+	return at > now;
+}
+
 /* Is the program ready for it? False: something is waited for, or the job is over. */
 static bool begin(struct input *in, struct job *j)
 {
@@ -84,7 +99,7 @@ static bool begin(struct input *in, struct job *j)
 		if (in->looking)
 			loop_timer_start(in->wait, INPUT_LOOK_MS);
 	}
-	if (in->looking)
+	if (in->looking || too_early(in, j))
 		return false;
 	fits = lines_fit(in, j, &e) == 0;
 	if (!fits || (j->expect_brackets && !in->ops.bracketed(in->arg))) {
@@ -388,7 +403,7 @@ int input_add(struct input *in, const struct input_job *what, struct err *e)
 		len = input_clean(copy, len);
 	j = xcalloc(1, sizeof(*j));
 	*j = (struct job){.mode = what->mode, .data = copy, .len = len, .enter = xstrdup(what->enter),
-		.whole = what->whole, .expect_brackets = what->expect_brackets,
+		.whole = what->whole, .expect_brackets = what->expect_brackets, .quiet_ms = what->quiet_ms,
 		.looked = what->mode == INPUT_RAW && len <= INPUT_LINE_MAX, .allowed_ms = what->deadline_ms,
 		.deadline = what->deadline_ms ? clock_mono_ms() + what->deadline_ms : 0, .fn = what->fn,
 		.arg = what->arg};
@@ -458,6 +473,7 @@ void input_looked(struct input *in)
 
 void input_echoed(struct input *in)
 {
+	in->printed_ms = clock_mono_ms();
 	if (in->step == STEP_ECHO) {
 		in->step = STEP_ENTER;
 		loop_timer_stop(in->wait);

@@ -74,6 +74,7 @@ struct input_job {
 	const char *enter;    /* the bytes to send on their own afterwards, or NULL */
 	bool whole;           /* a paste: one pair of brackets around all of it */
 	bool expect_brackets; /* the program is known to ask for bracketed paste: it is waited for */
+	int64_t quiet_ms;     /* not before it printed nothing for so long (at most INPUT_HOLD_MS); 0: now */
 	int64_t deadline_ms;  /* from now; 0: none */
 	input_done_fn *fn;    /* called once, never from within; may be NULL */
 	void *arg;

@@ -26,6 +26,7 @@ struct job {
 	bool looked, held; /* held: it was waited for in vain */
 	bool open;         /* its one bracket was begun */
 	bool canonical;    /* when its lines were measured */
+	int64_t quiet_ms, hold_end;
 	int64_t deadline;  /* monotonic; 0: none */
 	int64_t allowed_ms;
 	char *enter;
@@ -49,6 +50,7 @@ struct input {
 	enum step step;
 	struct under_way w;
 	bool looking, dropping;
+	int64_t printed_ms; /* when the program printed last */
 	bool running; /* against recursion */
 	struct buf replies, owed;
 	struct loop_timer *wait, *deadline;

@@ -252,6 +252,7 @@ static int check(const struct inst *i, const json_t *params, struct input_job *j
 	*job = (struct input_job){.mode = strcmp(mode, "raw") == 0 ? INPUT_RAW : INPUT_PASTE,
 		.whole = json_get_bool(params, "whole"),
 		.expect_brackets = json_get_bool(params, "expect_brackets"),
+		.quiet_ms = json_get_int(params, "quiet_ms", 0),
 		.deadline_ms = json_get_int(params, "deadline_ms", 0)};
 	return 0;
 }
@@ -334,6 +335,7 @@ void typing_do_typed(struct inst *i, struct peer_request *req, json_t *params)
 void typing_do_key(struct inst *i, struct peer_request *req, json_t *params)
 {
 	struct input_job job = {.mode = INPUT_RAW, .fn = on_keys, .arg = req,
+		.quiet_ms = json_get_int(params, "quiet_ms", 0),
 		.deadline_ms = json_get_int(params, "deadline_ms", KEY_DEADLINE_MS)};
 	struct err e = {0};
 	struct buf bytes;

@@ -378,6 +378,26 @@ START_TEST(a_program_that_is_not_ready_is_waited_for)
 }
 END_TEST
 
+START_TEST(a_key_for_a_dialog_waits_until_it_stands)
+{
+	int64_t from = clock_mono_ms();
+
+	input_echoed(tty.in); /* it is just painted */
+	add_job((struct input_job){.mode = INPUT_RAW, .data = "\r", .len = 1, .quiet_ms = 40});
+	run_until(1);
+	ck_assert_int_ge(clock_mono_ms() - from, 39);
+	/* One that never stands still is given the key all the same. */
+	from = clock_mono_ms();
+	add_job((struct input_job){.mode = INPUT_RAW, .data = "\r", .len = 1, .quiet_ms = 60000});
+	while (done < 2 && clock_mono_ms() < from + 20000) {
+		input_echoed(tty.in);
+		loop_turn(loop, 20);
+	}
+	ck_assert_int_eq(done, 2);
+	ck_assert_int_ge(clock_mono_ms() - from, INPUT_HOLD_MS - 1);
+}
+END_TEST
+
 START_TEST(the_mode_is_asked_for_when_an_input_begins)
 {
 	tty.looking = true;
@@ -576,7 +596,7 @@ TEST_MAIN_FIXTURE("shim/input", setup, teardown, a_paste_is_bracketed_and_enter_
 	a_megabyte_is_taken_and_more_is_not, inputs_never_interleave,
 	nothing_is_written_before_the_last_was_taken, without_an_echo_enter_goes_after_the_timer,
 	a_line_too_long_for_a_canonical_terminal_is_refused, a_program_that_is_not_ready_is_waited_for,
-	the_mode_is_asked_for_when_an_input_begins, a_cut_input_is_counted_and_closed_wherever_it_is_cut,
+	a_key_for_a_dialog_waits_until_it_stands, the_mode_is_asked_for_when_an_input_begins, a_cut_input_is_counted_and_closed_wherever_it_is_cut,
 	the_error_of_a_cut_input_says_how_much_was_taken, a_place_that_answers_nothing_holds_nobody_for_ever,
 	what_a_person_pastes_is_not_torn_apart, random_text_arrives_exactly,
 	what_waits_fails_when_the_program_ends)
