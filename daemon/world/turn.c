@@ -118,8 +118,6 @@ void turn_event(struct turn *t, enum event_id type, const char *instance, const 
 		json_decref(data);
 		return;
 	}
-	if (seq % EVENTS_TRIM_EVERY == 0 && store_events_trim(t->store, EVENTS_KEPT, &err) < 0)
-		turn_failed(t, &err);
 	json_array_append_new(t->events,
 		json_pack("{s:I, s:s, s:s, s:s?, s:s?, s:o}", "seq", (json_int_t)seq, "time",
 			clock_iso(now, iso), "type", event_name(type), "instance", instance, "place", place,

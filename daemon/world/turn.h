@@ -9,9 +9,6 @@
 #include "daemon/bus/bus.h"
 #include "daemon/core/port.h"
 
-#define EVENTS_KEPT 500000   /* the newest; older ones go while others come */
-#define EVENTS_TRIM_EVERY 500
-
 struct turn;
 
 struct turn *turn_create(struct loop *l, struct store *s, struct bus *b);

@@ -183,7 +183,7 @@ class Chaos:
         listed = {i["id"]: i for i in self.f.json("list")}
         equal(sorted(listed), sorted(self.agents), "who is listed")
         for ident, pid in self.agents.items():
-            equal(listed[ident]["pid"], pid, "pid of " + ident)
+            check(listed[ident]["pid"] == pid, "%s had the pid %d and is now %s", ident, pid, listed[ident])
             check(listed[ident]["state"] in ("idle", "working"), "%s is %s", ident, listed[ident]["state"])
             self.mark(ident)
         faults.panes_stand(self.f, sorted(self.agents))
