@@ -48,6 +48,17 @@ static int filter_private(const struct scan_token *t, struct buf *out)
 	return rc ? -1 : 0;
 }
 
+/* Of the ANSI modes only inserting is known. */
+static bool has_insert(const struct scan_token *t)
+{
+	int i;
+
+	for (i = 0; i < t->nparams; i++)
+		if (t->params[i].value == 4)
+			return true;
+	return false;
+}
+
 static bool csi_allowed(const struct scan_token *t)
 {
 	if (t->inters == 1 && !t->leader)
@@ -57,7 +68,7 @@ static bool csi_allowed(const struct scan_token *t)
 	switch (t->leader) {
 	case 0:
 		if (t->final == 'h' || t->final == 'l')
-			return t->nparams == 1 && t->params[0].value == 4;
+			return has_insert(t);
 		if (t->final == 's' || t->final == 'u')
 			return t->nparams == 0;
 		if (t->final == 'T' && t->nparams > 1)
@@ -79,8 +90,17 @@ static bool esc_allowed(const struct scan_token *t)
 {
 	if (t->inters == 0)
 		return strchr("78=>DEHMc", t->final) != NULL;
-	return t->inters == 1 && ((strchr("()*+", t->inter) && strchr("0B", t->final)) ||
-				  (t->inter == '#' && t->final == '8'));
+	return t->inters == 1 && (strchr("()*+", t->inter) || (t->inter == '#' && t->final == '8'));
+}
+
+/* Character sets that are not known are ASCII, to the modes too. */
+static int filter_esc(const struct scan_token *t, struct buf *out)
+{
+	if (!esc_allowed(t))
+		return 0;
+	if (t->inters && t->inter != '#' && t->final != '0')
+		return buf_printf(out, "\033%cB", t->inter);
+	return buf_append(out, t->data, t->len);
 }
 
 static bool printable(const unsigned char *p, size_t len)
@@ -126,6 +146,8 @@ static int filter_csi(const struct scan_token *t, const struct modes *m, struct 
 		return 0;
 	if (t->leader == '?')
 		return buf_printf(out, "\033[%d%c", scan_param(t, 0, 0), t->final);
+	if (!t->leader && !t->inters && (t->final == 'h' || t->final == 'l'))
+		return buf_printf(out, "\033[4%c", t->final);
 	if (!t->leader && !t->inters && (t->final == 'a' || t->final == 'e'))
 		return buf_printf(out, "\033[%d%c", n, t->final == 'a' ? 'C' : 'B');
 	if (!t->leader && !t->inters && t->final == 'I') {
@@ -146,7 +168,7 @@ int filter_token(const struct scan_token *t, const struct modes *m, struct buf *
 			return 0;
 		return buf_append(out, &t->final, 1);
 	case SCAN_ESC:
-		return esc_allowed(t) ? buf_append(out, t->data, t->len) : 0;
+		return filter_esc(t, out);
 	case SCAN_CSI:
 		return filter_csi(t, m, out);
 	case SCAN_OSC:

@@ -147,12 +147,12 @@ static void apply_csi(struct modes *m, const struct scan_token *t, int rows)
 {
 	int i;
 
-	if (t->inters == 1 && t->inter == ' ' && t->final == 'q') {
+	if (t->inters == 1 && !t->leader && t->inter == ' ' && t->final == 'q') {
 		int style = scan_param(t, 0, 0);
 
 		if (style <= 6)
 			m->cursor_style = (uint8_t)style;
-	} else if (t->inters == 1 && t->inter == '!' && t->final == 'p') {
+	} else if (t->inters == 1 && !t->leader && t->inter == '!' && t->final == 'p') {
 		soft_reset(m);
 	}
 	if (t->inters)

@@ -192,6 +192,8 @@ void move_restore(struct screen *s)
 	move_to(s, row, c->at.col);
 	last = cells_get(s->g, s->cur.row, s->cols - 1);
 	s->cur.wrap = c->at.wrap && c->at.col == s->cols - 1 && cell_is_text(&last);
+	if (s->cur.wrap)
+		cells_row(s->g, s->cur.row)->wrapped = false; /* not yet again */
 	s->pen = c->pen;
 	s->modes.set = (s->modes.set & ~(1u << MODE_ORIGIN)) | (c->origin ? 1u << MODE_ORIGIN : 0);
 	s->modes.shift = c->shift;

@@ -178,20 +178,33 @@ int paint_line(const struct screen_cell *cells, int cols, struct buf *out)
 	return p.rc ? -1 : 0;
 }
 
+static void put_region(struct painter *p)
+{
+	const struct modes *m = screen_modes(p->s);
+
+	if (m->bottom)
+		p->rc |= buf_printf(p->out, "\033[%d;%dr", m->top + 1, m->bottom);
+}
+
 static void put_charsets(struct painter *p, const unsigned char charset[4], uint8_t shift)
 {
 	p->rc |= buf_printf(p->out, "\033(%c\033)%c%c", charset[0], charset[1], shift ? 0x0e : 0x0f);
 }
 
-/* The cursor that is saved, as the current one; what was never saved is the home position. */
+/* The cursor that is saved; what was never saved is the home position. Goes before the rows, because
+ * what it may have to print does. */
 static void put_saved(struct painter *p)
 {
 	struct screen_saved c = {.charset = {'B', 'B', 'B', 'B'}};
 
+	forget_attr(p);
 	screen_saved(p->s, p->alternate, &c);
+	if (c.origin)
+		put_region(p);
 	put_cursor(p, c.row, c.col, c.wrap, c.origin);
 	set_attr(p, &c.pen);
 	put_charsets(p, c.charset, c.shift);
+	p->rc |= buf_printf(p->out, "\0337" BEGIN);
 }
 
 static void put_tabs(struct painter *p)
@@ -214,10 +227,7 @@ static void put_state(struct painter *p, bool snapshot)
 	int row, col;
 
 	put_tabs(p);
-	if (m->bottom)
-		p->rc |= buf_printf(p->out, "\033[%d;%dr", m->top + 1, m->bottom);
-	put_saved(p);
-	p->rc |= buf_printf(p->out, "\0337\033(B\033)B\017");
+	put_region(p);
 	p->rc |= modes_paint(m, p->out);
 	if (snapshot)
 		p->rc |= modes_paint_rest(m, p->out);
@@ -241,17 +251,17 @@ static int paint_all(const struct screen *s, bool snapshot, struct buf *out)
 	const struct modes *m = screen_modes(s);
 
 	p.rc |= buf_printf(out, "\033[?1049l" BEGIN);
+	put_saved(&p);
+	put_rows(&p);
 	if (m->alternate) {
-		put_rows(&p);
-		if (m->bottom)
-			p.rc |= buf_printf(out, "\033[%d;%dr", m->top + 1, m->bottom);
-		put_saved(&p);
 		if (snapshot)
 			p.rc |= modes_paint_kitty(m, false, out);
-		p.rc |= buf_printf(out, "\033[?1049h" BEGIN);
+		put_region(&p);
+		p.rc |= buf_printf(out, "\0338\033[?1049h" BEGIN);
 		p.alternate = true;
+		put_saved(&p);
+		put_rows(&p);
 	}
-	put_rows(&p);
 	put_state(&p, snapshot);
 	return p.rc ? -1 : 0;
 }

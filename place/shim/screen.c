@@ -200,11 +200,11 @@ static void feed_repeat(struct screen *s, const struct scan_token *t)
 static void soft_reset(struct screen *s)
 {
 	edit_region(s);
-	s->pen = (struct cell){.link = s->pen.link};
+	s->pen = cell_blank;
 	s->saved[s->modes.alternate].valid = false;
 	s->cur.wrap = false;
 	if (s->live && buf_printf(s->live,
-			       "\033[4l\033[?1;6l\033[?7;25h\033>\033[r\033[m\033(B\033)B\017\033[H\0337\033[%d;%dH",
+			       "\033]8;;\033\\\033[4l\033[?1;6l\033[?7;25h\033>\033[r\033[m\033(B\033)B\017\033[H\0337\033[%d;%dH",
 			       s->cur.row + 1, s->cur.col + 1) < 0)
 		s->live_full = true;
 }
