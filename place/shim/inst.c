@@ -29,6 +29,7 @@
 #define WATCH_PIECE 8192 /* so that text that scrolls by is seen */
 #define BUSY_MS 1250 /* over a second, so that what prints once a second is not idle in between */
 #define BELL_MS 200
+#define TITLE_MS 100 /* titles are told of no more often; the last one is */
 
 bool inst_id_valid(const char *id)
 {
@@ -57,6 +58,8 @@ struct inst *inst_need(struct shim *s, const char *id, struct err *e)
 
 static void tell_activity(struct inst *i)
 {
+	memcpy(i->title_told, screen_modes(i->screen)->title, sizeof(i->title_told));
+	i->title_due = false;
 	events_mention(i->shim->events, "activity",
 		json_pack("{s:s, s:b, s:b, s:I, s:s, s:b}", "instance", i->id, "busy", i->busy, "foreground",
 			i->foreground, "offset", (json_int_t)i->offset, "title",
@@ -105,8 +108,24 @@ static void on_title(void *arg)
 {
 	struct inst *i = arg;
 
-	if (!i->restoring)
-		tell_activity(i);
+	if (i->restoring || strcmp(screen_modes(i->screen)->title, i->title_told) == 0)
+		return;
+	if (loop_timer_active(i->titles)) {
+		i->title_due = true;
+		return;
+	}
+	tell_activity(i);
+	loop_timer_start(i->titles, TITLE_MS);
+}
+
+static void on_titles(void *arg)
+{
+	struct inst *i = arg;
+
+	if (!i->title_due)
+		return;
+	tell_activity(i);
+	loop_timer_start(i->titles, TITLE_MS);
 }
 
 static void on_line(void *arg, const char *text, size_t len)
@@ -234,6 +253,7 @@ static void destroy(struct inst *i)
 	screen_destroy(i->screen);
 	record_close(i->record);
 	loop_timer_free(i->quiet);
+	loop_timer_free(i->titles);
 	buf_finish(&i->live);
 	free(i);
 }
@@ -251,6 +271,7 @@ static void ended(struct inst *i, int code, int signal, const char *reason)
 	i->signal = signal;
 	i->busy = false;
 	loop_timer_stop(i->quiet);
+	loop_timer_stop(i->titles);
 	inst_save(i);
 	record_rest(i->record);
 	err_set(&gone, ERR_STATE, "the program in %s has ended", i->id);
@@ -393,6 +414,7 @@ static int create(struct shim *s, const char *id, struct inst **ret, struct err 
 	i->canonical = true;
 	i->foreground = true;
 	i->quiet = loop_timer_create(s->loop, on_quiet, i);
+	i->titles = loop_timer_create(s->loop, on_titles, i);
 	i->input = input_create(s->loop, &input_ops, i);
 	i->typing = typing_create();
 	buf_init(&i->live, LIVE_MAX);

@@ -34,7 +34,9 @@ struct inst {
 	pid_t pid;
 	int code, signal;
 	bool canonical, foreground, busy;
-	struct loop_timer *quiet;
+	struct loop_timer *quiet, *titles;
+	char title_told[MODES_TITLE_MAX + 1]; /* the title in the last event */
+	bool title_due;                       /* it has changed since */
 	int64_t bell_ms;
 	struct view *views, *owner;
 	uint64_t inputs; /* counts views' inputs */

@@ -127,6 +127,19 @@ def test_a_stopped_view_holds_nothing_up_and_is_painted_anew(t):
     equal(place.recording(I)[1].count(b"\n150000\r"), 1)
 
 
+def test_a_flood_of_titles_and_bells_is_told_of_now_and_then(t):
+    place = shell(t)
+    place.input(I, r"""awk 'BEGIN { for (i = 0; i < 20000; i++) printf "\033]2;t%d\a\a", i }'""")
+    told = 1
+    while place.event("activity")["title"] != "t19999":
+        told += 1
+    check(told < 2000, "%d events for 20000 titles", told)
+    # One that is too long is none, and what follows it is drawn.
+    place.input(I, r"""printf '\033]2;'; head -c 1000000 /dev/zero | tr '\0' x; printf '\aaf''ter'""")
+    place.text(I, "after")
+    equal(place.screen(I)["title"], "t19999")
+
+
 def test_large_pastes_arrive_whole(t):
     place = shell(t)
     text = "".join("%d line of text 日本語\n" % n for n in range(30000))[:500000]
