@@ -44,6 +44,10 @@ int cli_config(struct cli *c, struct err *e);
 /* The folder of the templates: the config's, or the layout's. Owned. */
 char *cli_template_dir(struct cli *c, struct err *e);
 
+/* config.c: [{line, text, why}] of the user's tmux configuration that is not taken; a new reference, NULL when
+ * none is named (or, with e, cannot be read). c->config is there. */
+json_t *tmux_conf_left(struct cli *c, size_t *ret_taken, struct err *e);
+
 /* Connects to the daemon, starting it when it may be. */
 int cli_connect(struct cli *c, struct err *e);
 /* Connects when that was not done, and calls. params stolen. Ctrl-C ends the wait (ERR_CANCELLED), and

@@ -103,6 +103,24 @@ static long read_number(const char *path)
 
 /* Programs. */
 
+/* The user's own tmux configuration, when they named one. */
+static void check_tmux_conf(struct doctor *d)
+{
+	const char *file = config_string(d->cli->config, OPT_TMUX_CONF);
+	struct err e = {0};
+	size_t taken = 0;
+	json_t *left = tmux_conf_left(d->cli, &taken, &e);
+
+	if (e.code)
+		add(d, "tmux_conf", WARN, "correct the option tmux_conf, or the file", "%s", e.message);
+	else if (left && json_array_size(left) > 0)
+		add(d, "tmux_conf", OK, "`tmux-claude config check` names each", "%zu settings of %s are taken, %zu are not",
+			taken, file, json_array_size(left));
+	else if (left)
+		add(d, "tmux_conf", OK, NULL, "all %zu settings of %s are taken", taken, file);
+	json_decref(left);
+}
+
 static void check_tmux(struct doctor *d)
 {
 	char *argv[] = {(char *)config_string(d->cli->config, OPT_TMUX_PATH), "-V", NULL};
@@ -398,7 +416,7 @@ static void print(struct cli *c, const json_t *checks)
 
 int verb_doctor(struct cli *c)
 {
-	static void (*const checks[])(struct doctor *) = {check_tmux, check_qemu, check_kvm, check_own,
+	static void (*const checks[])(struct doctor *) = {check_tmux, check_tmux_conf, check_qemu, check_kvm, check_own,
 		check_template, check_builders, check_subuid, check_login, check_claude, check_folders,
 		check_disk, check_linger, check_limits, check_daemon};
 	struct doctor d = {.cli = c, .checks = json_array()};

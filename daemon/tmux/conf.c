@@ -5,8 +5,10 @@
 #include "base/buf.h"
 #include "base/util.h"
 #include "daemon/tmux/client.h"
+#include "daemon/tmux/quote.h"
 
 #define CONF_MAX 16384
+#define SETTINGS_MAX (1024 * 1024) /* of a person's own; what does not fit is left out */
 
 /*
  * The status line: who, in which state, how to leave. What the state option holds comes from outside, and
@@ -88,12 +90,26 @@ static const struct {
 	{"client-session-changed", "A"},
 };
 
-char *tmux_conf_text(void)
+/* A person's own setting, each word quoted: it means what it says and nothing else. */
+static void put_setting(struct buf *b, char *const *words)
+{
+	struct tmux_cmd cmd;
+
+	tmux_cmd_init(&cmd);
+	tmux_cmd_add(&cmd, words[0]);
+	for (words++; *words != NULL; words++)
+		tmux_cmd_arg(&cmd, *words);
+	if (tmux_cmd_end(&cmd))
+		buf_append(b, buf_data(&cmd.line), cmd.line.len);
+	tmux_cmd_finish(&cmd);
+}
+
+char *tmux_conf_text(char **const *settings)
 {
 	struct buf b;
 	char *text;
 
-	buf_init(&b, CONF_MAX);
+	buf_init(&b, CONF_MAX + SETTINGS_MAX);
 	buf_printf(&b, "# Written by tmux-claude at each start; changes are lost.\n");
 	buf_printf(&b, "set-environment -gu LD_PRELOAD\n"); /* the server's own, see no_utmp.c */
 	for (size_t i = 0; i < ARRAY_LEN(options); i++)
@@ -103,6 +119,8 @@ char *tmux_conf_text(void)
 			"set-hook -g %s \"set-option -gaF " TMUX_EV_OPTION
 			" '%s;' ; wait-for -S " TMUX_EV_CHANNEL "\"\n",
 			hooks[i].hook, hooks[i].record);
+	for (; settings != NULL && *settings != NULL; settings++)
+		put_setting(&b, *settings);
 	text = xstrndup((char *)buf_data(&b), b.len);
 	buf_finish(&b);
 	return text;

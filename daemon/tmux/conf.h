@@ -27,8 +27,8 @@ struct tmux_setting {
 /* What a session needs whose status line is to have no colours. Ends with a NULL name. */
 extern const struct tmux_setting tmux_conf_plain[];
 
-/* The text of the configuration file. Owned. What versions differ in is not in it. */
-char *tmux_conf_text(void);
+/* The text of the configuration file; settings: of a person's own, may be NULL. Owned. What versions differ in is not in it. */
+char *tmux_conf_text(char **const *settings);
 /* The environment of servers, and so of what runs in them: the caller's, without what is not for panes
  * (the caller's own tmux, keys and tokens). Owned vector. */
 char **tmux_conf_env(char *const *from);

@@ -60,6 +60,9 @@ struct tmux_limits {
 	int linger_ms; /* -1: none */
 	int pulse_ms;
 	const char *preload; /* no_utmp.c as built, for the servers; NULL or "": none */
+	/* A person's own settings, put behind ours: commands as words, in a vector that ends with NULL, as
+	 * ipc/tmuxconf.h lets them through. NULL: none. Only needed for tmux_pool_create. */
+	char **const *settings;
 };
 
 struct tmux_pool_ops {

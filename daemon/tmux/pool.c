@@ -131,9 +131,10 @@ static int pool_program(struct tmux_pool *p, struct err *e)
 static int pool_folder(struct tmux_pool *p, struct err *e)
 {
 	cleanup_free char *longest = xasprintf("%s/%u.sock", p->dir, TMUX_SERVERS_MAX);
-	cleanup_free char *conf = tmux_conf_text();
+	cleanup_free char *conf = tmux_conf_text(p->limits.settings);
 	cleanup_free char *text = NULL;
 
+	p->limits.settings = NULL;
 	str_fmt(p->stamp, sizeof(p->stamp), "%08x", hash_of(conf));
 	text = xasprintf("%sset-option -g " TMUX_CONF_OPTION " %s\n", conf, p->stamp);
 	if (sock_path_check(longest, e) < 0 || dir_make(p->dir, 0700, e) < 0)

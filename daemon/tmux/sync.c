@@ -266,8 +266,8 @@ static void take_unknown(struct server *sv, const struct listed *l)
 	if (pa == NULL) {
 		pa = pool_add(sv->pool, l->id);
 		pa->phase = l->dead ? PANE_DEAD : PANE_OPEN;
-		pa->title_sent = true; /* or a person's own: left as it is */
 	}
+	pa->title_sent = true; /* or a person's own: left as it is */
 	pa->found = true;
 	pool_put(pa, sv);
 }

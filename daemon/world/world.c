@@ -2,6 +2,7 @@
 /* The real rooms behind core's port, wired. Rooms only translate; decisions are core's. */
 #include "base/log.h"
 #include "base/util.h"
+#include "ipc/tmuxconf.h"
 #include "daemon/world/world_int.h"
 
 #define PLACE_JSON_MAX (256 * 1024)
@@ -69,8 +70,27 @@ static void settings_read(struct world *w)
 	s->cols = config_int(c, OPT_COLS);
 }
 
+/* What is taken of the user's own tmux configuration; `config check` says what is left of it. */
+static void settings_of_tmux(struct world *w, struct tmuxconf *ret)
+{
+	const char *file = config_string(w->config, OPT_TMUX_CONF);
+	cleanup_free char *text = NULL;
+	struct err err = {0};
+	size_t len;
+
+	if (!file[0])
+		return;
+	if (file_read(file, TMUXCONF_FILE_MAX, &text, &len, &err) < 0) {
+		log_warn("tmux", NULL, "tmux_conf: %s", err.message);
+		return;
+	}
+	tmuxconf_parse(text, len, ret);
+	log_info("tmux", NULL, "%zu settings of %s are taken, %zu are not", ret->ncommands, file, ret->nleft);
+}
+
 int world_init(struct world *w, struct err *e)
 {
+	struct tmuxconf own = {0};
 	cleanup_free char *no_utmp = layout_program("tmux-claude-no-utmp.so", NULL);
 	struct tmux_limits limits = {.preload = no_utmp, .program = config_string(w->config, OPT_TMUX_PATH),
 		.panes = (unsigned)config_int(w->config, OPT_PANES_PER_SERVER)};
@@ -78,6 +98,8 @@ int world_init(struct world *w, struct err *e)
 
 	(void)e;
 	settings_read(w);
+	settings_of_tmux(w, &own);
+	limits.settings = own.commands;
 	w->env = (struct driver_env){.loop = w->loop, .layout = w->layout, .config = w->config,
 		.template_dir = config_string(w->config, OPT_TEMPLATE_DIR)[0]
 			? config_string(w->config, OPT_TEMPLATE_DIR) : w->layout->template_dir};
@@ -94,6 +116,7 @@ int world_init(struct world *w, struct err *e)
 	recordings_init(w);
 	if (tmux_pool_create(w->loop, w->layout->tmux_dir, &limits, &world_pane_ops, w, &w->panes, &err) < 0)
 		log_error("tmux", NULL, "agents run without panes: %s", err.message);
+	tmuxconf_finish(&own);
 	return 0;
 }
 
