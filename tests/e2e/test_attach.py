@@ -271,7 +271,7 @@ def test_bare_view_fills_the_scrollback_of_the_persons_terminal(t):
     for word in ("one", "two", "three"):
         me.types_text(word)
         me.types("Enter")
-    me.sees("three")
+        me.wait(lambda seen, w=word: seen.split("\n").count(w) == 2, "%s and its echo" % word)
     text = me.screen(history=1000).split("\n")
     equal([line for line in text if line.startswith("line-")], ["line-%d" % i for i in range(1, 101)])
     equal([line for line in text if line in ("one", "two", "three")], ["one", "one", "two", "two", "three", "three"])
