@@ -84,7 +84,7 @@ void tmux_pool_adopt(struct tmux_pool *p, tmux_adopt_fn *fn, void *arg)
 
 		if (!socket_number(de->d_name, &number) || server_numbered(p, number))
 			continue;
-		if (sock_connect(path, &fd, &e) == 0)
+		if (sock_connect(path, &fd, &e) == 0 || e.code == ERR_BUSY)
 			server_add(p, number)->adopting = true;
 		else if (e.code == ERR_UNREACHABLE)
 			tmux_shard_sweep(path);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/util.h"
 #include "daemon/tmux/conf.h"
+#include "daemon/tmux/listener.h"
 
 static void shard_connect(struct tmux_shard *s);
 static void shard_end(struct tmux_shard *s);
@@ -68,21 +69,10 @@ static void server_died(void *arg, pid_t pid, struct proc_status st)
 	}
 }
 
-/* Who listens on our socket, asked of the kernel: a wedged server cannot say it itself. */
-static pid_t server_behind(const char *socket)
-{
-	cleanup_close int fd = -1;
-	struct ucred cred;
-
-	if (sock_connect(socket, &fd, NULL) < 0 || sock_peer(fd, &cred, NULL) < 0)
-		return 0;
-	return cred.uid == geteuid() ? cred.pid : 0;
-}
-
 /* Takes note of the server; true when it is another than before. */
 static bool server_note(struct tmux_shard *s)
 {
-	pid_t pid = server_behind(s->socket);
+	pid_t pid = tmux_listener(s->socket);
 	uint64_t start = pid > 0 ? proc_start_time(pid) : 0;
 
 	if (pid == s->server && start == s->server_start)

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/proc.h"
+#include "base/sock.h"
 #include "base/util.h"
 #include "daemon/tmux/client.h"
 #include "daemon/tmux/conf.h"
@@ -25,6 +26,7 @@
 #define FORKS 100
 #define DEATHS 40
 #define PANES_DEFAULT 200
+#define BACK_PANES 500u
 #define PANES_MAX 2000
 
 extern char **environ;
@@ -357,6 +359,56 @@ static double death_to_event(void *arg)
 	return median(v, DEATHS);
 }
 
+/* Who listens in the pool's folder: its servers. */
+static void kill_servers(void)
+{
+	cleanup_free char *folder = xasprintf("%s/t", dir);
+	DIR *d = opendir(folder);
+	struct dirent *de;
+
+	while ((de = readdir(d)) != NULL) {
+		cleanup_free char *path = xasprintf("%s/%s", folder, de->d_name);
+		cleanup_close int fd = -1;
+		struct ucred cred;
+
+		if (strcmp(de->d_name, ".") != 0 && sock_connect(path, &fd, NULL) == 0 &&
+			sock_peer(fd, &cred, NULL) == 0)
+			kill(cred.pid, SIGKILL);
+	}
+	closedir(d);
+}
+
+/* Every server at once, with kill -9; until the last pane is back. */
+static double back_after_kill(void *arg)
+{
+	int64_t t;
+	(void)arg;
+
+	back = 0;
+	t = clock_mono_us();
+	kill_servers();
+	while (back < BACK_PANES)
+		loop_turn(loop, -1);
+	return (double)(clock_mono_us() - t) / 1e3;
+}
+
+static void deaths(void)
+{
+	cleanup_free char *note = xasprintf("%u panes, %d a server", BACK_PANES,
+		TMUX_PANES_PER_SERVER);
+	struct bench_row row = {.what = "every server killed: all panes back", .unit = "ms",
+		.note = note, .at_most = 2000};
+
+	bench_run(&(struct bench_row){.what = "a pane's death to the pool's event, 48 panes",
+			  .unit = "us", .at_most = 2000}, death_to_event, NULL);
+	if (!bench_wanted(row.what))
+		return;
+	pool_up();
+	open_all(BACK_PANES);
+	bench_run(&row, back_after_kill, NULL);
+	pool_down();
+}
+
 static void commands(void)
 {
 	cleanup_free char *socket = fresh_socket();
@@ -412,8 +464,7 @@ int main(int argc, char **argv)
 	must(file_write_atomic(conf, text, strlen(text), 0600, NULL) == 0, "the configuration");
 	commands();
 	spawning();
-	bench_run(&(struct bench_row){.what = "a pane's death to the pool's event, 48 panes", .unit = "us",
-			  .at_most = 2000}, death_to_event, NULL);
+	deaths();
 	tmux_reaper_destroy(reaper);
 	loop_destroy(loop);
 	strv_free(env);

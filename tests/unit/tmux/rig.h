@@ -78,7 +78,7 @@ static inline int rig_main(const char *name, const TTest *const *tests, size_t n
 		int64_t rig_end = clock_mono_ms() + RIG_WAIT_MS;                                   \
 		while (!(cond)) {                                                                  \
 			ck_assert_msg(clock_mono_ms() < rig_end, "waited in vain for %s", #cond);  \
-			loop_turn(rig_loop, 100);                                                  \
+			loop_turn(rig_loop, 10);                                                  \
 		}                                                                                  \
 	} while (0)
 

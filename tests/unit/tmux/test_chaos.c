@@ -13,6 +13,7 @@
 #define SERVERS_MAX 32
 
 static bool wanted[PANES];
+static unsigned failed[PANES]; /* openings that were told, and asked for again */
 static unsigned rounds = ROUNDS;
 
 static const struct tmux_limits limits = {.panes = PER_SERVER, .deadline_ms = WEDGE_MS,
@@ -66,8 +67,8 @@ static void a_person_does(const char *what, const char *target)
 	if (n == 0)
 		return;
 	at = (unsigned)random() % n;
-	if (state_of(pids[at]) == 'T')
-		return; /* they would wait with us */
+	if (strchr("TR", state_of(pids[at])) != NULL)
+		return; /* stopped, or about to be: they would wait with us */
 	person(sockets[at], NULL, 0, what, target != NULL ? "-t" : NULL, target, NULL);
 }
 
@@ -149,6 +150,14 @@ static bool as_wanted(void)
 		struct tmux_location l = {.state = TMUX_PANE_NONE};
 
 		tmux_pane_locate(pool, name_of(i), &l, NULL);
+		if (wanted[i] && l.state != TMUX_PANE_OPEN &&
+			(!seen(name_of(i))->again || seen(name_of(i))->failed > failed[i])) {
+			/* What people killed twice is left until it is asked for; and an opening
+			 * fails when no server could be had in several attempts. */
+			seen(name_of(i))->again = true;
+			failed[i] = seen(name_of(i))->failed;
+			open_argv(name_of(i), cat_argv);
+		}
 		if ((l.state == TMUX_PANE_OPEN) != wanted[i] ||
 			(!wanted[i] && l.state != TMUX_PANE_NONE))
 			return false;
@@ -190,6 +199,7 @@ START_TEST(in_the_end_everything_is_as_wanted)
 		seed = (unsigned)strtoul(getenv("TC_SEED"), NULL, 10);
 	if (getenv("TC_ROUNDS") != NULL)
 		rounds = (unsigned)strtoul(getenv("TC_ROUNDS"), NULL, 10);
+	person_meanwhile = true;
 	printf("# seed %u\n", seed);
 	fflush(stdout);
 	srandom(seed);
@@ -199,10 +209,6 @@ START_TEST(in_the_end_everything_is_as_wanted)
 		for (long turns = random() % 12; turns > 0; turns--)
 			loop_turn(rig_loop, random() % 4);
 	}
-	/* what people killed twice is left until it is asked for */
-	for (unsigned i = 0; i < PANES; i++)
-		if (wanted[i])
-			open_argv(name_of(i), cat_argv);
 	rig_until(as_wanted() && servers_as_wanted());
 	for (unsigned i = 0; i < PANES; i++)
 		if (wanted[i])

@@ -344,6 +344,35 @@ START_TEST(adoption_ends_a_wedged_server_and_sweeps_a_dead_one)
 }
 END_TEST
 
+/* Stopped for so long that everybody who tried has filled its queue: it cannot even be asked who it is. */
+START_TEST(adoption_ends_a_wedged_server_with_a_full_queue)
+{
+	struct err e = {0};
+	char *socket;
+	pid_t server;
+	int fds[1024];
+	unsigned n = 0;
+
+	pool_up((struct tmux_limits){0});
+	open_wait("ab12");
+	socket = xstrdup(at("ab12").socket);
+	server = server_of(socket);
+	tmux_pool_destroy(pool);
+	ck_assert_int_eq(kill(server, SIGSTOP), 0);
+	rig_until(state_of(server) == 'T');
+	while (n < ARRAY_LEN(fds) && sock_connect(socket, &fds[n], &e) == 0)
+		n++;
+	ck_assert_int_eq(e.code, ERR_BUSY);
+	pool_up((struct tmux_limits){.start_ms = WEDGE_MS});
+	rig_until(dead(server));
+	open_wait("ab12");
+	while (n > 0)
+		close(fds[--n]);
+	free(socket);
+	pool_down();
+}
+END_TEST
+
 /* The daemon as a process of its own: opens panes, says so, and is killed. */
 static pid_t daemon_killed(unsigned panes)
 {
@@ -399,4 +428,5 @@ RIG_MAIN("tmux/faults", a_hundred_panes_on_three_servers_survive_one, killed_cli
 	a_new_daemon_adopts_what_lives,
 	opening_does_not_wait_for_adoption_to_be_asked_in_order,
 	adoption_ends_a_wedged_server_and_sweeps_a_dead_one,
+	adoption_ends_a_wedged_server_with_a_full_queue,
 	a_daemon_killed_in_the_middle_loses_nothing)
