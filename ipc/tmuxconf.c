@@ -131,7 +131,7 @@ static enum token next(struct lexer *x)
 		x->line += c == '\n';
 		return c == '\n' ? T_LINE : T_SEMICOLON;
 	}
-	while ((c = peek(x)) >= 0 && !strchr(" \t\r\n;", c))
+	while ((c = peek(x)) >= 0 && (c == '\0' || !strchr(" \t\r\n;", c)))
 		plain(x, c);
 	x->word[x->len] = '\0';
 	if (strlen(x->word) != x->len || !utf8_valid(x->word, x->len))

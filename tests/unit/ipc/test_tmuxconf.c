@@ -172,6 +172,17 @@ START_TEST(each_line_is_judged_on_its_own_and_named)
 }
 END_TEST
 
+START_TEST(no_byte_stops_the_reading)
+{
+	static const char text[] = "set -g mouse\0 on\nset -g mouse on\n\0";
+
+	tmuxconf_finish(&conf);
+	tmuxconf_parse(text, sizeof(text), &conf);
+	ck_assert_uint_eq(conf.ncommands, 1);
+	ck_assert_uint_eq(conf.nleft, 2);
+}
+END_TEST
+
 START_TEST(a_file_has_bounds)
 {
 	size_t n = 3000;
@@ -191,4 +202,5 @@ END_TEST
 
 TEST_MAIN_FIXTURE("ipc/tmuxconf", NULL, teardown, options_are_taken_in_their_form, values_of_another_form_are_left,
 	bindings_that_only_move_and_look_are_taken, bindings_that_could_do_anything_are_left,
-	commands_that_could_do_anything_are_left, each_line_is_judged_on_its_own_and_named, a_file_has_bounds)
+	commands_that_could_do_anything_are_left, each_line_is_judged_on_its_own_and_named,
+	no_byte_stops_the_reading, a_file_has_bounds)
