@@ -20,7 +20,7 @@ def test_keys_and_looks_are_taken_and_nothing_is_run(t):
     token = os.path.join(f.user, "was-run")
     path = own_conf(f, "\n".join((
         "set -g prefix C-x", "unbind C-b", "bind C-x send-prefix", "set -g status-position top",
-        "setw -g mode-keys vi", "bind q detach-client", "run-shell 'touch %s'" % token,
+        "setw -g mode-keys vi", "bind q detach-client", "set -g mode-style nonsense", "run-shell 'touch %s'" % token,
         "set -g status-style 'bg=#(touch %s)'" % token, "bind y run-shell 'touch %s'" % token,
         "set-hook -g client-attached 'run-shell \"touch %s\"'" % token, "")))
     f.shell("fixer", "sh", "-c", "echo ready; cat")
@@ -33,14 +33,14 @@ def test_keys_and_looks_are_taken_and_nothing_is_run(t):
     equal(me.ended(), 0, "exit status")
     check(not os.path.exists(token), "something was run")
     got = f.json("config", "check")["tmux_conf"]
-    equal(got["taken"], 6, "settings taken")
-    equal([left["line"] for left in got["left"]], [7, 8, 9, 10], "lines left")
+    equal(got["taken"], 7, "settings taken")
+    equal([left["line"] for left in got["left"]], [8, 9, 10, 11], "lines left")
     for left in got["left"]:
         check(left["why"], "no reason: %r", left)
     said = f.cli("config", "check")
-    contains(said, "%s:7: it would run a program or read a file" % path)
+    contains(said, "%s:8: it would run a program or read a file" % path)
     checks = f.run("--json", "doctor").json()["checks"]
-    contains([c["text"] for c in checks if c["name"] == "tmux_conf"][0], "6 settings")
+    contains([c["text"] for c in checks if c["name"] == "tmux_conf"][0], "7 settings")
 
 
 @deadline(120)

@@ -31,6 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		for (char **w = c.commands[i]; *w; w++) {
 			check_word(*w);
+			if (c.commands[i][0][0] == 's')
+				continue; /* a value: its form is checked above */
 			if (begins(*w, "run") || begins(*w, "if-") || begins(*w, "source") || strstr(*w, "pipe"))
 				abort();
 		}
