@@ -3,14 +3,15 @@
  * send: a text, bytes or keys, whole or in numbered pieces.
  *
  * Pieces are kept per connection (of an instance: per connection inside its place) and key until the last
- * came; at most UPLOADS_MAX texts are being put together at a time, and a connection that ends takes its
- * own along.
+ * came; a connection, or a place, has at most UPLOADS_EACH of them, so that nobody keeps others from
+ * sending, and one that ends takes its own along.
  */
 #include "daemon/api/api_int.h"
 
 #include "base/buf.h"
 
-#define UPLOADS_MAX 64
+#define UPLOADS_EACH 4
+#define UPLOADS_MAX 128
 
 struct upload {
 	struct upload *next;
@@ -75,9 +76,16 @@ static struct upload *upload_find(const struct call *c, const char *key)
 static struct upload *upload_new(struct call *c, const char *key, struct err *e)
 {
 	struct upload *up;
+	int n = 0, inside = 0;
 
-	if (c->api->nuploads >= UPLOADS_MAX) {
-		err_set(e, ERR_BUSY, "%d texts are being given in pieces already", UPLOADS_MAX);
+	for (up = c->api->uploads; up; up = up->next) {
+		n += c->client ? up->client == c->client : !up->client && !strcmp(up->place, c->place);
+		inside += !up->client;
+	}
+	/* Half of all is the operator's. */
+	if (n >= UPLOADS_EACH || c->api->nuploads >= UPLOADS_MAX || (!c->client && inside >= UPLOADS_MAX / 2)) {
+		err_set(e, ERR_BUSY, "%d texts are being given in pieces already", n >= UPLOADS_EACH ? n : c->api->nuploads);
+		err_hint(e, "give one whole before the next, or try again");
 		return NULL;
 	}
 	up = xcalloc(1, sizeof(*up));

@@ -17,6 +17,7 @@
 #define ASK_MS 60000         /* for a new shim to learn what a guest holds */
 #define SHIM_RESTARTS_MAX 3  /* lost shims in a row before the place is given up */
 #define PROMPTS_MAX 64       /* queued for one instance; as many raw ones */
+#define PROMPT_BYTES_MAX (8 * 1024 * 1024) /* of them together */
 #define RANDOM_KEY_LEN 32
 #define ENTER_AGAIN_MS 2000  /* no report by then: Enter once more (facts: a swallowed Enter) */
 #define CLEAR_LINES_MAX 100   /* of a prompt that was put back and is cleared */

@@ -361,6 +361,7 @@ static int sent_before(struct unit *u, const struct send_args *a, const struct p
 static int may_send(struct unit *u, const struct send_args *a, struct err *e)
 {
 	const struct instance *in = u->in;
+	size_t bytes = a->len;
 	int n = 0;
 
 	if (u->step != STEP_LIVE && u->step != STEP_READY && !site_being_found(u)) {
@@ -373,10 +374,11 @@ static int may_send(struct unit *u, const struct send_args *a, struct err *e)
 			in->reason ? in->reason : "a person");
 		return err_hint(e, "tmux-claude attach %s and answer it there", in->id);
 	}
-	for (struct pending_prompt *q = a->mode == PM_PASTE ? u->prompts : u->raws; q; q = q->next)
-		n++;
-	if (n >= PROMPTS_MAX)
-		return err_set(e, ERR_BUSY, "instance %s has %d prompts queued already", in->id, n);
+	for (struct pending_prompt *q = a->mode == PM_PASTE ? u->prompts : u->raws; q; q = q->next, n++)
+		bytes += q->p->len;
+	if (n >= PROMPTS_MAX || bytes > PROMPT_BYTES_MAX)
+		return err_set(e, ERR_BUSY, "instance %s has %d prompts of %zu bytes queued already", in->id, n,
+			bytes - a->len);
 	return 0;
 }
 

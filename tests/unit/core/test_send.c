@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: ISC */
+/* Sending: keys of idempotency, raw bytes beside prompts, pieces, what a lost shim and a new daemon know. */
+#include "tests/unit/core/fake_world.h"
+#include "tests/unit/run.h"
+
+static struct fake_world w;
+static char id[ID_SIZE];
+
+struct heard {
+	int calls;
+	struct err err;
+	enum prompt_status status;
+	char key[KEY_SIZE];
+};
+
+static void prompt_done(void *arg, const struct prompt *p, const struct err *e)
+{
+	struct heard *h = arg;
+
+	h->calls++;
+	h->err = e ? *e : (struct err){0};
+	h->status = p->status;
+	memcpy(h->key, p->key, KEY_SIZE);
+}
+
+static void spawned(void *arg, const struct instance *in, const struct err *e)
+{
+	struct heard *h = arg;
+
+	(void)in;
+	if (!h)
+		return;
+	h->calls++;
+	h->err = e ? *e : (struct err){0};
+}
+
+static int spawn(struct fake_world *to, const char *agent, const char *key, const char *digest, struct heard *h,
+	char *ret, struct err *e)
+{
+	struct instance *in = instance_new();
+	struct caller who = {NULL};
+	struct spawn_args a = {.in = in, .wait = true, .key = key, .digest = digest, .done = spawned, .arg = h};
+
+	in->driver = xstrdup("vm");
+	in->agent = xstrdup(agent);
+	in->dir = xstrdup("/p");
+	in->cap = to->set.default_cap;
+	return fleet_spawn(to->f, &who, &a, ret, e);
+}
+
+static void tell(uint64_t seq, const char *type, json_t *ev)
+{
+	json_object_set_new(ev, "instance", json_string(id));
+	fleet_on_shim_event(w.f, fleet_get(w.f, id)->place, seq, type, ev);
+	json_decref(ev);
+	fake_turn(&w);
+}
+
+static void up(void)
+{
+	json_t *hello = json_pack("{s:i, s:{s:i, s:b}, s:b, s:[]}", "shim_pid", 100, "holder", "pid", 101, "running", 1,
+		"link", 0, "instances");
+
+	fake_turn(&w);
+	fleet_on_hello(w.f, fleet_get(w.f, id)->place, hello);
+	json_decref(hello);
+	fake_turn(&w);
+	tell(1, "link_up", json_object());
+	fake_answer(&w, "setup", json_object());
+	fake_answer(&w, "run", json_pack("{s:i}", "pid", 7));
+}
+
+static void start(const char *agent)
+{
+	ck_assert_int_eq(spawn(&w, agent, NULL, NULL, NULL, id, NULL), 0);
+	up();
+	if (!strcmp(agent, "teller"))
+		tell(2, "report", json_pack("{s:{s:s}}", "body", "event", "ready"));
+}
+
+static int try_send(enum prompt_mode mode, const char *text, size_t len, const char *key, struct heard *h, struct err *e)
+{
+	struct send_args a = {.mode = mode, .text = text, .len = len, .key = key, .timeout_ms = 60000, .done = prompt_done,
+		.arg = h};
+	int r = fleet_send(w.f, fleet_get(w.f, id), &a, e);
+
+	fake_turn(&w);
+	return r;
+}
+
+static int send(const char *text, const char *key, struct heard *h, struct err *e)
+{
+	return try_send(PM_PASTE, text, strlen(text), key, h, e);
+}
+
+static void setup(void)
+{
+	fake_init(&w);
+	w.keep_prompts = true;
+}
+
+static void teardown(void)
+{
+	fake_finish(&w);
+}
+
+START_TEST(a_key_answers_while_it_is_under_way_and_after)
+{
+	struct heard a = {0}, b = {0}, c = {0};
+	struct err e = {0};
+
+	start("mute");
+	ck_assert_int_eq(send("text", "k", &a, &e), 0);
+	ck_assert_int_eq(send("text", "k", &b, &e), 0);
+	ck_assert_int_eq(w.kept->status, PR_DELIVERING);
+	fake_answer(&w, "input", json_pack("{s:i}", "taken", 4));
+	ck_assert_ptr_null(fake_find(&w, "input")); /* typed once */
+	ck_assert_int_eq(a.calls + b.calls, 2);
+	ck_assert_int_eq(send("text", "k", &c, &e), 0);
+	ck_assert_int_eq(c.calls, 1);
+	ck_assert_int_eq(c.status, PR_DELIVERED);
+	ck_assert_ptr_null(fake_find(&w, "input"));
+	ck_assert_int_eq(send("other", "k", &c, &e), -1);
+	ck_assert_int_eq(e.code, ERR_EXISTS);
+	ck_assert_int_eq(try_send(PM_RAW, "text", 4, "k", &c, &e), -1);
+	ck_assert_int_eq(c.calls, 1);
+}
+END_TEST
+
+START_TEST(a_failure_is_told_again_with_its_words)
+{
+	struct heard a = {0}, b = {0};
+
+	start("mute");
+	send("text", "k", &a, NULL);
+	fake_answer(&w, "input", json_pack("{s:i, s:{s:s, s:s, s:s}}", "taken", 3, "error", "code", "timeout", "message",
+					 "took 3 of 4", "hint", "look"));
+	ck_assert_int_eq(a.err.code, ERR_TIMEOUT);
+	ck_assert_str_eq(a.err.message, "took 3 of 4");
+	ck_assert_int_eq(a.status, PR_FAILED);
+	send("text", "k", &b, NULL);
+	ck_assert_int_eq(b.err.code, ERR_TIMEOUT);
+	ck_assert_str_eq(b.err.message, "took 3 of 4");
+}
+END_TEST
+
+START_TEST(a_shim_that_dies_half_way_makes_it_unknown)
+{
+	struct heard a = {0}, b = {0};
+
+	start("mute");
+	send("text", NULL, &a, NULL);
+	fake_refuse(&w, "input", ERR_UNREACHABLE);
+	ck_assert_int_eq(a.status, PR_UNKNOWN);
+	ck_assert_int_eq(a.err.code, ERR_UNAVAILABLE);
+	/* What it refused was never typed. */
+	send("text", NULL, &b, NULL);
+	fake_refuse(&w, "input", ERR_BUSY);
+	ck_assert_int_eq(b.status, PR_FAILED);
+}
+END_TEST
+
+START_TEST(raw_bytes_and_keys_do_not_wait_for_prompts)
+{
+	struct heard p = {0}, r = {0}, k = {0};
+
+	start("teller");
+	send("prompt", NULL, &p, NULL);
+	fake_answer(&w, "input", json_object()); /* typed, not reported yet */
+	send("second", NULL, &p, NULL);
+	ck_assert_ptr_null(fake_find(&w, "input"));
+	try_send(PM_RAW, "a\0b", 3, NULL, &r, NULL);
+	ck_assert_str_eq(json_string_value(json_object_get(fake_find(&w, "input")->params, "data")), "YQBi");
+	ck_assert_str_eq(json_string_value(json_object_get(fake_find(&w, "input")->params, "mode")), "raw");
+	fake_answer(&w, "input", json_object());
+	ck_assert_int_eq(r.calls, 1);
+	try_send(PM_KEYS, "[\"C-c\"]", 7, NULL, &k, NULL);
+	ck_assert_uint_eq(json_array_size(json_object_get(fake_find(&w, "input")->params, "keys")), 1);
+	fake_answer(&w, "input", json_object());
+	ck_assert_int_eq(k.calls, 1);
+	ck_assert_int_eq(p.calls, 0);
+	tell(3, "report", json_pack("{s:{s:s}}", "body", "event", "prompt"));
+	ck_assert_int_eq(p.calls, 1);
+}
+END_TEST
+
+START_TEST(a_large_text_goes_in_pieces_of_whole_characters)
+{
+	size_t len = 3 * 100000, got = 0;
+	char *text = xcalloc(1, len + 1);
+	struct heard h = {0};
+	size_t calls;
+
+	for (size_t i = 0; i < len; i += 3)
+		memcpy(text + i, "\xe6\x97\xa5", 3);
+	start("mute");
+	calls = w.ncalls;
+	send(text, NULL, &h, NULL);
+	for (size_t i = calls; i < w.ncalls; i++) {
+		const json_t *part = json_object_get(w.call[i].params, "text");
+
+		ck_assert_str_eq(w.call[i].method, "input");
+		ck_assert_int_eq(json_integer_value(json_object_get(w.call[i].params, "part")), (json_int_t)(i - calls));
+		ck_assert_int_eq(json_is_true(json_object_get(w.call[i].params, "more")), i + 1 < w.ncalls);
+		ck_assert_uint_le(json_string_length(part), SEND_PART);
+		ck_assert_mem_eq(json_string_value(part), text + got, json_string_length(part));
+		got += json_string_length(part);
+	}
+	ck_assert_uint_eq(got, len);
+	fake_answer(&w, "input", json_object());
+	ck_assert_int_eq(h.status, PR_DELIVERED);
+	free(text);
+}
+END_TEST
+
+/* A second daemon over the same rows, whose shim is the same one, or another. */
+static void next_daemon(struct fake_world *next, int shim_pid)
+{
+	struct instance *in = instance_new();
+	struct place *pl = place_new();
+	struct prompt *p = xcalloc(1, sizeof(*p));
+	json_t *hello;
+
+	fake_init(next);
+	memcpy(in->id, "aaaaaa", ID_SIZE);
+	memcpy(in->place, "plcone", ID_SIZE);
+	in->driver = xstrdup("vm");
+	in->agent = xstrdup("mute");
+	in->state = ST_WORKING;
+	in->starts = 1;
+	memcpy(pl->id, "plcone", ID_SIZE);
+	pl->driver = xstrdup("vm");
+	pl->state = PL_UP;
+	pl->shim_pid = 100;
+	pl->boot = xstrdup(boot_id());
+	prompt_set(p, PM_PASTE, "text", 4);
+	strcpy(p->key, "k");
+	memcpy(p->instance, "aaaaaa", ID_SIZE);
+	p->status = PR_DELIVERING;
+	fleet_load_place(next->f, pl);
+	fleet_load_instance(next->f, in);
+	fleet_load_prompt(next->f, p);
+	fleet_reconcile(next->f);
+	fake_turn(next);
+	hello = json_pack("{s:i, s:{s:i, s:b}, s:b, s:[{s:s, s:i, s:b, s:n}]}", "shim_pid", shim_pid, "holder", "pid", 101,
+		"running", 1, "link", 1, "instances", "id", "aaaaaa", "pid", 7, "running", 1, "exit");
+	fleet_on_hello(next->f, "plcone", hello);
+	json_decref(hello);
+	fake_turn(next);
+}
+
+START_TEST(a_new_daemon_asks_the_shim_what_became_of_a_text)
+{
+	struct fake_world next;
+
+	next_daemon(&next, 100);
+	ck_assert_ptr_null(fake_find(&next, "input"));
+	fake_answer(&next, "typed", json_pack("{s:i}", "taken", 4));
+	ck_assert_ptr_null(fake_find(&next, "input"));
+	ck_assert_int_eq(fake_events(&next, "prompt"), 1);
+	fake_finish(&next);
+	/* It was never handed over whole: it is typed now. */
+	next_daemon(&next, 100);
+	fake_refuse(&next, "typed", ERR_NOT_FOUND);
+	ck_assert_ptr_nonnull(fake_find(&next, "input"));
+	fake_answer(&next, "input", json_object());
+	fake_finish(&next);
+	/* Another shim knows nothing: it is not typed again. */
+	next_daemon(&next, 200);
+	ck_assert_ptr_null(fake_find(&next, "typed"));
+	ck_assert_ptr_null(fake_find(&next, "input"));
+	ck_assert_int_eq(fake_events(&next, "prompt"), 1);
+	fake_finish(&next);
+}
+END_TEST
+
+START_TEST(a_spawn_by_key_starts_one_and_every_caller_hears)
+{
+	struct heard a = {0}, b = {0}, c = {0};
+	char again[ID_SIZE];
+	struct err e = {0};
+
+	ck_assert_int_eq(spawn(&w, "mute", "s", "d1", &a, id, &e), 0);
+	fake_turn(&w);
+	/* Its caller loses the connection: nothing is undone, it will ask again. */
+	ck_assert(fleet_cancel(w.f, id, &a));
+	ck_assert_int_eq(spawn(&w, "mute", "s", "d1", &b, again, &e), 0);
+	ck_assert_str_eq(again, id);
+	ck_assert_int_eq(spawn(&w, "mute", "s", "d2", &b, again, &e), -1);
+	ck_assert_int_eq(e.code, ERR_EXISTS);
+	up();
+	ck_assert_int_eq(a.calls, 0);
+	ck_assert_int_eq(b.calls, 1);
+	ck_assert_int_eq(b.err.code, 0);
+	ck_assert_int_eq(spawn(&w, "mute", "s", "d1", &c, again, &e), 0);
+	fake_turn(&w);
+	ck_assert_int_eq(c.calls, 1);
+	ck_assert_uint_eq(fleet_count(w.f), 1);
+	ck_assert_int_eq(w.makes, 1);
+}
+END_TEST
+
+START_TEST(keys_have_a_form)
+{
+	ck_assert(key_valid("a-Z_0.9:x"));
+	ck_assert(!key_valid(""));
+	ck_assert(!key_valid("a/b"));
+	ck_assert(!key_valid("a b"));
+	ck_assert(!key_valid("0123456789012345678901234567890123456789012345678901234567890123x"));
+	ck_assert_str_eq(key_shown("ab12cd/k"), "k");
+	ck_assert_str_eq(key_shown("k"), "k");
+}
+END_TEST
+
+TEST_MAIN_FIXTURE("core/send", setup, teardown, a_key_answers_while_it_is_under_way_and_after,
+	a_failure_is_told_again_with_its_words, a_shim_that_dies_half_way_makes_it_unknown,
+	raw_bytes_and_keys_do_not_wait_for_prompts, a_large_text_goes_in_pieces_of_whole_characters,
+	a_new_daemon_asks_the_shim_what_became_of_a_text, a_spawn_by_key_starts_one_and_every_caller_hears,
+	keys_have_a_form)
