@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "place/shim/screen.h"
 
 const struct cell cell_blank;
 
@@ -77,26 +78,29 @@ void cells_erase(struct cells *g, int row, int from, int to, uint32_t bg)
 		c[i] = blank;
 }
 
-/* Exchanges rows so that the first n of [top, bottom) become the last: by turning three runs around. */
-static void turn(struct cells *g, int from, int to)
-{
-	for (; from < --to; from++) {
-		struct row *a = cells_row(g, from), *b = cells_row(g, to), keep = *a;
-
-		*a = *b;
-		*b = keep;
-	}
-}
-
+/* The first n of [top, bottom) become the last. */
 static void rotate(struct cells *g, int top, int bottom, int n)
 {
-	if (top == 0 && bottom == g->rows) {
+	struct row keep[SCREEN_ROWS_MAX];
+	int height = bottom - top, at = g->first + top, i;
+
+	if (height == g->rows) {
 		g->first = (g->first + n) % g->rows;
 		return;
 	}
-	turn(g, top, top + n);
-	turn(g, top + n, bottom);
-	turn(g, top, bottom);
+	at = at < g->rows ? at : at - g->rows;
+	if (at + height <= g->rows) {
+		struct row *r = g->ring + at;
+
+		memcpy(keep, r, (size_t)n * sizeof(*r));
+		memmove(r, r + n, (size_t)(height - n) * sizeof(*r));
+		memcpy(r + height - n, keep, (size_t)n * sizeof(*r));
+		return;
+	}
+	for (i = 0; i < height; i++)
+		keep[i] = *cells_row(g, top + (i + n) % height);
+	for (i = 0; i < height; i++)
+		*cells_row(g, top + i) = keep[i];
 }
 
 void cells_scroll(struct cells *g, int top, int bottom, int n, uint32_t bg)

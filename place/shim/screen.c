@@ -74,17 +74,36 @@ static void vt_create(struct screen *s)
 	vterm_state_reset(vterm_obtain_state(s->vt), 1);
 }
 
+/* CUP, from 0, without printf's price; returns the length. */
+static size_t put_position(char out[16], int row, int col)
+{
+	size_t n = 0;
+	int i, v, unit;
+
+	out[n++] = '\033';
+	out[n++] = '[';
+	for (i = 0; i < 2; i++) {
+		v = i == 0 ? row + 1 : col + 1;
+		for (unit = 1000; unit > 1 && unit > v; unit /= 10)
+			;
+		for (; unit > 0; unit /= 10)
+			out[n++] = (char)('0' + v / unit % 10);
+		out[n++] = i == 0 ? ';' : 'H';
+	}
+	return n;
+}
+
 /* Has libvterm carry out an editing function where our cursor is. */
 static void edit(struct screen *s, const struct scan_token *t)
 {
 	VTermPos p;
-	char seq[32];
+	char seq[16];
 
 	if (t->nparams > VTERM_ARGS)
 		return;
 	vterm_state_get_cursorpos(vterm_obtain_state(s->vt), &p);
 	if (p.row != s->cur.row || p.col != s->cur.col)
-		vt_write(s, seq, (size_t)snprintf(seq, sizeof(seq), "\033[%d;%dH", s->cur.row + 1, s->cur.col + 1));
+		vt_write(s, seq, put_position(seq, s->cur.row, s->cur.col));
 	vt_write(s, t->data, t->len);
 	vterm_state_get_cursorpos(vterm_obtain_state(s->vt), &p);
 	move_to(s, p.row, p.col);
