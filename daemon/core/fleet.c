@@ -123,6 +123,7 @@ void site_drop(struct site *s)
 	idmap_drop(&s->f->site_by_id, s->pl->id);
 	loop_timer_free(s->stop_timer);
 	loop_timer_free(s->ask_timer);
+	loop_timer_free(s->again_timer);
 	place_free(s->pl);
 	free(s);
 }

@@ -15,7 +15,10 @@
 #define STOP_MS 10000        /* an orderly end of a place before it is killed */
 #define STOP_GRACE_MS 5000   /* after that, before we kill the processes ourselves */
 #define ASK_MS 60000         /* for a new shim to learn what a guest holds */
-#define SHIM_RESTARTS_MAX 3  /* lost shims in a row before the place is given up */
+#define SHIM_RESTARTS_MAX 3  /* shims in a row that said nothing before the place is given up */
+#define SHIM_AT_ONCE 3       /* lost shims in a row that are replaced at once; then with growing pauses */
+#define SHIM_PAUSE_MS 250
+#define SHIM_PAUSE_MOST_MS 8000
 #define PROMPTS_MAX 64       /* queued for one instance; as many raw ones */
 #define PROMPT_BYTES_MAX (8 * 1024 * 1024) /* of them together */
 #define RANDOM_KEY_LEN 32
@@ -118,8 +121,9 @@ struct site {
 	bool holder_over; /* the shim told so */
 	bool retry;     /* start it again once it is down */
 	int lost;       /* shims lost in a row */
+	int unheard;    /* of them, since the last hello */
 	int64_t lost_ms;
-	struct loop_timer *stop_timer, *ask_timer;
+	struct loop_timer *stop_timer, *ask_timer, *again_timer;
 };
 
 struct fleet {

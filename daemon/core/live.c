@@ -419,6 +419,7 @@ void fleet_on_hello(struct fleet *f, const char *place, json_t *hello)
 		return;
 	s->connected = true;
 	s->starting = false;
+	s->unheard = 0;
 	s->lost_ms = clock_mono_ms();
 	s->same_shim = s->adopting && pid == s->pl->shim_pid;
 	if (pid != s->pl->shim_pid) {
@@ -440,6 +441,38 @@ void fleet_on_hello(struct fleet *f, const char *place, json_t *hello)
 	}
 }
 
+/* Does something live in its place that only a shim can reach? */
+static bool shim_needed(const struct site *s)
+{
+	return s->adopting || s->asking || (s->u && (s->u->step == STEP_LIVE || s->u->step == STEP_READY));
+}
+
+static void shim_go_again(void *arg)
+{
+	struct site *s = arg;
+
+	if (s->connected || s->starting || s->stopping || !shim_needed(s))
+		return;
+	s->starting = true;
+	P(s->f)->shim_start(CTX(s->f), s->pl->id);
+}
+
+/* A shim that dies again and again costs time, never the agent: only one that cannot even begin does. */
+static void shim_again(struct site *s)
+{
+	int64_t ms = SHIM_PAUSE_MS;
+
+	if (s->lost <= SHIM_AT_ONCE) {
+		shim_go_again(s);
+		return;
+	}
+	for (int i = SHIM_AT_ONCE + 1; i < s->lost && ms < SHIM_PAUSE_MOST_MS; i++)
+		ms *= 2;
+	if (!s->again_timer)
+		s->again_timer = loop_timer_create(P(s->f)->loop, shim_go_again, s);
+	loop_timer_start(s->again_timer, ms);
+}
+
 void fleet_on_shim_lost(struct fleet *f, const char *place, const struct err *why)
 {
 	struct site *s = site_find(f, place);
@@ -453,12 +486,11 @@ void fleet_on_shim_lost(struct fleet *f, const char *place, const struct err *wh
 	}
 	if (clock_mono_ms() - s->lost_ms > LOST_CALM_MS)
 		s->lost = 0;
-	if (++s->lost <= SHIM_RESTARTS_MAX && (s->adopting || s->asking ||
-						       (s->u && (s->u->step == STEP_LIVE || s->u->step == STEP_READY)))) {
+	s->lost++;
+	if (++s->unheard <= SHIM_RESTARTS_MAX && shim_needed(s)) {
 		if (!s->adopting)
 			log_warn("core", place, "its shim is gone (%s): starting another", why->message);
-		s->starting = true;
-		P(f)->shim_start(CTX(f), place);
+		shim_again(s);
 		return;
 	}
 	if (s->adopting) {

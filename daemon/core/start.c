@@ -277,7 +277,7 @@ static void make_done(void *arg, const struct err *error)
 	}
 	u->step = STEP_LINK;
 	s->holder_over = s->retry = false;
-	s->lost = 0;
+	s->lost = s->unheard = 0;
 	place_apply(s, PL_BOOTING, NULL);
 	P(u->f)->intent_add(CTX(u->f), "pane", u->in->id);
 	P(u->f)->after_commit(CTX(u->f), shim_go, tick_new(u));

@@ -167,6 +167,7 @@ static void place_gone(struct site *s)
 
 	loop_timer_stop(s->stop_timer);
 	loop_timer_stop(s->ask_timer);
+	loop_timer_stop(s->again_timer);
 	s->asking = false;
 	P(f)->shim_forget(CTX(f), s->pl->id);
 	s->connected = s->stopping = s->adopting = s->starting = false;

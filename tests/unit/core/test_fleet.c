@@ -576,6 +576,34 @@ START_TEST(a_lost_shim_is_replaced_while_the_agent_lives)
 	greet(id, hello(200, true, true));
 	report(id, 1, "prompt"); /* its numbers begin anew */
 	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_WORKING);
+	/* Again and again: later, but never given up while each of them could say hello. */
+	for (int i = 0; i < 5; i++) {
+		int before = w.starts;
+		fleet_on_shim_lost(w.f, place_of(id), &gone);
+		while (w.starts == before)
+			loop_turn(w.port.loop, 10000);
+		greet(id, hello(300 + i, true, true));
+	}
+	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_WORKING);
+}
+END_TEST
+
+START_TEST(a_shim_that_cannot_begin_is_given_up)
+{
+	struct heard h = {0};
+	struct err gone = {.code = ERR_UNREACHABLE};
+	char id[ID_SIZE];
+
+	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
+	up(id);
+	for (int i = 0; i < 4; i++) {
+		int before = w.starts;
+		fleet_on_shim_lost(w.f, place_of(id), &gone);
+		for (int k = 0; i > 0 && i < 3 && k < 100 && w.starts == before; k++)
+			loop_turn(w.port.loop, 100);
+	}
+	fake_turn(&w);
+	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_LOST);
 }
 END_TEST
 
@@ -875,7 +903,7 @@ TEST_MAIN_FIXTURE("core/fleet", setup, teardown,
 		the_cap_of_children_holds_and_is_given_back,
 		caps_of_fleet_depth_rate_and_descendants_hold,
 		names_are_unique_among_the_living_and_resolve_in_order,
-		an_event_from_another_place_is_ignored, a_lost_shim_is_replaced_while_the_agent_lives,
+		an_event_from_another_place_is_ignored, a_shim_that_cannot_begin_is_given_up, a_lost_shim_is_replaced_while_the_agent_lives,
 		a_place_that_dies_leaves_its_instance_lost_and_restartable,
 		a_restart_adopts_the_living_undoes_the_half_done_and_ends_the_unowned,
 		a_start_that_had_made_nothing_has_failed,
