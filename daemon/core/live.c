@@ -322,6 +322,8 @@ static void resume_unit(struct site *s, struct unit *u, const json_t *row)
 	if (row && json_is_true(json_object_get(row, "running")) && u->in->state != ST_PROVISIONING) {
 		u->in->pid = int_of(row, "pid");
 		u->step = u->in->state == ST_STARTING ? STEP_READY : STEP_LIVE;
+		if (u->step == STEP_READY) /* its start was not heard of: run_done counts it otherwise */
+			u->in->starts++;
 		if (u->in->state == ST_LOST)
 			fleet_apply(u, ST_WORKING, "found", NULL);
 		unit_save(u);

@@ -131,13 +131,13 @@ def test_claude_ends_its_turn_while_away(t):
 
 def test_send_is_not_lost_or_doubled(t):
     f = t.fleet()
-    f.shell("one", "sh", "-c", "while read x; do echo got-$x >>log; done")
+    f.shell("one", "sh", "-c", "while read x; do echo got-$x >>log; echo wrote-$x; done")
     for n in range(5):
         f.cli("send", "one", "n%d" % n)
         f.kill_daemon()
         f.up()
     f.cli("send", "one", "last")
-    f.cli("exec", "one", "--", "sh", "-c", "until grep -q got-last log; do sleep 0.05; done")
+    f.wait("one", "text=wrote-last")
     with open(os.path.join(f.work, "log"), encoding="utf-8") as log:
         equal(log.read().split(), ["got-n%d" % n for n in range(5)] + ["got-last"])
 

@@ -272,7 +272,8 @@ def test_a_killed_shim_is_replaced_and_nothing_is_lost(t):
 
 def test_an_exit_while_no_shim_lives_is_learnt(t):
     place = shell(t)
-    place.input(I, "touch ready; while [ ! -e go ]; do sleep 0.05; done; echo last words; exit 9")
+    os.mkfifo(os.path.join(place.home, "go"))
+    place.input(I, "read x < go; echo last words; exit 9")
     place.text(I, "exit 9")
     pid = place.hello["instances"] and place.hello["instances"][0]["pid"] or place.daemon.call("stats") and None
     place.connect()
