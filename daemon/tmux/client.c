@@ -45,6 +45,7 @@ struct tmux_client {
 	size_t waiting;
 	struct buf reply;
 	bool reply_cut;
+	bool refused; /* a line, for want of room */
 	char said[TMUX_REASON_MAX]; /* the last thing said outside blocks */
 	unsigned busy;              /* inside callbacks of ours */
 	bool destroyed;
@@ -211,6 +212,11 @@ static void block_closed(struct tmux_client *c, const struct tmux_event *ev)
 	buf_clear(&c->reply);
 	c->reply_cut = false;
 	arm_deadline(c);
+	if (c->refused) {
+		c->refused = false;
+		if (c->ops->on_room != NULL)
+			c->ops->on_room(c->arg);
+	}
 }
 
 static void client_event(struct tmux_client *c, const struct tmux_event *ev)
@@ -372,9 +378,11 @@ int tmux_client_send(struct tmux_client *c, struct tmux_cmd *cmd, bool forever, 
 		return err_set(e, ERR_LIMIT, "A command to tmux is longer than %d bytes",
 			TMUX_LINE_MAX);
 	if (c->waiting >= TMUX_QUEUE_MAX ||
-		conn_write(c->conn, buf_data(&cmd->line), cmd->line.len) < 0)
+		conn_write(c->conn, buf_data(&cmd->line), cmd->line.len) < 0) {
+		c->refused = true;
 		return err_set(e, ERR_BUSY, "Too many commands wait for the tmux server at %s",
 			c->spec->socket);
+	}
 	w = xcalloc(1, sizeof(*w));
 	w->fn = fn;
 	w->arg = arg;

@@ -48,6 +48,8 @@ struct tmux_client_ops {
 	void (*on_up)(void *arg);
 	/* Once; all waiting lines have been answered with e before. wedged: a deadline passed. */
 	void (*on_down)(void *arg, const struct err *e, bool wedged);
+	/* A line was refused as ERR_BUSY, and there is room again. May be NULL. */
+	void (*on_room)(void *arg);
 };
 
 /* e is NULL when the line succeeded; text is the answers' lines joined by newlines (NUL-terminated),

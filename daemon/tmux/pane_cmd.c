@@ -106,10 +106,11 @@ void pane_cmd_open(struct tmux_cmd *cmd, const struct pane *pa, bool dead_panes)
 	}
 }
 
-static void pane_send_open(struct pane *pa)
+/* False: there is no room for it now. It stays wanted: when there is, or the next server is up, it goes. */
+static bool pane_send_open(struct pane *pa)
 {
 	struct tmux_cmd cmd;
-	bool restart = pa->has_pane;
+	bool restart = pa->has_pane, sent;
 
 	tmux_cmd_init(&cmd);
 	if (restart) {
@@ -122,13 +123,15 @@ static void pane_send_open(struct pane *pa)
 	} else {
 		pane_cmd_open(&cmd, pa, pa->pool->version.dead_panes);
 	}
-	if (pane_send(pa, &cmd, restart ? restart_reply : open_reply, NULL) == 0) {
+	sent = pane_send(pa, &cmd, restart ? restart_reply : open_reply, NULL) == 0;
+	if (sent) {
 		pa->phase = PANE_SENT;
 		pa->title_sent = !restart;
 		if (!restart)
 			pa->status_sent = pa->marked = pa->renamed = pa->moved = false;
-	} /* else it stays wanted: the next answer, or the next server, pumps again */
+	}
 	tmux_cmd_finish(&cmd);
+	return sent;
 }
 
 static void close_reply(void *arg, const struct err *e, const char *text, size_t len)
@@ -208,9 +211,9 @@ void pane_pump(struct server *sv)
 	if (!sv->synced || !tmux_shard_ready(sv->shard))
 		return;
 	TAILQ_FOREACH_SAFE (pa, &sv->panes, on_server, next) {
-		if (pa->phase == PANE_WANTED)
-			pane_send_open(pa);
-		else if (pa->phase == PANE_CLOSING && pa->resend)
+		if (pa->phase == PANE_CLOSING && pa->resend)
 			pane_send_close(pa);
+		else if (pa->phase == PANE_WANTED && !pane_send_open(pa))
+			return;
 	}
 }

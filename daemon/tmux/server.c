@@ -56,6 +56,15 @@ static void server_down(void *arg, const struct err *e, unsigned attempts)
 	}
 }
 
+static void server_room(void *arg)
+{
+	struct server *sv = arg;
+
+	if (sv->sync_wanted)
+		sync_server(sv);
+	pane_pump(sv);
+}
+
 static void server_event(void *arg, const char *records)
 {
 	sync_event(arg, records);
@@ -191,6 +200,7 @@ struct server *server_add(struct tmux_pool *p, unsigned number)
 	static const struct tmux_shard_ops ops = {
 		.on_ready = server_ready,
 		.on_down = server_down,
+		.on_room = server_room,
 		.on_event = server_event,
 		.on_haunted = server_haunted,
 		.on_gone = server_gone,

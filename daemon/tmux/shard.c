@@ -237,9 +237,18 @@ static void cmd_down(void *arg, const struct err *e, bool wedged)
 	s->ops->on_down(s->arg, e, s->attempts);
 }
 
+static void cmd_room(void *arg)
+{
+	struct tmux_shard *s = arg;
+
+	if (tmux_shard_ready(s))
+		s->ops->on_room(s->arg);
+}
+
 static void shard_connect(struct tmux_shard *s)
 {
-	static const struct tmux_client_ops ops = {.on_up = cmd_up, .on_down = cmd_down};
+	static const struct tmux_client_ops ops = {
+		.on_up = cmd_up, .on_down = cmd_down, .on_room = cmd_room};
 	struct err e = {0};
 
 	s->state = SHARD_CONNECTING;

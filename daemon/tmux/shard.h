@@ -58,6 +58,8 @@ struct tmux_shard_ops {
 	/* Not any more; the shard is at work on it. attempts: failures in a row. tmux_shard_stop may be
 	 * called from here. */
 	void (*on_down)(void *arg, const struct err *e, unsigned attempts);
+	/* A command was refused as ERR_BUSY, and there is room again. */
+	void (*on_room)(void *arg);
 	/* What hooks said, records ended by ';', or NULL: some may have been missed, list again. */
 	void (*on_event)(void *arg, const char *records);
 	/* The server's process cannot be ended; its number stays taken until on_gone. */

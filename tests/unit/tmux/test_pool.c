@@ -161,6 +161,26 @@ START_TEST(bad_wishes_are_refused_at_once)
 }
 END_TEST
 
+/* More than the way to the server holds at once. */
+START_TEST(a_herd_of_large_commands_goes_out_as_there_is_room)
+{
+	static char big[100 * 1024];
+	char *argv[] = {"sh", "-c", "exec cat -u", big, big, NULL};
+
+	memset(big, 'x', sizeof(big) - 1);
+	pool_up((struct tmux_limits){0});
+	open_wait("first");
+	for (unsigned i = 0; i < 40; i++) {
+		char id[8];
+
+		str_fmt(id, sizeof(id), "l%02u", i);
+		open_argv(id, argv);
+	}
+	rig_until(stats().open == 41);
+	pool_down();
+}
+END_TEST
+
 START_TEST(a_missing_or_old_tmux_is_named)
 {
 	struct tmux_limits limits = {.program = "tmux-that-is-not-there"};
@@ -320,6 +340,7 @@ END_TEST
 RIG_MAIN("tmux/pool", a_pane_opens_and_closes_and_leaves_nothing, opening_twice_is_opening_once,
 	closing_meanwhile_cancels_the_opening, nothing_of_the_users_matters,
 	spec_reaches_the_pane_as_it_is, bad_wishes_are_refused_at_once,
+	a_herd_of_large_commands_goes_out_as_there_is_room,
 	a_missing_or_old_tmux_is_named, a_server_that_cannot_start_says_why,
 	a_program_that_cannot_run_ends_with_its_status, viewers_are_counted_and_see_the_state,
 	what_people_do_in_tmux_is_left_as_it_is, a_server_with_a_persons_session_is_left)
