@@ -102,3 +102,9 @@ void buf_truncate(struct buf *b, size_t len)
 	if (len < b->len)
 		b->len = len;
 }
+
+void buf_rest(struct buf *b)
+{
+	if (b->len == 0 && b->cap > BUF_IDLE)
+		buf_finish(b);
+}

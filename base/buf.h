@@ -32,5 +32,9 @@ void buf_added(struct buf *b, size_t n);
 void buf_truncate(struct buf *b, size_t len);
 void buf_consume(struct buf *b, size_t n);
 void buf_clear(struct buf *b);
+/* Gives the memory of an empty one back when that is more than BUF_IDLE: for things that are many and
+ * mostly idle. */
+#define BUF_IDLE 2048
+void buf_rest(struct buf *b);
 
 #endif

@@ -312,6 +312,8 @@ static bool settle(struct conn *c)
 		if (leave(c))
 			return false;
 	}
+	buf_rest(&c->in);
+	buf_rest(&c->out);
 	set_events(c);
 	return true;
 }

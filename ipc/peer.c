@@ -68,6 +68,7 @@ int peer_send_line_fd(struct peer *p, int fd)
 		}
 	}
 	buf_clear(&p->line);
+	buf_rest(&p->line);
 	return r;
 }
 

@@ -9,7 +9,7 @@
 #include "ipc/peer.h"
 
 #define REQUESTS_MAX 1024
-#define CALL_BUCKETS 256 /* a power of two */
+#define CALL_BUCKETS 16 /* a power of two; a thousand shims have a peer each */
 
 struct call {
 	struct call *next;

@@ -168,17 +168,19 @@ def restart_rows(b, rig, client):
     what = "daemon restart, %d agents: all adopted" % len(rig.ids)
     if not b.wanted(what):
         return client
-    values, panes = [], []
+    values, panes, cpu = [], [], []
     for _ in range(b.runs):
         start = time.monotonic()
         seconds, client = rig.restart()
         values.append(seconds)
+        cpu.append(fleetrig.cpu_seconds(rig.pid))
         rig.panes_up(client)
         panes.append(time.monotonic() - start)
         living = client.call("status")["living"]
         if living != len(rig.ids):
             raise harness.Failure("%d of %d agents live after the restart" % (living, len(rig.ids)))
     b.report(what, "s", values, at_most=1)
+    b.report("daemon restart, %d agents: its time on a processor" % len(rig.ids), "s", cpu)
     b.report("daemon restart, %d agents: every pane seen" % len(rig.ids), "s", panes)
     return client
 
