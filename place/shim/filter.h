@@ -28,6 +28,12 @@ struct query_state {
 	int rows, cols;
 	int row, col; /* the cursor, from 0 */
 };
+/* May the token be one? Quickly: most are not. */
+static inline bool query_possible(const struct scan_token *t)
+{
+	return t->kind != SCAN_CSI || t->final == 'c' || t->final == 'n' || t->final == 'p' || t->final == 'q' ||
+	       t->final == 't' || t->final == 'x';
+}
 /* Appends the terminal's answer when the token is a query that has one. 0, or -1 when out is full. */
 int query_answer(const struct scan_token *t, const struct query_state *q, struct buf *out);
 

@@ -145,6 +145,7 @@ struct screen *screen_create(int rows, int cols, const struct screen_ops *ops, v
 	s->g = &s->grid[0];
 	vt_create(s);
 	tabs_reset(s, 0);
+	buf_init(&s->line, SCREEN_COLS_MAX * SCREEN_CELL_UTF8_MAX);
 	screen_catch_lines(s, true);
 	scan_init(&s->scan);
 	modes_init(&s->modes);
@@ -159,6 +160,7 @@ void screen_destroy(struct screen *s)
 	cells_finish(&s->grid[0]);
 	cells_finish(&s->grid[1]);
 	store_finish(s);
+	buf_finish(&s->line);
 	free(s);
 }
 
@@ -388,7 +390,7 @@ static void answer(struct screen *s, const struct scan_token *t)
 		.col = s->cur.col};
 	struct buf out;
 
-	if (!s->ops.reply)
+	if (!s->ops.reply || !query_possible(t))
 		return;
 	screen_pen(s, &q.pen);
 	buf_init(&out, REPLY_MAX);

@@ -54,6 +54,7 @@ struct screen {
 	struct links links;
 	struct screen_ops ops;
 	void *arg;
+	struct buf line;  /* the text of one that scrolls off */
 	struct buf *live; /* during screen_feed */
 	bool live_full;
 	bool catching;                /* lines that scroll off are wanted */

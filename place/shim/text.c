@@ -28,13 +28,10 @@ static bool draws_lines(const struct screen *s)
 /* A row as it leaves the screen for good. */
 static void tell_line(struct screen *s, int row)
 {
-	struct buf text;
-
-	buf_init(&text, SCREEN_COLS_MAX * SCREEN_CELL_UTF8_MAX);
-	screen_row_text(s, row, &text);
+	buf_clear(&s->line); /* kept: a flood has many lines */
+	screen_row_text(s, row, &s->line);
 	s->told = row;
-	s->ops.line(s->arg, text.len ? (const char *)buf_data(&text) : "", text.len);
-	buf_finish(&text);
+	s->ops.line(s->arg, s->line.len ? (const char *)buf_data(&s->line) : "", s->line.len);
 }
 
 static void tell_row(struct screen *s, int row)

@@ -9,6 +9,7 @@
 
 #include "base/util.h"
 #include "place/shim/paint.h"
+#include "place/shim/screen_int.h"
 #include "tests/unit/run.h"
 #include "tests/unit/shim/screen_same.h"
 
@@ -514,6 +515,42 @@ START_TEST(a_view_of_another_size_is_a_window)
 }
 END_TEST
 
+/* Whatever comes, what is kept has its bounds, and what is drawn afterwards is right. */
+START_TEST(floods_stay_bounded)
+{
+	struct screen *s = screen_create(24, 80, NULL, NULL);
+	struct buf b;
+	char *t;
+	int i;
+
+	buf_init(&b, 64 * OUT_MAX);
+	for (i = 0; i < 100000; i++) {
+		buf_clear(&b);
+		buf_printf(&b, "\033[%d;%dHe\314%c\033]8;;http://x/%d/%0200d\033\\l", i % 24 + 1, i * 7 % 80 + 1,
+			0x80 + i % 60, i, i);
+		if (i % 100 == 0)
+			buf_printf(&b, "\033[>%du\033[22t\033]2;%d\a\033[44m\033[2J\033[65535b\033[65535L", i % 32, i);
+		screen_feed(s, buf_data(&b), b.len, NULL);
+	}
+	ck_assert_uint_le(s->clusters.size, 2 * 24 * 80);
+	ck_assert_uint_le(s->links.bytes, LINKS_BYTES_MAX);
+	/* A string that never ends, and one that is too long to be a title. */
+	buf_clear(&b);
+	buf_append(&b, "\033]2;", 4);
+	for (i = 0; i < 1 << 20; i++)
+		buf_append(&b, "x", 1);
+	screen_feed(s, buf_data(&b), b.len, NULL);
+	ck_assert_uint_le(sizeof(s->scan), 2 * SCAN_HOLD_MAX);
+	FEED(s, "\a\033c\033]8;;\033\\there");
+	ck_assert_str_eq(screen_modes(s)->title, "99900");
+	t = text_of(s);
+	ck_assert_str_eq(t, "there\n");
+	free(t);
+	buf_finish(&b);
+	screen_destroy(s);
+}
+END_TEST
+
 TEST_MAIN("shim/screen", shows_what_tmux_shows, every_split_gives_the_same_screen,
 	repaint_at_any_point_equals_and_goes_on_equal, repaint_at_many_cuts_equals,
 	repaint_keeps_what_is_hard_to_see,
@@ -521,4 +558,4 @@ TEST_MAIN("shim/screen", shows_what_tmux_shows, every_split_gives_the_same_scree
 	each_screen_saves_a_cursor_of_its_own, queries_are_answered_here_and_reach_no_view,
 	a_view_is_given_drawing_only, text_is_what_a_person_sees, attributes_are_told_apart,
 	sizes_change_in_any_state, what_libvterm_cannot_bear_harms_nothing,
-	half_a_wide_character_is_blank, long_output_shows_its_end, a_view_of_another_size_is_a_window)
+	half_a_wide_character_is_blank, floods_stay_bounded, long_output_shows_its_end, a_view_of_another_size_is_a_window)
