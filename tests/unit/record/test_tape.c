@@ -190,7 +190,7 @@ END_TEST
 START_TEST(a_packer_killed_anywhere_loses_nothing)
 {
 	/* A packer that may write so much less each time is ended by SIGXFSZ at another place. */
-	for (rlim_t most = 0; most < 700000; most += 41011) {
+	for (rlim_t most = 0; most < 500000; most += 90011) {
 		struct tape *t;
 		int status;
 		pid_t pid;
