@@ -168,7 +168,9 @@ static int through_tmux(struct cli *c, const char *program, json_t **result, str
 		int status = run_client(program, json_object_get(tmux, "argv"), e);
 		if (status < 0)
 			return -1;
-		if (status == 0 || cli_stop) {
+		if (cli_stop)
+			_exit(EXIT_DONE); /* hung up or told to end: nobody reads a last word */
+		if (status == 0) {
 			afterwards(c, jstr(*result, "instance"));
 			return EXIT_DONE;
 		}

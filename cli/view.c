@@ -360,7 +360,8 @@ static int tell(const struct viewer *v, enum outcome out, struct err *e)
 		printf("[tmux-claude: %s: left; it goes on]\n", v->spec->instance);
 		return EXIT_DONE;
 	case VIEW_KILLED:
-		return EXIT_DONE;
+		/* As the signal would have done it. (A leak checker at exit() hangs when its terminal hangs up.) */
+		_exit(EXIT_DONE);
 	case VIEW_REFUSED:
 	case VIEW_LOST:
 	case VIEW_GOING:

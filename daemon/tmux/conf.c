@@ -21,13 +21,15 @@
 	IS("waiting", "fg=yellow bold",                                                            \
 		IS("working", "fg=cyan", IS("idle", "fg=green", IS("limited", "fg=magenta", IS("failed", "fg=red", "")))))
 #define DAEMON_THERE "#{S:#{?#{==:#{session_name}," TMUX_HUB "},#{session_attached},}}"
-#define STATE_OR_NOT(style) "#{?" DAEMON_THERE "," style STATE ",state not known: the daemon is away}"
-#define LEFT(style) " #[bold]#{window_name}#[nobold]  " STATE_OR_NOT(style) " "
+#define STATE_OR_NOT(style, state) "#{?" DAEMON_THERE "," style state ",state not known: the daemon is away}"
+/* What is too long would push out how to leave. */
+#define STATE_CUT "#{=/#{e|-|:#{client_width},42}/...:" TMUX_STATE_OPTION "}"
+#define LEFT(style) " #[bold]#{=/24/...:window_name}#[nobold]  " STATE_OR_NOT(style, STATE_CUT) " "
 #define RIGHT                                                                                      \
 	"#{?" TMUX_NOTE_OPTION ",#{" TMUX_NOTE_OPTION "}  ,}#{?#{>:#{window_panes},1},#{prefix} o next  ,}"    \
 	"#{?client_prefix,#[reverse],}#{prefix}#[noreverse] d leaves "
 #define BORDER(style)                                                                              \
-	"#{?" TMUX_NAME_OPTION ", #{?pane_active,#[bold],}#{" TMUX_NAME_OPTION "}#[nobold] " STATE_OR_NOT(style) " ,}"
+	"#{?" TMUX_NAME_OPTION ", #{?pane_active,#[bold],}#{" TMUX_NAME_OPTION "}#[nobold] " STATE_OR_NOT(style, STATE) " ,}"
 /* One window needs no list of windows. */
 #define WINDOWS "#{?#{==:#{session_windows},1},,#I:#W#F }"
 

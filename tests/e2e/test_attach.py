@@ -45,6 +45,25 @@ def test_outside_is_a_client_with_name_state_and_how_to_leave(t):
 
 
 @deadline(120)
+def test_eighty_columns_hold_a_long_state(t):
+    f = t.fleet()
+    made = f.shell("fixer", "sh", "-c", "echo ready; cat")
+    f.wait("fixer", "idle")
+    for cols in (80, 132):
+        me = Person(t, f, "attach", "fixer", cols=cols)
+        me.sees("fixer  idle", "C-b d leaves")
+        f.tmux("set-option", "-t", "=%s:" % made["id"], "@tmux_claude_state",
+               "waiting for a permission: Bash: " + "make all the tests pass, then " * 8)
+        me.wait(lambda seen: re.fullmatch(" fixer  waiting for a permission: Bash: make .*[.]{3}  +C-b d leaves ?",
+                                          seen.rstrip("\n").split("\n")[-1]), "a line with all three")
+        last = me.tmux("capture-pane", "-e", "-p", "-t", "me").rstrip("\n").split("\n")[-1]
+        contains(last, "\033[33", "the status line in yellow")
+        f.tmux("set-option", "-t", "=%s:" % made["id"], "@tmux_claude_state", "idle")
+        me.types("C-b", "d")
+        equal(me.ended(), 0, "exit status")
+
+
+@deadline(120)
 def test_the_state_follows_within_a_second(t):
     f = t.fleet()
     f.shell("fixer", "sh", "-c", "echo ready; while read x; do for i in 1 2 3 4 5 6; do echo w$i; sleep 0.5; done; done")
@@ -287,6 +306,8 @@ def test_server_killed_underneath(t):
     old = int(f.tmux("display-message", "-p", "#{pid}").stdout)
     os.kill(old, signal.SIGKILL)
     equal(wait_gone([old], 10), [])
+    until(lambda: f.tmux_sockets() and [n for n in f.tmux("list-clients", "-F", "#{session_name}").stdout.split() if n != "HUB"],
+          "not brought back")
     me.sees("ready", "C-b d leaves")
     me.types("z", "Enter")
     f.wait("fixer", "text=got-z")
