@@ -8,7 +8,8 @@
  *
  * SFTP has no way to go on over another connection. So when the stream is gone (the shim was replaced)
  * or sshfs ended, the folder is unmounted lazily and mounted anew, at once and then with growing pauses:
- * files that were open are lost, paths work again.
+ * files that were open are lost, paths work again. Meanwhile the path shows an empty folder in memory that
+ * nobody can write to: what was written there would be hidden as soon as the folder is back.
  */
 #include "place/guest/mount.h"
 
@@ -18,6 +19,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 
+#include "base/log.h"
 #include "base/proc.h"
 #include "base/util.h"
 #include "place/guest/pump.h"
@@ -33,7 +35,7 @@ struct mnt {
 	struct mnt *next;
 	struct mounts *all;
 	char *path;
-	bool read_only, wanted, answered, mounted;
+	bool read_only, wanted, answered, mounted, covered;
 	pid_t pid;
 	struct loop_child *child;
 	struct pump *pump;
@@ -131,6 +133,18 @@ static void mnt_stop(struct mnt *t)
 	t->mounted = t->answered = false;
 }
 
+/* What lies below the mount, and is seen while there is none. Root could write into a folder of mode 0555,
+ * and in a machine the agent is root when it wants to: so it is a file system that is read-only. */
+static void cover(struct mnt *t)
+{
+	if (t->covered)
+		return;
+	if (mount("tmux-claude", t->path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,mode=555") == 0)
+		t->covered = true;
+	else
+		log_warn("mount", NULL, "%s can be written to while it is not mounted: %s", t->path, strerror(errno));
+}
+
 static void mnt_free(struct mnt *t)
 {
 	struct mnt **at = &t->all->first;
@@ -139,6 +153,8 @@ static void mnt_free(struct mnt *t)
 		at = &(*at)->next;
 	*at = t->next;
 	mnt_stop(t);
+	if (t->covered)
+		umount2(t->path, MNT_DETACH);
 	loop_timer_free(t->again);
 	free(t->path);
 	free(t);
@@ -259,6 +275,7 @@ static int try_start(struct mnt *t, struct err *e)
 
 	if (dir_make(t->path, 0755, e) < 0)
 		return -1;
+	cover(t);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_set_errno(e, ERR_FAILED, errno, "cannot make a socket");
 	t->pump = pump_create(g->loop, pair[0], &pump_ops, t);

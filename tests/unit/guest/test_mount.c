@@ -216,9 +216,14 @@ START_TEST(another_shim_or_a_dead_sshfs_mounts_it_anew)
 	mount_it(false);
 	ck_assert_int_eq(r.why.code, ERR_NONE);
 	struct shim_end *old = r.end;
+	r.refuse = true;
 	connect_shim();
 	end_destroy(old);
 	WAIT(r.loop, r.end->nseen == 1);
+	/* Meanwhile nobody, root neither, writes where the folder will hide it. */
+	ck_assert_int_ne(shell("exec 2>/dev/null; echo lost >\"$1/hidden\""), 0);
+	ck_assert_int_eq(shell("test ! -e \"$1/file\" && test ! -e \"$1/hidden\""), 0);
+	r.refuse = false;
 	mount_it(false);
 	ck_assert_msg(r.why.code == ERR_NONE, "%s", r.why.message);
 	ck_assert_int_eq(shell("test \"$(cat \"$1/file\")\" = hello"), 0);
