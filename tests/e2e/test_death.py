@@ -238,3 +238,49 @@ def test_programs_that_left_their_session_end_with_their_place(t):
         f.run("kill", "one", *(["--force"] if how == "force" else []))
         equal(wait_gone(everyone, 20), [], "processes left after: " + how)
         f.cli("rm", made["id"])
+
+
+@deadline(300)
+def test_a_hundred_panes_survive_their_servers(t):
+    """Pipelined spawns; one server of three is killed, then all; every agent lives, every pane is back in its place."""
+    f = t.fleet(config={"spawn_rate": "100000", "max_instances": "200", "max_children": "200",
+                        "max_descendants": "200", "log_level": "info"})
+    f.up()
+    client = f.client()
+    e = f.subscribe()
+    begun = time.monotonic()
+    calls = [client.start("spawn", name="p%d" % n, driver="host", agent="shell", dir=f.work, argv=["cat"])
+             for n in range(MANY)]
+    made = [client.finish(c, timeout=240, method="spawn") for c in calls]
+    spawned = time.monotonic() - begun
+    idents = [m["id"] for m in made]
+    faults.panes_stand(f, idents)
+    order = {}
+    for ident, _, server in faults.panes(f):
+        order.setdefault(server, []).append(ident)
+    equal(sorted(len(v) for v in order.values()), [4, 48, 48], "panes of each server")
+    servers = faults.population(f)["server"]
+    equal(len(servers), 3, "servers")
+    begun = time.monotonic()
+    faults.kill(servers[:1])
+    lost = {e.event("pane.state", state="lost")["instance"] for _ in range(len(order["0.sock"]))}
+    back = [e.event("pane.state", state="back")["instance"] for _ in range(len(lost))]
+    one_back = time.monotonic() - begun
+    equal(lost, set(back), "whose panes came back")
+    equal(back, [i for i in idents if i in lost], "the order in which they came back")
+    faults.panes_stand(f, idents)
+    begun = time.monotonic()
+    faults.kill(faults.population(f)["server"])
+    for _ in range(MANY):
+        e.event("pane.state", state="back")
+    all_back = time.monotonic() - begun
+    faults.panes_stand(f, idents)
+    listed = {i["id"]: i for i in f.json("list")}
+    for m in made:
+        faults.alive(m["pid"], m["id"])
+        equal(listed[m["id"]]["pid"], m["pid"], "pid of " + m["id"])
+    faults.events_hold(f)
+    begun = time.monotonic()
+    faults.nothing_left(f)
+    print("# 100 panes: spawned in %.1f s; %d back in %.2f s, 100 in %.2f s after their servers were killed; ended in %.1f s"
+          % (spawned, len(back), one_back, all_back, time.monotonic() - begun))

@@ -207,6 +207,14 @@ START_TEST(a_folder_is_mounted_and_both_sides_see_it)
 }
 END_TEST
 
+static bool stands(void)
+{
+	cleanup_free char *text = NULL;
+
+	ck_assert_int_eq(file_read("/proc/self/mountinfo", 1 << 20, &text, NULL, NULL), 0);
+	return mountinfo_has(text, r.at, "fuse");
+}
+
 START_TEST(another_shim_or_a_dead_sshfs_mounts_it_anew)
 {
 	if (!possible())
@@ -220,6 +228,7 @@ START_TEST(another_shim_or_a_dead_sshfs_mounts_it_anew)
 	connect_shim();
 	end_destroy(old);
 	WAIT(r.loop, r.end->nseen == 1);
+	WAIT(r.loop, !stands());
 	/* Meanwhile nobody, root neither, writes where the folder will hide it. */
 	ck_assert_int_ne(shell("exec 2>/dev/null; echo lost >\"$1/hidden\""), 0);
 	ck_assert_int_eq(shell("test ! -e \"$1/file\" && test ! -e \"$1/hidden\""), 0);
