@@ -5,7 +5,9 @@
  */
 #include "place/shim/screen.h"
 
+#include <locale.h>
 #include <string.h>
+#include <wchar.h>
 
 #include "base/util.h"
 #include "place/shim/paint.h"
@@ -515,6 +517,26 @@ START_TEST(a_view_of_another_size_is_a_window)
 }
 END_TEST
 
+/* The shortcuts and what is remembered must say what tmux is told: wcwidth's answer. */
+START_TEST(widths_are_those_of_the_library)
+{
+	locale_t l = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	uint32_t c;
+
+	ck_assert_msg(l != (locale_t)0, "this system has no locale C.UTF-8");
+	uselocale(l);
+	for (c = 0xa0; c < 0x110000; c++) {
+		int want = wcwidth((wchar_t)c), got = char_width(c);
+
+		if (c >= 0xd800 && c < 0xe000)
+			continue; /* no characters */
+		ck_assert_msg(got == (want < 0 ? 1 : want), "U+%X: %d, the library says %d", c, got, want);
+	}
+	uselocale(LC_GLOBAL_LOCALE);
+	freelocale(l);
+}
+END_TEST
+
 /* Whatever comes, what is kept has its bounds, and what is drawn afterwards is right. */
 START_TEST(floods_stay_bounded)
 {
@@ -558,4 +580,5 @@ TEST_MAIN("shim/screen", shows_what_tmux_shows, every_split_gives_the_same_scree
 	each_screen_saves_a_cursor_of_its_own, queries_are_answered_here_and_reach_no_view,
 	a_view_is_given_drawing_only, text_is_what_a_person_sees, attributes_are_told_apart,
 	sizes_change_in_any_state, what_libvterm_cannot_bear_harms_nothing,
-	half_a_wide_character_is_blank, floods_stay_bounded, long_output_shows_its_end, a_view_of_another_size_is_a_window)
+	half_a_wide_character_is_blank, floods_stay_bounded,
+	widths_are_those_of_the_library, long_output_shows_its_end, a_view_of_another_size_is_a_window)
