@@ -172,6 +172,8 @@ static void take_facts(struct pane *pa, const struct listed *l)
 	pa->renamed = l->renamed || strcmp(l->id, pa->id) != 0;
 	pa->moved = strcmp(l->id, pa->id) != 0 && pool_find(pa->pool, l->id) != NULL;
 	pa->pid = l->dead ? 0 : l->pid;
+	if (l->viewers > 0)
+		pa->promised_ms = 0; /* who was sent there has come */
 	if (pa->viewers != l->viewers) {
 		pa->viewers = l->viewers;
 		pool_tell_viewers(pa);
