@@ -116,22 +116,15 @@ def api_rows(b, rig, client):
           lambda: rig.run_drive("rate", socket, "status", "{}", CALLS, 500)[0][0], at_least=50000)
     what = "socket API: list of %d, p50" % len(rig.ids)
     if b.wanted(what):
-        values = [median([list_all(client) for _ in range(10)]) for _ in range(b.runs)]
-        b.report(what, "ms", values, at_most=5 if len(rig.ids) >= 1000 else None)
-
-
-def list_all(client):
-    """Milliseconds until a whole list was received, page by page, as the command line asks; parsing
-    apart."""
-    took, cursor = 0.0, {}
-    while True:
-        start = time.monotonic()
-        client.start("list", limit=10000, **cursor)
-        line = client.next_line(60)
-        took += time.monotonic() - start
-        cursor = {"cursor": json.loads(line)["result"]["next"]}
-        if not cursor["cursor"]:
-            return took * 1000
+        pages, cursor = [], {}
+        while True:  # each page is timed by a client that does nothing but read
+            pages.append(json.dumps({"limit": 10000, **cursor}))
+            cursor = {"cursor": client.call("list", limit=10000, **cursor)["next"]}
+            if not cursor["cursor"]:
+                break
+        trip = lambda page: median([t[0] for t in rig.run_drive("trip", socket, "list", page, 20)])  # noqa: E731
+        b.report(what, "ms", [sum(trip(page) for page in pages) / 1000 for _ in range(b.runs)],
+                 at_most=5 if len(rig.ids) >= 1000 else None, note="%d pages" % len(pages))
 
 
 def one_death(client, sub, pid):
@@ -210,6 +203,20 @@ def tmux_rows(b, rig, client):
     b.report(what, "s", values, at_most=2, note="%d servers" % len(servers))
 
 
+def fleet_whats(count):
+    """The names of the rows that one fleet of this size is made for."""
+    send = "send to terminal, %d agents" % count
+    return [send + ", commit not counted, p50", send + ", its commit, p50", send + ", until the caller is told, p50",
+            "CPU of the daemon, %d idle agents" % count, "memory: daemon, resident, %d agents" % count,
+            "memory: a shim, private", "memory: a view, private", "memory: a guest program, private",
+            "memory: a tmux process, private", "socket API: small calls, pipelined on one connection",
+            "socket API: status, pipelined on one connection", "socket API: list of %d, p50" % count,
+            "pane death to event at a subscriber, commit not counted, p50",
+            "pane death to event at a subscriber, its commit, p50", "pane death to the pane back, p50",
+            "daemon restart, %d agents: all adopted" % count, "daemon restart, %d agents: every pane seen" % count,
+            "tmux servers killed, %d agents: every pane back" % count]
+
+
 def fleet_rows(b, builddir, count):
     sizes = [n for n in (1, 100, 500, 1000, 2000) if n < count] + [count]
     rig = Rig(builddir)
@@ -258,10 +265,7 @@ def main():
     count = agents_for(b.options.agents, fleetrig.AGENTS_DEFAULT)
     try:
         spawn_rows(b, builddir, panes)
-        if b.wanted("send to terminal, %d agents, p50, commit not counted, until the caller is told" % count,
-                    "CPU of the daemon, %d idle agents" % count, "memory: daemon shim view guest",
-                    "socket API: list small calls status", "pane death to event at a subscriber the pane back",
-                    "daemon restart, agents: all adopted", "tmux servers killed, agents: every pane back"):
+        if b.wanted(*fleet_whats(count)):
             fleet_rows(b, builddir, count)
         hz_rows(b, builddir, count)
     except harness.Failure as failed:

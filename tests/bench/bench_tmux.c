@@ -459,7 +459,7 @@ int main(int argc, char **argv)
 	env = tmux_conf_env(environ);
 	preload = realpath("tmux-claude-no-utmp.so", NULL);
 	reaper = tmux_reaper_create(loop);
-	cleanup_free char *text = tmux_conf_text();
+	cleanup_free char *text = tmux_conf_text(NULL);
 	conf = xasprintf("%s/tmux.conf", dir);
 	must(file_write_atomic(conf, text, strlen(text), 0600, NULL) == 0, "the configuration");
 	commands();
