@@ -483,30 +483,3 @@ void screen_resize(struct screen *s, int rows, int cols)
 	move_to(s, s->cur.row - cut, s->cur.col);
 	s->generation++;
 }
-
-void screen_size(const struct screen *s, int *rows, int *cols)
-{
-	*rows = s->rows;
-	*cols = s->cols;
-}
-
-void screen_cursor(const struct screen *s, int *row, int *col)
-{
-	*row = s->cur.row;
-	*col = s->cur.col;
-}
-
-bool screen_wrap_pending(const struct screen *s)
-{
-	return s->cur.wrap;
-}
-
-const struct modes *screen_modes(const struct screen *s)
-{
-	return &s->modes;
-}
-
-uint64_t screen_generation(const struct screen *s)
-{
-	return s->generation;
-}
