@@ -2,6 +2,7 @@
 """tmux is only a view: its server and panes may die, the agent does not."""
 import os
 import pty
+import resource
 import select
 import signal
 import subprocess
@@ -123,6 +124,20 @@ def test_daemon_killed_pane_goes_on(t):
     f.wait("one", "text=without a daemon")
 
 
+def test_servers_may_have_many_descriptors(t):
+    """One descriptor a pane: the daemon raises what it was given before a server starts."""
+    f = t.fleet()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(128, soft), hard))
+    try:
+        f.up()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    made = f.shell("one", "cat")
+    f.wait(made["id"], "idle")
+    equal(resource.prlimit(server_pid(f), resource.RLIMIT_NOFILE), (hard, hard), "limits of the server")
+
+
 def test_users_tmux_is_not_touched(t):
     f = t.fleet()
     f.shell("one", "cat")
@@ -167,7 +182,7 @@ class Terminal:
         """The prefix and d: one after the other, as keys that come within a millisecond are a paste."""
         self.seen = b""
         self.type(b"\x02")
-        self.until("\x1b[7mC-b")
+        self.until("\x1b[7m")  # 3.7 moves the cursor behind it
         self.type(b"d")
 
     def end(self, seconds=20):
