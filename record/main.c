@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -45,6 +45,7 @@ int main(int argc, char **argv)
 	if (argc != 3 || str_to_i64(argv[2], 0, INT64_MAX, &start) < 0)
 		return usage();
 	log_open("pack", LOG_LEVEL_INFO);
+	prctl(PR_SET_NAME, "tmux-claude-pac"); /* it was started by a descriptor */
 	step_back();
 	dir = strcmp(argv[1], "-") == 0 ? FOLDER_FD : open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)

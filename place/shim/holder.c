@@ -32,6 +32,7 @@
 #include "base/util.h"
 #include "place/shim/guest.h"
 #include "place/shim/inst.h"
+#include "place/shim/packer.h"
 #include "place/shim/qmp.h"
 #include "place/shim/spawner.h"
 
@@ -121,7 +122,7 @@ static bool reap(const struct holder *h)
 	int pid;
 
 	while (f && fscanf(f, "%d", &pid) == 1) {
-		if (pid == helper || (h->running && pid == h->pid))
+		if (pid == helper || (h->running && pid == h->pid) || packer_owns(h->shim->packer, pid))
 			continue;
 		if (!h->running)
 			kill(pid, SIGKILL);

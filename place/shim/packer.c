@@ -21,6 +21,7 @@ struct job {
 	struct record *record; /* NULL: it went meanwhile */
 	struct loop *loop;
 	struct loop_child *child;
+	pid_t pid;
 	struct segment segment;
 	int dir;
 };
@@ -95,15 +96,14 @@ static int start(struct packer *p, struct job *j, struct err *e)
 	char *argv[] = {PACK_PROGRAM, "-", offset, NULL};
 	char *envp[] = {NULL};
 	struct proc_spec spec = {.file = PROGRAM_PATH, .argv = argv, .envp = envp, .setsid = true, .no_new_privs = true};
-	pid_t pid;
 
 	snprintf(offset, sizeof(offset), "%" PRIu64, j->segment.start);
 	proc_spec_fd(&spec, j->dir, FOLDER_FD);
 	proc_spec_fd(&spec, p->program, PROGRAM_FD);
 	proc_spec_fd(&spec, 2, 2);
-	if (proc_spawn(&spec, &pid, e) < 0)
+	if (proc_spawn(&spec, &j->pid, e) < 0)
 		return -1;
-	j->child = loop_child_watch(j->loop, pid, on_exit_status, j, e);
+	j->child = loop_child_watch(j->loop, j->pid, on_exit_status, j, e);
 	return j->child ? 0 : -1;
 }
 
@@ -126,6 +126,15 @@ void packer_kick(struct packer *p, struct loop *l, struct record *r)
 		log_warn("record", NULL, "a segment cannot be packed: %s", e.message);
 		job_free(j);
 	}
+}
+
+bool packer_owns(const struct packer *p, pid_t pid)
+{
+	const struct job *j;
+
+	for (j = p ? p->jobs : NULL; j && j->pid != pid; j = j->next)
+		;
+	return j != NULL;
 }
 
 void packer_forget(struct packer *p, struct record *r)

@@ -392,6 +392,7 @@ void record_rest(struct record *r)
 {
 	close_segment(r, true);
 	tape_rest(r->tape);
+	r->pack_failed = false;
 	if (r->packer)
 		packer_kick(r->packer, r->loop, r);
 }

@@ -225,16 +225,20 @@ def test_closed_segments_are_packed_and_packers_may_die(t):
     f = t.fleet(config={"record_max": 16})
     made = counter(f)
     folder = folder_of(f, made)
+    shim = shims(f)[0]
+    waiting = f.popen("wait", "one", "--until", "text=at 400000", stdout=subprocess.DEVNULL)
+    f.test.stack.callback(waiting.kill)
     f.cli("send", "one", "400000")
-    packers = 0
-    while "at 400000" not in f.screen("one"):
-        for pid in f.processes():
-            if os.path.basename(exe_of(pid)) == "tmux-claude-pack" and packers < 3:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                    packers += 1
-                except ProcessLookupError:
-                    pass
+    killed = 0
+    while waiting.poll() is None:
+        with open("/proc/%d/task/%d/children" % (shim, shim), encoding="ascii") as children:
+            for pid in map(int, children.read().split()):
+                if killed < 3 and os.path.basename(exe_of(pid)) == "tmux-claude-pack":
+                    os.kill(pid, signal.SIGKILL)  # our own shim's child: it is not reaped without our seeing it
+                    killed += 1
+                    select.select([], [], [], 0.3)
+    equal(waiting.returncode, 0)
+    check(killed > 0, "no packer was met")
     f.cli("send", "--raw", "one", "\x04")
     f.wait("one", "exited")
     raw = subprocess.run([f.bin["tmux-claude"], "read", made["id"], "--raw"], env=f.env(), capture_output=True, check=True).stdout
@@ -283,14 +287,15 @@ def test_a_full_disk_is_a_hole_that_is_told(t):
 
 # ---- what was seen ------------------------------------------------------------------------------
 
+# Each part waits to be told, and a little longer: what comes within 16 ms is one moment of the recording.
 SHOW = r"""
 stty -echo
 printf 'one \033[31mred\033[m needle\r\n'
 for i in 1 2 3 4 5 6 7 8 9; do echo "line $i"; done
-sleep 0.2
-printf '\033[?1049h\033[2J\033[Hfull screen nee'; printf '\033[1;16Hdle\033[5;1Hother'
-echo; sleep 0.2; printf '\033[1;1Hfull screen needle'; sleep 0.2; printf '\033[?1049l'
-printf '\033]52;c;c2VjcmV0\a\033[c\033P$qm\033\\after\r\n'
+echo part-o''ne; read x; sleep 0.1
+printf '\033[?1049h\033[2J\033[Hfull screen nee'; printf '\033[1;16Hdle\033[5;1Hother\033[1;1Hfull screen needle'
+read x; sleep 0.1; printf '\033[1;1Hfull screen needle\033[6;1Hpainted-again'; read x; sleep 0.1
+printf '\033[?1049l\033]52;c;c2VjcmV0\a\033[c\033P$qm\033\\after\r\n'
 printf '%0140d|needle|\r\n' 7
 echo show''n; cat
 """
@@ -301,6 +306,9 @@ def shown(f):
     with open(path, "w", encoding="utf-8") as out:
         out.write(SHOW)
     made = f.shell("one", "sh", path)
+    for text in ("part-one", "full screen needle", "painted-again"):
+        f.wait("one", "text=" + text)
+        f.cli("send", "one", "go on")
     f.wait("one", "text=shown")
     return made
 
@@ -339,7 +347,7 @@ def test_export_is_an_asciicast_that_ends_on_the_same_screen(t):
         times = [e[0] for e in events]
         check(all(x >= 0 for x in times), "times %s", times)
         whole = sum(times) if version == 3 else times[-1]
-        check(0.3 < whole < 60, "it takes %s s", whole)
+        check(0.3 <= whole < 300, "it takes %s s", whole)
         check(version == 3 or times == sorted(times), "times %s", times)
         data = "".join(e[2] for e in events if e[1] == "o")
         check("\033]52" not in data and "\033P" not in data and "\033[c" not in data, "what must not come out did")
