@@ -3,9 +3,11 @@
 
 Under software emulation a boot takes half a minute and more: what can share a guest does.
 """
+import hashlib
 import json
 import os
 import pwd
+import random
 import subprocess
 
 from harness import Skip, check, contains, deadline, equal, files_under, wait_gone
@@ -186,7 +188,12 @@ def test_without_a_login(t):
 @deadline(1800)
 def test_shell_in_a_vm(t):
     f = vm_fleet(t)
-    made = f.json("spawn", "one", "--agent", "shell", "--dir", f.work, "--", "cat", timeout=SLOW)
+    made = f.json("spawn", "one", "--agent", "shell", "--dir", f.work, "--", "sh", "-c",
+                  "stty raw -echo; echo ready; head -c 1048576 | sha256sum; stty sane; exec cat", timeout=SLOW)
+    wait(f, "one", "text=ready")
+    data = random.Random(7).randbytes(1024 * 1024)
+    equal(f.json("send", "--raw", "one", "-", input=data, timeout=SLOW)["status"], "delivered")
+    wait(f, "one", "text=" + hashlib.sha256(data).hexdigest())
     f.cli("send", "one", "hello")
     wait(f, "one", "text=hello")
     os.kill(made["place_pid"], 9)
