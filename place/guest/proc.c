@@ -280,6 +280,14 @@ static void drop_input(struct proc *p, struct link_stream *s)
 	on_taken(p, n);
 }
 
+/* What the terminal took and the program has not read. */
+static int unread(const struct proc *p)
+{
+	int n = 0;
+
+	return p->slave >= 0 && ioctl(p->slave, FIONREAD, &n) == 0 ? n : 0;
+}
+
 static void on_ctl(void *arg, struct link_stream *s, json_t *msg)
 {
 	struct proc *p = arg;
@@ -290,7 +298,7 @@ static void on_ctl(void *arg, struct link_stream *s, json_t *msg)
 	if (p->exited)
 		return;
 	if (json_is_true(json_object_get(msg, "look")) && p->master >= 0)
-		link_send_ctl(s, json_pack("{s:o, s:b}", "tty", look(p), "look", 1));
+		link_send_ctl(s, json_pack("{s:o, s:b, s:i}", "tty", look(p), "look", 1, "unread", unread(p)));
 	if (json_is_array(size)) {
 		struct winsize ws = {
 			.ws_row = (unsigned short)json_integer_value(json_array_get(size, 0)),

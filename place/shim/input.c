@@ -155,7 +155,9 @@ static bool type_text(struct input *in, struct job *j)
 	in->step = STEP_ENTER;
 	if (j->len > 0 && !in->ops.canonical(in->arg)) {
 		in->step = STEP_ECHO;
-		loop_timer_start(in->wait, INPUT_ECHO_MS);
+		in->echo_ms = INPUT_ECHO_MS;
+		in->echo_end = clock_mono_ms() + INPUT_HOLD_MS;
+		loop_timer_start(in->wait, in->echo_ms);
 	}
 	return true;
 }
@@ -168,6 +170,7 @@ static bool head_goes_on(struct input *in, struct job *j)
 	case STEP_TEXT:
 		return type_text(in, j);
 	case STEP_ECHO:
+	case STEP_READ:
 		return false;
 	case STEP_ENTER:
 		if (input_put(in, W_ENTER, j->enter, strlen(j->enter)))
@@ -195,7 +198,7 @@ static void step(struct input *in)
 			input_put(in, W_OWED, buf_data(&in->owed), in->owed.len);
 			break;
 		}
-		if (in->replies.len && in->step != STEP_ECHO && !(j && j->open)) {
+		if (in->replies.len && in->step != STEP_ECHO && in->step != STEP_READ && !(j && j->open)) {
 			if (input_put(in, W_REPLY, buf_data(&in->replies), in->replies.len))
 				buf_clear(&in->replies);
 			break;
@@ -316,12 +319,25 @@ static void on_defer(void *arg)
 	step(arg);
 }
 
+/* There was an echo, or time for one: has the program read it all? Else Enter would be read with it. */
+static void echo_over(struct input *in)
+{
+	loop_timer_stop(in->wait);
+	in->step = STEP_ENTER;
+	if (clock_mono_ms() < in->echo_end && in->ops.look && in->ops.look(in->arg) == 0) {
+		in->step = STEP_READ;
+		loop_timer_start(in->wait, INPUT_LOOK_MS);
+	}
+}
+
 static void on_wait(void *arg)
 {
 	struct input *in = arg;
 	struct job *j = in->head;
 
 	if (in->step == STEP_ECHO)
+		echo_over(in);
+	else if (in->step == STEP_READ)
 		in->step = STEP_ENTER;
 	else if (in->step == STEP_BEGIN && in->looking)
 		in->looking = false;
@@ -462,8 +478,15 @@ void input_taken(struct input *in)
 	step(in);
 }
 
-void input_looked(struct input *in)
+void input_looked(struct input *in, size_t unread)
 {
+	if (in->step == STEP_READ) {
+		in->step = unread ? STEP_ECHO : STEP_ENTER;
+		in->echo_ms *= 2;
+		loop_timer_stop(in->wait);
+		if (unread)
+			loop_timer_start(in->wait, in->echo_ms);
+	}
 	if (in->looking) {
 		in->looking = false;
 		loop_timer_stop(in->wait);
@@ -471,13 +494,17 @@ void input_looked(struct input *in)
 	loop_defer_schedule(in->defer);
 }
 
+void input_changed(struct input *in)
+{
+	if (in->head)
+		loop_defer_schedule(in->defer);
+}
+
 void input_echoed(struct input *in)
 {
 	in->printed_ms = clock_mono_ms();
-	if (in->step == STEP_ECHO) {
-		in->step = STEP_ENTER;
-		loop_timer_stop(in->wait);
-	}
+	if (in->step == STEP_ECHO)
+		echo_over(in);
 	if (in->head)
 		loop_defer_schedule(in->defer);
 }

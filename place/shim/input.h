@@ -10,7 +10,8 @@
  *          program that is known to ask for bracketed paste, or whose terminal is canonical still and
  *          would cut a line, is waited for, at most INPUT_HOLD_MS
  *   TEXT   pieces are written, each when the terminal took the one before
- *   ECHO   the text was taken: the echo is waited for, at most INPUT_ECHO_MS
+ *   ECHO   the text was taken: the echo is waited for, at most INPUT_ECHO_MS, and longer while the program
+ *          has not read all of it (asked for again and again, INPUT_HOLD_MS at most)
  *   ENTER  Enter, a write of its own: with the text in one read it is taken for text
  *   END    all was taken
  *
@@ -96,8 +97,10 @@ void input_type_end(struct input *in, const void *src);
 void input_reply(struct input *in, const void *data, size_t len);
 /* The terminal took everything written so far. */
 void input_taken(struct input *in);
-/* The answer to ops.look: the mode is known. Also when it changed by itself. */
-void input_looked(struct input *in);
+/* The answer to ops.look: the mode is known, and how much was taken that the program has not read. */
+void input_looked(struct input *in, size_t unread);
+/* The mode changed by itself. */
+void input_changed(struct input *in);
 /* The answer to ops.drop: n bytes of the last write were not taken, and never will be. */
 void input_dropped(struct input *in, size_t n);
 /* The program printed something (an echo, or it switched its terminal). */

@@ -12,7 +12,7 @@
 #define WRITE_MAX (INPUT_RAW_BYTES + 2 * BRACKET_LEN)
 #define OWED_MAX (BRACKET_LEN * 2 + 4)
 
-enum step { STEP_BEGIN, STEP_TEXT, STEP_ECHO, STEP_ENTER, STEP_END };
+enum step { STEP_BEGIN, STEP_TEXT, STEP_ECHO, STEP_READ, STEP_ENTER, STEP_END };
 
 struct job {
 	struct job *next;
@@ -50,6 +50,7 @@ struct input {
 	enum step step;
 	struct under_way w;
 	bool looking, dropping;
+	int64_t echo_ms, echo_end; /* how long the echo is waited for this time, and in all */
 	int64_t printed_ms; /* when the program printed last */
 	bool running; /* against recursion */
 	struct buf replies, owed;

@@ -340,7 +340,10 @@ static void on_ctl(void *arg, struct link_stream *s, json_t *msg)
 		i->foreground = json_get_bool(tty, "foreground");
 		if (i->state == INST_RUNNING && (changed || !json_object_get(msg, "look")))
 			tell_activity(i);
-		input_looked(i->input);
+		if (json_object_get(msg, "look"))
+			input_looked(i->input, (size_t)json_get_int(msg, "unread", 0));
+		else
+			input_changed(i->input);
 	}
 	if (json_is_integer(json_object_get(msg, "dropped"))) {
 		i->input_waits = false;

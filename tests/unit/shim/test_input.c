@@ -356,7 +356,7 @@ START_TEST(a_program_that_is_not_ready_is_waited_for)
 	loop_turn(loop, 0);
 	ck_assert_int_eq(tty.writes, 0);
 	tty.canonical = false;
-	input_looked(tty.in);
+	input_changed(tty.in);
 	run_until(1);
 	ck_assert_int_eq(done_code, ERR_NONE);
 	/* One that is known to ask for brackets, until it did. */
@@ -398,6 +398,28 @@ START_TEST(a_key_for_a_dialog_waits_until_it_stands)
 }
 END_TEST
 
+START_TEST(enter_waits_until_the_text_was_read)
+{
+	tty.looking = tty.bracketed = true;
+	add(INPUT_PASTE, "text", "\r");
+	loop_turn(loop, 0);
+	input_looked(tty.in, 0);
+	while (tty.looks < 2) /* no echo: it is asked whether it was read */
+		loop_turn(loop, 1000);
+	input_looked(tty.in, 7);
+	while (tty.looks < 3)
+		loop_turn(loop, 1000);
+	ck_assert_int_eq(tty.writes, 1);
+	input_looked(tty.in, 3);
+	input_echoed(tty.in); /* an echo of something else, perhaps */
+	ck_assert_int_eq(tty.looks, 4);
+	ck_assert_int_eq(tty.writes, 1);
+	input_looked(tty.in, 0);
+	run_until(1);
+	ck_assert_str_eq(seen(), "\033[200~text\033[201~|\r|");
+}
+END_TEST
+
 START_TEST(the_mode_is_asked_for_when_an_input_begins)
 {
 	tty.looking = true;
@@ -407,7 +429,7 @@ START_TEST(the_mode_is_asked_for_when_an_input_begins)
 	ck_assert_int_eq(tty.looks, 1);
 	ck_assert_int_eq(tty.writes, 0);
 	tty.bracketed = true;
-	input_looked(tty.in);
+	input_looked(tty.in, 0);
 	run_until(2);
 	ck_assert_int_eq(tty.looks, 1);
 	ck_assert_str_eq(seen(), "\033[200~a\nb\033[201~|c|");
@@ -596,7 +618,7 @@ TEST_MAIN_FIXTURE("shim/input", setup, teardown, a_paste_is_bracketed_and_enter_
 	a_megabyte_is_taken_and_more_is_not, inputs_never_interleave,
 	nothing_is_written_before_the_last_was_taken, without_an_echo_enter_goes_after_the_timer,
 	a_line_too_long_for_a_canonical_terminal_is_refused, a_program_that_is_not_ready_is_waited_for,
-	a_key_for_a_dialog_waits_until_it_stands, the_mode_is_asked_for_when_an_input_begins, a_cut_input_is_counted_and_closed_wherever_it_is_cut,
+	a_key_for_a_dialog_waits_until_it_stands, enter_waits_until_the_text_was_read, the_mode_is_asked_for_when_an_input_begins, a_cut_input_is_counted_and_closed_wherever_it_is_cut,
 	the_error_of_a_cut_input_says_how_much_was_taken, a_place_that_answers_nothing_holds_nobody_for_ever,
 	what_a_person_pastes_is_not_torn_apart, random_text_arrives_exactly,
 	what_waits_fails_when_the_program_ends)
