@@ -39,7 +39,8 @@ static void job_end(struct input *in, struct job *j, size_t taken, const struct 
 
 	if (j == in->head) {
 		in->step = STEP_BEGIN;
-		in->looking = false;
+		in->looking = in->look_again = false;
+		in->unread = 0;
 		loop_timer_stop(in->wait);
 	}
 	while (*at != j)
@@ -87,6 +88,24 @@ static bool too_early(struct input *in, struct job *j)
 	return at > now;
 }
 
+/* What was typed before, an Enter perhaps, was not read yet: in one read with it this one would be merged. */
+static bool unread_before(struct input *in, struct job *j)
+{
+	int64_t now = clock_mono_ms();
+
+	if (!j->expect_brackets || !in->unread || j->held)
+		return false;
+	if (!j->hold_end)
+		j->hold_end = now + INPUT_HOLD_MS;
+	if (now >= j->hold_end)
+		return false;
+	if (!loop_timer_active(in->wait)) {
+		in->look_again = true;
+		loop_timer_start(in->wait, INPUT_ECHO_MS);
+	}
+	return true;
+}
+
 /* Is the program ready for it? False: something is waited for, or the job is over. */
 static bool begin(struct input *in, struct job *j)
 {
@@ -99,7 +118,7 @@ static bool begin(struct input *in, struct job *j)
 		if (in->looking)
 			loop_timer_start(in->wait, INPUT_LOOK_MS);
 	}
-	if (in->looking || too_early(in, j))
+	if (in->looking || unread_before(in, j) || too_early(in, j))
 		return false;
 	fits = lines_fit(in, j, &e) == 0;
 	if (!fits || (j->expect_brackets && !in->ops.bracketed(in->arg))) {
@@ -341,6 +360,8 @@ static void on_wait(void *arg)
 		in->step = STEP_ENTER;
 	else if (in->step == STEP_BEGIN && in->looking)
 		in->looking = false;
+	else if (in->step == STEP_BEGIN && in->look_again && j)
+		in->look_again = j->looked = false;
 	else if (in->step == STEP_BEGIN && j)
 		j->held = true;
 	else if (in->step == STEP_TEXT && j && j->typed)
@@ -480,6 +501,7 @@ void input_taken(struct input *in)
 
 void input_looked(struct input *in, size_t unread)
 {
+	in->unread = unread;
 	if (in->step == STEP_READ) {
 		in->step = unread ? STEP_ECHO : STEP_ENTER;
 		in->echo_ms *= 2;

@@ -50,6 +50,8 @@ struct input {
 	enum step step;
 	struct under_way w;
 	bool looking, dropping;
+	bool look_again; /* what was typed before is not read yet: asked again soon */
+	size_t unread;   /* as last told */
 	int64_t echo_ms, echo_end; /* how long the echo is waited for this time, and in all */
 	int64_t printed_ms; /* when the program printed last */
 	bool running; /* against recursion */
