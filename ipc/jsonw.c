@@ -12,8 +12,16 @@ void jsonw_init(struct jsonw *w, struct buf *out)
 	*w = (struct jsonw){.out = out};
 }
 
-static void put(struct jsonw *w, const char *text, size_t len)
+static inline void put(struct jsonw *w, const char *text, size_t len)
 {
+	struct buf *b = w->out;
+
+	/* Most pieces are a few bytes, and there is room. */
+	if (b->mem && b->head + b->len + len <= b->cap && b->len + len <= b->max) {
+		memcpy(b->mem + b->head + b->len, text, len);
+		b->len += len;
+		return;
+	}
 	if (buf_append(w->out, text, len) < 0)
 		w->full = true;
 }

@@ -50,6 +50,7 @@ static void list_answer(struct call *c, struct fleet_page *p, bool paged)
 	struct err err = {0};
 
 	buf_init(&text, RPC_LINE_MAX);
+	buf_reserve(&text, LIST_ROOM); /* rather than growing in ten steps */
 	if (paged)
 		buf_append(&text, "{\"instances\":", 13);
 	if (fleet_list(c->w->fleet, p, &text, &err) < 0) {
