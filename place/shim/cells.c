@@ -84,10 +84,6 @@ static void rotate(struct cells *g, int top, int bottom, int n)
 	struct row keep[SCREEN_ROWS_MAX];
 	int height = bottom - top, at = g->first + top, i;
 
-	if (height == g->rows) {
-		g->first = (g->first + n) % g->rows;
-		return;
-	}
 	at = at < g->rows ? at : at - g->rows;
 	if (at + height <= g->rows) {
 		struct row *r = g->ring + at;
@@ -112,7 +108,9 @@ void cells_scroll(struct cells *g, int top, int bottom, int n, uint32_t bg)
 		return;
 	n = down ? -n : n;
 	n = n > height ? height : n;
-	if (n < height)
+	if (height == g->rows)
+		g->first = (g->first + (down ? height - n : n)) % g->rows;
+	else if (n < height)
 		rotate(g, top, bottom, down ? height - n : n);
 	for (i = 0; i < n; i++)
 		cells_erase(g, down ? top + i : bottom - 1 - i, 0, g->cols, bg);

@@ -200,8 +200,8 @@ void text_put(struct screen *s, const unsigned char *p, size_t len)
 
 	while (last > p && (*--last & 0xc0) == 0x80)
 		;
-	s->last_len = (size_t)(end - last);
-	memcpy(s->last, last, s->last_len);
+	for (s->last_len = 0; last < end; last++)
+		s->last[s->last_len++] = *last;
 	while (p < end) {
 		const unsigned char *run = p;
 
