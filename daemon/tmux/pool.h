@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the files of the pool (pool, notice, server, adopt, pane, pane_cmd, pane_ask, sync) share. Not for other rooms: they see pane.h.
+ * What the files of the pool (pool, notice, server, adopt, pane, pane_cmd, pane_ask, sync) share.
+ * Not for other rooms: they see pane.h.
  *
  * Theory. A pane record says what is wanted and what is known; commands only move towards it, and a
  * listing of the server (sync.c) settles what a lost connection left open:

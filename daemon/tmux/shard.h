@@ -14,8 +14,8 @@
  *
  * The two connect one after the other, and no command of ours is under way meanwhile: until about 3.7 a
  * session that comes or goes while a control client is half connected crashes the server (tmux pull
- * request 4980; killing such a client does too, 5004), so a half connected one is always waited for. When the events client alone dies, new commands
- * are held back, those under way are let finish, then it is replaced, and on_event says resync.
+ * request 4980; killing such a client does too, 5004), so a half connected one is always waited for.
+ * When the events client alone dies, new commands are held back, those under way are let finish, then it is replaced, and on_event says resync.
  *
  * A server may have been started by a person's hand, or by a daemon with another configuration: a stamp set by
  * the last line of ours tells, and where it differs the file is sourced before anything else is done.

@@ -7,7 +7,8 @@
 #include "base/util.h"
 #include "daemon/tmux/conf.h"
 
-/* What a person can fill comes last: from 3.7 on a session's name may hold colons. The mark is an id of ours. */
+/* What a person can fill comes last: from 3.7 on a session's name may hold colons. The mark is an id
+ * of ours. */
 #define LIST_FORMAT                                                                                \
 	"#{pane_id}:#{session_id}:#{pane_dead}:#{pane_dead_status}:#{pane_dead_signal}:"           \
 	"#{session_attached}:#{pane_pid}:#{" TMUX_PANE_OPTION "}:#{" TMUX_VIEW_OPTION "}:"          \

@@ -25,9 +25,10 @@
 #define NEWEST V(99, 0, 0) /* "master", "openbsd-7.7": taken as the newest known */
 
 /*
- * What else differs and needs nothing of us (tests/unit/tmux/conform/script runs it on each): #{pane_dead_signal}
- * is empty before 3.3; a window is given its size only when somebody looks in 3.2a; the text of some refusals; a
- * changed history-limit holds for living panes, and a session's name may hold colons, from 3.7 on.
+ * What else differs and needs nothing of us (tests/unit/tmux/conform/script runs it on each):
+ * #{pane_dead_signal} is empty before 3.3; a window is given its size only when somebody looks in 3.2a;
+ * the text of some refusals; from 3.7 on a changed history-limit holds for living panes, and a session's
+ * name may hold colons.
  */
 static const struct {
 	int since;
