@@ -9,6 +9,7 @@ What a figure hangs on (versions, cores, KVM or TCG, load) stands before the row
 what a benchmark started is ended by it; run.py ends the benchmark.
 """
 import argparse
+import ctypes
 import glob
 import json
 import os
@@ -80,6 +81,44 @@ def benches(builddir, names):
     return {n: argv for n, argv in found.items() if not names or n in names}
 
 
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans():
+    """What a benchmark leaves behind becomes our child, even a server that made itself a session."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def children():
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/stat" % name, encoding="utf-8", errors="replace") as text:
+                if int(text.read().rpartition(")")[2].split()[1]) == os.getpid():
+                    found.append(int(name))
+        except OSError:
+            pass
+    return found
+
+
+def end_orphans(name):
+    """Ends what is left, and what that leaves in turn."""
+    told = False
+    while True:
+        left = children()
+        if not left:
+            return
+        if not told:
+            print("*** %s left %d processes behind: ended" % (name, len(left)), flush=True)
+            told = True
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                pass
+
+
 class Stopped(Exception):
     """A signal asks for the end."""
 
@@ -109,6 +148,8 @@ def run_one(name, argv, options, rows, builddir):
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
         raise
+    finally:
+        end_orphans(name)
     return "bench_%s ended with %d" % (name, code) if code else None
 
 
@@ -125,6 +166,7 @@ def main():
     builddir = os.path.abspath(options.builddir)
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, stop)
+    adopt_orphans()
     env = environment(builddir)
     for key, value in env.items():
         print("%-12s %s" % (key, value))
