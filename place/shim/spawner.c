@@ -30,7 +30,8 @@ static int start(const struct conf *c, size_t index, int *ret_fd, struct err *e)
 {
 	const struct conf_mount *m = &c->mounts[index];
 	char *argv[] = {c->files_program, "--root", m->path, "--fd", "0", m->read_only ? "--read-only" : NULL, NULL};
-	struct proc_spec spec = {.argv = argv, .cwd = "/", .setsid = true, .no_new_privs = true};
+	struct proc_spec spec = {.argv = argv, .cwd = "/", .setsid = true, .no_new_privs = true,
+		.pdeathsig = SIGKILL}; /* even a stopped one goes with its shim */
 	cleanup_close int ours = -1, theirs = -1;
 	int pair[2];
 	pid_t pid;
