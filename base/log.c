@@ -15,6 +15,17 @@
 
 #define LOG_LINE_MAX 4096
 
+/* ---- bounds: what a guest provokes must not fill a disk, nor take our time ---- */
+
+static struct {
+	struct {
+		int64_t tokens, filled_ms;
+	} of[LOG_LEVEL_DEBUG]; /* each level by itself: warnings that a guest provokes hide no error */
+	unsigned long dropped;
+	bool file;        /* stderr is a file of our own */
+	size_t unchecked; /* bytes written since its size was looked at */
+} bound = {.of = {{.tokens = LOG_BURST}, {.tokens = LOG_BURST}, {.tokens = LOG_BURST}}, .unchecked = LOG_KEEP};
+
 static const char *log_program = "";
 static enum log_level log_level_now = LOG_LEVEL_INFO;
 
@@ -22,6 +33,14 @@ void log_open(const char *program, enum log_level level)
 {
 	log_program = program ? program : "";
 	log_level_now = level;
+}
+
+void log_bound_file(const char *path)
+{
+	struct stat ours, file;
+
+	bound.file = !path || (fstat(STDERR_FILENO, &ours) == 0 && stat(path, &file) == 0 &&
+		ours.st_dev == file.st_dev && ours.st_ino == file.st_ino);
 }
 
 enum log_level log_get_level(void)
@@ -59,30 +78,25 @@ static size_t escape(char *out, size_t size, size_t len, const char *text)
 	return len;
 }
 
-/* ---- bounds: what a guest provokes must not fill a disk, nor take our time ---- */
-
-static struct {
-	int64_t tokens, filled_ms;
-	unsigned long dropped;
-	size_t unchecked; /* bytes written since the file's size was looked at */
-} bound = {.tokens = LOG_BURST, .unchecked = LOG_KEEP};
-
 /* May one more line be written? Lines of the debug level are asked for, and not counted. */
 static bool admit(enum log_level level)
 {
-	int64_t now = clock_mono_ms(), fill = (now - bound.filled_ms) * LOG_PER_SECOND / 1000;
+	int64_t now = clock_mono_ms(), fill, *tokens, *filled;
 
 	if (level == LOG_LEVEL_DEBUG)
 		return true;
-	if (fill > 0 || now < bound.filled_ms) {
-		bound.tokens = fill < 0 || bound.tokens + fill > LOG_BURST ? LOG_BURST : bound.tokens + fill;
-		bound.filled_ms = now;
+	tokens = &bound.of[level].tokens;
+	filled = &bound.of[level].filled_ms;
+	fill = (now - *filled) * LOG_PER_SECOND / 1000;
+	if (fill > 0 || now < *filled) {
+		*tokens = fill < 0 || *tokens + fill > LOG_BURST ? LOG_BURST : *tokens + fill;
+		*filled = now;
 	}
-	if (bound.tokens <= 0) {
+	if (*tokens <= 0) {
 		bound.dropped++;
 		return false;
 	}
-	bound.tokens--;
+	--*tokens;
 	return true;
 }
 
@@ -118,7 +132,7 @@ static void put(const char *line, size_t len)
 	if (write(STDERR_FILENO, line, len) < 0)
 		return;
 	bound.unchecked += len;
-	if (bound.unchecked < LOG_KEEP)
+	if (!bound.file || bound.unchecked < LOG_KEEP)
 		return;
 	bound.unchecked = 0;
 	cut_file();

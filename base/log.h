@@ -7,12 +7,15 @@
 
 #define LOG_BURST 500      /* lines at once; then */
 #define LOG_PER_SECOND 20  /* the others are counted, and the count is written; debug lines are free */
-#define LOG_FILE_MAX (8 * 1024 * 1024) /* then a regular file on stderr begins anew with its last */
+#define LOG_FILE_MAX (8 * 1024 * 1024) /* then our file begins anew with its last */
 #define LOG_KEEP (64 * 1024)           /* bytes */
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 void log_open(const char *program, enum log_level level);
+/* From now on the file that stderr is open on keeps to LOG_FILE_MAX; with a path only when it is that file
+ * (anything else is the caller's, and is not cut). */
+void log_bound_file(const char *path);
 enum log_level log_get_level(void);
 /* subsystem is a short token ("tmux", "store"); id is the instance or place concerned, or NULL.
  * Control characters in the text are escaped; a line is cut at 4 KiB. */

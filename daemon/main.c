@@ -115,6 +115,7 @@ static int wire(struct daemon *d, struct err *e)
 	if (layout_init(&d->layout, e) < 0 || config_load(d->layout.config_file, &w->config, e) < 0)
 		return -1;
 	log_open("tmux-clauded", level_of(w->config));
+	log_bound_file(d->layout.log_file);
 	if (layout_make(&d->layout, e) < 0 || lock(d, e) < 0)
 		return -1;
 	w->layout = &d->layout;

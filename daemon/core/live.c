@@ -533,7 +533,7 @@ void fleet_on_pane(struct fleet *f, const char *instance, bool present, const ch
 	if (!u || state_final(u->in->state))
 		return;
 	/* Lost (again) while it was not there is no change; that it was given up, or ended, is news once. */
-	if (u->in->has_pane == present && (present || !strcmp(what, "lost") || u->pane_told == what))
+	if (u->in->has_pane == present && (present || !strcmp(what, "lost") || (u->pane_told && !strcmp(u->pane_told, what))))
 		return;
 	u->pane_told = what;
 	if (u->in->has_pane != present) {

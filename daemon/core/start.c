@@ -241,11 +241,12 @@ int fleet_restart(struct fleet *f, struct instance *in, const struct restart_arg
 	if (in->parent[0] && !parent)
 		return err_set(e, ERR_STATE, "the parent of instance %s (%s) was removed, and with it the caps it counts against",
 			in->id, in->parent);
-	if (P(f)->check(CTX(f), in, e) < 0 || (in->name && name_free(f, in->name, in, e) < 0) ||
-		env_again(in, a, e) < 0)
+	if (P(f)->check(CTX(f), in, e) < 0 || (in->name && name_free(f, in->name, in, e) < 0))
 		return -1;
 	narrowed = *in; /* what it was given stays its own: a restart takes nothing away */
 	if (state_final(in->state) && caps_reserve(f, parent ? parent->in : NULL, &narrowed, e) < 0)
+		return -1;
+	if (env_again(in, a, e) < 0) /* last: a restart refused for another reason changes nothing */
 		return -1;
 	if (parent)
 		caps_note_spawn(parent, clock_wall_ms());

@@ -9,6 +9,7 @@
 
 #define STORE_STATEMENTS_MAX 48
 #define STORE_SQL_MAX 4096
+#define STORE_SETTLED_MAX 64 /* prompts settled between two trims */
 #define STORE_BUSY_MS 5000
 #define STORE_WAL_LIMIT (16 * 1024 * 1024) /* the log is cut back to this after a checkpoint */
 
@@ -26,7 +27,8 @@ struct store {
 	int64_t commits, commit_us;
 	int64_t last_event;  /* -1: not known */
 	int64_t first_event; /* 0: not known, or there is none */
-	unsigned settled; /* prompts, since it was opened */
+	char settled[STORE_SETTLED_MAX][ID_SIZE]; /* instances whose prompts were settled since the last trim */
+	unsigned nsettled;
 };
 
 /* Turns what SQLite said last into *e; -1. doing: "writing an event". */

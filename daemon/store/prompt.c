@@ -6,24 +6,36 @@
 #include "base/util.h"
 
 #define COLUMNS "key, instance, text, raw, status, reason, created_ms, changed_ms, digest, code, hint"
-#define TRIM_EVERY 64
 
-/* What was settled long ago answers no retry any more. */
-static int trim(struct store *s, const char *instance, struct err *e)
+static int trim_instance(struct store *s, const char *instance, struct err *e)
 {
 	static const char sql[] =
 		"DELETE FROM prompts WHERE instance=?1 AND status NOT IN ('queued', 'delivering') AND rowid <="
 		" (SELECT rowid FROM prompts WHERE instance=?1 ORDER BY rowid DESC LIMIT 1 OFFSET ?2)";
-	sqlite3_stmt *st;
+	sqlite3_stmt *st = store_write(s, sql, e);
 
-	if (++s->settled % TRIM_EVERY)
-		return 0;
-	st = store_write(s, sql, e);
 	if (!st)
 		return -1;
 	bind_text(st, 1, instance);
 	sqlite3_bind_int64(st, 2, PROMPTS_KEPT);
 	return store_done(s, st, "removing old prompts", e);
+}
+
+/* What was settled long ago answers no retry any more. Now and then, for each that settled some since. */
+static int trim(struct store *s, const char *instance, struct err *e)
+{
+	snprintf(s->settled[s->nsettled++], ID_SIZE, "%s", instance);
+	if (s->nsettled < STORE_SETTLED_MAX)
+		return 0;
+	s->nsettled = 0;
+	for (unsigned i = 0; i < STORE_SETTLED_MAX; i++) {
+		bool done = false;
+		for (unsigned k = 0; k < i && !done; k++)
+			done = !strcmp(s->settled[k], s->settled[i]);
+		if (!done && trim_instance(s, s->settled[i], e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 int store_prompt_put(struct store *s, const struct prompt *p, struct err *e)

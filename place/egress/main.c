@@ -98,6 +98,7 @@ int main(int argc, char **argv)
 	if (rc != 0)
 		return rc;
 	log_open(PROGRAM, LOG_LEVEL_INFO);
+	log_bound_file(NULL); /* egress.log */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	/* A dead name server must not hold a thread longer than a caller waits. */

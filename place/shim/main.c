@@ -173,6 +173,7 @@ int main(int argc, char **argv)
 	mallopt(M_TRIM_THRESHOLD, TRIM_AT);
 	mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
 	log_open("shim", LOG_LEVEL_INFO);
+	log_bound_file(NULL); /* shim.log */
 	signal(SIGPIPE, SIG_IGN);
 	umask(0077);
 	s.started_ms = (uint64_t)clock_mono_ms();

@@ -145,7 +145,13 @@ START_TEST(a_file_that_grows_begins_anew_with_its_last_lines)
 	text[sizeof(text) - 1] = '\0';
 	log_open("p", LOG_LEVEL_DEBUG);
 	dup2(fd, 2);
-	for (int i = 0; i < 3 * LOG_FILE_MAX / 1000; i++)
+	log_bound_file("/dev/null"); /* not this file: it is somebody's own */
+	for (int i = 0; i < 3 * LOG_FILE_MAX / 2000; i++)
+		log_debug("a", NULL, "%d %s", i, text);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_gt(st.st_size, LOG_FILE_MAX + 2 * LOG_KEEP);
+	log_bound_file(name);
+	for (int i = 3 * LOG_FILE_MAX / 2000; i < 3 * LOG_FILE_MAX / 1000; i++)
 		log_debug("a", NULL, "%d %s", i, text);
 	dup2(keep, 2);
 	ck_assert_int_eq(fstat(fd, &st), 0);

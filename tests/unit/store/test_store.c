@@ -123,6 +123,36 @@ START_TEST(test_settled_prompts_are_kept_but_not_loaded)
 }
 END_TEST
 
+START_TEST(test_old_settled_prompts_go_whoever_settles_them)
+{
+	static const char *const ids[] = {"aaaaaa", "bbbbbb", "cccccc"};
+	struct err e = {0};
+	struct store *s = must_open();
+	char key[32];
+	struct prompt q = {.text = "x", .status = PR_DELIVERED};
+
+	for (size_t i = 0; i < 3; i++)
+		ck_assert_int_eq(put_simple(s, ids[i], ids[i], &e), 0);
+	/* In turns, so that each trim is due at a prompt of another one. */
+	for (int n = 0; n < 3 * (PROMPTS_KEPT + 100); n++) {
+		snprintf(q.key, sizeof(q.key), "%s-%d", ids[n % 3], n / 3);
+		snprintf(q.instance, sizeof(q.instance), "%s", ids[n % 3]);
+		if (store_prompt_put(s, &q, &e) < 0)
+			ck_abort_msg("%s", e.message);
+	}
+	must_commit(s);
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(key, sizeof(key), "%s-%d", ids[i], 0);
+		ck_assert_msg(store_prompt_get(s, key) == NULL, "%s is still there", key);
+		snprintf(key, sizeof(key), "%s-%d", ids[i], PROMPTS_KEPT + 99);
+		struct prompt *got = store_prompt_get(s, key);
+		ck_assert_ptr_nonnull(got);
+		prompt_free(got);
+	}
+	store_close(s);
+}
+END_TEST
+
 START_TEST(test_an_id_is_never_given_out_twice)
 {
 	struct err e = {0};
@@ -327,7 +357,7 @@ END_TEST
 TEST_MAIN_FIXTURE("store/store", help_setup, help_teardown,
 	test_everything_comes_back_after_reopening, test_a_row_has_a_column_for_every_key,
 	test_putting_an_instance_again_keeps_its_prompts,
-	test_settled_prompts_are_kept_but_not_loaded, test_an_id_is_never_given_out_twice,
+	test_settled_prompts_are_kept_but_not_loaded, test_old_settled_prompts_go_whoever_settles_them, test_an_id_is_never_given_out_twice,
 	test_two_living_instances_never_share_a_name, test_a_failed_write_spoils_its_transaction,
 	test_events_are_numbered_and_read_in_order, test_trimmed_events_leave_their_numbers_used,
 	test_intents_meta_and_templates,
