@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <unistd.h>
@@ -307,6 +308,9 @@ static void client_verdict(void *arg)
 	err_set(&e, ERR_UNAVAILABLE, "The tmux server at %s did not answer within %d ms",
 		c->spec->socket,
 		c->state == CLIENT_STARTING ? c->spec->start_ms : c->spec->deadline_ms);
+	/* The server will be killed for it; a client that still connects would then start one of its own. */
+	if (c->state == CLIENT_STARTING)
+		kill(c->pid, SIGKILL);
 	client_enter(c);
 	client_down(c, &e, true);
 	client_leave(c);
