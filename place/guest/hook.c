@@ -125,6 +125,7 @@ static json_t *read_body(int64_t deadline)
 
 /* --- asking --- */
 
+/* 1 when all is sent, 0 when the connection ended before, -1 at the deadline. */
 static int send_all(int fd, const struct buf *b, int64_t deadline)
 {
 	for (size_t at = 0; at < b->len;) {
@@ -133,11 +134,11 @@ static int send_all(int fd, const struct buf *b, int64_t deadline)
 		if (n > 0)
 			at += (size_t)n;
 		else if (n < 0 && errno != EAGAIN && errno != EINTR)
-			return -1;
+			return 0; /* the stream behind it was the replaced shim's */
 		else if (poll(&p, 1, left(deadline)) <= 0)
 			return -1;
 	}
-	return 0;
+	return 1;
 }
 
 /* 1 with an answer's line in b, 0 when the connection ended without one, -1 at the deadline. */
@@ -166,9 +167,10 @@ static int ask(const char *path, const struct buf *request, struct buf *reply, i
 {
 	cleanup_close int fd = -1;
 
-	if (sock_connect(path, &fd, NULL) < 0 || send_all(fd, request, deadline) < 0)
+	if (sock_connect(path, &fd, NULL) < 0)
 		return -1;
-	return receive_line(fd, reply, deadline);
+	int sent = send_all(fd, request, deadline);
+	return sent > 0 ? receive_line(fd, reply, deadline) : sent;
 }
 
 static void print_output(const struct buf *reply)

@@ -370,28 +370,45 @@ START_TEST(reports_and_calls_reach_the_shim)
 }
 END_TEST
 
+#define HOOK_GIVES_UP_MS 5000 /* of hook.c */
+
+/* A shim is replaced while a report is under way: the reports that the next one got. *ms: how long it took,
+ * from before the hook began. */
+static size_t report_across_shims(struct program *p, struct shim_end **e, const char *proc, int64_t *ms)
+{
+	char script[1024];
+	cleanup_free char *whole = realpath(program_path(), NULL);
+	snprintf(script, sizeof(script), "read x; echo go; echo '{}' | %s hook Stop; echo rc=$?", whole);
+	struct seen *x = end_open(*e, run_open(proc, script));
+	WAIT(p->loop, seen_ctl(x, "started"));
+	int64_t start = clock_mono_ms();
+	link_send(x->s, "\n", 1);
+	WAIT(p->loop, seen_text(x, "go"));
+	/* It may have reached this one already, or not yet: both must work. */
+	end_destroy(*e);
+	*e = program_connect(p);
+	(*e)->got = api_got;
+	x = end_open(*e, json_pack("{s:s, s:s, s:i}", "kind", "attach", "proc", proc, "from", 0));
+	WAIT(p->loop, x->fin);
+	*ms = clock_mono_ms() - start;
+	ck_assert(seen_text(x, "rc=0"));
+	return api_of(*e, 0) ? json_array_size(api_of(*e, 0)->ctls) : 0;
+}
+
 START_TEST(a_report_waits_for_the_next_shim)
 {
 	struct program p;
-	char script[1024];
-	char *whole = realpath(program_path(), NULL);
+	size_t reports = 0;
+	int64_t ms = HOOK_GIVES_UP_MS;
 	program_start(&p);
 	struct shim_end *e = program_connect(&p);
-	snprintf(script, sizeof(script), "read x; echo go; echo '{}' | %s hook Stop; echo rc=$?", whole);
-	struct seen *x = end_open(e, run_open("abc123", script));
-	WAIT(p.loop, seen_ctl(x, "started"));
-	link_send(x->s, "\n", 1);
-	WAIT(p.loop, seen_text(x, "go"));
-	/* It may have reached this one already, or not yet: both must work. */
-	end_destroy(e);
-	e = program_connect(&p);
-	e->got = api_got;
-	x = end_open(e, json_pack("{s:s, s:s, s:i}", "kind", "attach", "proc", "abc123", "from", 0));
-	WAIT(p.loop, x->fin);
-	ck_assert(seen_text(x, "rc=0"));
-	ck_assert_ptr_nonnull(api_of(e, 0));
-	ck_assert_uint_eq(json_array_size(api_of(e, 0)->ctls), 1);
-	free(whole);
+	/* A hook gives up in time, rightly: on a machine so busy this says nothing, and is tried again. */
+	for (int i = 0; i < 10 && reports == 0 && ms >= HOOK_GIVES_UP_MS; i++) {
+		char proc[] = "abc120";
+		proc[5] = (char)('0' + i);
+		reports = report_across_shims(&p, &e, proc, &ms);
+	}
+	ck_assert_msg(reports == 1, "%zu reports in %lld ms", reports, (long long)ms);
 	end_destroy(e);
 	program_stop(&p);
 }
