@@ -201,13 +201,16 @@ class Client:
 
     def finish(self, ident, timeout=CLI_SECONDS, method=""):
         end = time.monotonic() + timeout
+        seen = 0  # not all of them again for each message: there may be thousands
         while True:
-            for n, message in enumerate(self.other):
+            for n in range(seen, len(self.other)):
+                message = self.other[n]
                 if message.get("id") == ident:
                     del self.other[n]
                     if "error" in message:
                         raise RpcError(method, message["error"])
                     return message["result"]
+            seen = len(self.other)
             self.take(end)
 
     def take(self, end):

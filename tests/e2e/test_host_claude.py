@@ -191,7 +191,7 @@ def test_commands_of_the_agent_are_delivered(t):
     f.wait("one", "text=from-")
     f.wait("one", "idle")
     equal(f.json("send", "one", "/clear")["status"], "delivered")
-    equal(f.json("send", "one", "--timeout", "20", "say: after the clear")["status"], "delivered")
+    equal(f.json("send", "one", "--timeout", "60", "say: after the clear")["status"], "delivered")
     f.wait("one", "text=after the clear")
 
 
@@ -201,7 +201,7 @@ def test_prompt_beside_a_background_server(t):
     os.mkfifo(os.path.join(f.work, "fifo"))
     spawn(f, "one", "--permissions", "all", "--prompt", "background: cat fifo")
     f.wait("one", "text=started in the background")
-    equal(f.json("send", "one", "--timeout", "20", "say: beside it")["status"], "delivered")
+    equal(f.json("send", "one", "--timeout", "60", "say: beside it")["status"], "delivered")
     f.wait("one", "text=beside it")
 
 
