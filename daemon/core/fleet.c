@@ -98,7 +98,7 @@ bool site_being_found(const struct unit *u)
 {
 	struct site *s = site_of(u);
 
-	return s && (s->adopting || s->asking) && state_living(u->in->state);
+	return s && (s->adopting || s->asking || s->finding) && state_living(u->in->state);
 }
 
 struct site *site_add(struct fleet *f, struct place *p)

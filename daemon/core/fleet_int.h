@@ -117,6 +117,7 @@ struct site {
 	bool starting;  /* its shim was started and has not been heard of: it must not be overtaken */
 	bool adopting;  /* found at the daemon's start, not yet heard of */
 	bool asking;    /* its shim is new and asks the guest what it holds */
+	bool finding;   /* the same, beside a daemon that knows: calls and prompts wait for the answer */
 	bool stopping;  /* being ended */
 	bool holder_over; /* the shim told so */
 	bool retry;     /* start it again once it is down */

@@ -221,12 +221,24 @@ static void on_place_exit(struct site *s, const json_t *ev)
 	stop_place(s, true);
 }
 
+/* Its shim knows it: what waited for that goes on. */
+static void shim_knows(struct site *s)
+{
+	s->finding = false;
+	if (!s->u || s->stopping || (s->u->step != STEP_LIVE && s->u->step != STEP_READY))
+		return;
+	waits_again(s->u);
+	prompts_next(s->u);
+}
+
 static void on_link_up(struct site *s, const json_t *ev)
 {
 	struct unit *u = s->u;
 
 	if (s->stopping)
 		return;
+	if (s->finding)
+		shim_knows(s);
 	s->pl->boot_ms = int_of(ev, "boot_ms");
 	s->pl->boot_tries = 0;
 	place_apply(s, PL_UP, NULL);
@@ -398,6 +410,8 @@ static void on_adopted(struct site *s, const json_t *ev)
 
 	if (!u || s->stopping)
 		return;
+	if (s->finding && row)
+		shim_knows(s);
 	if (!s->asking && (row || u->step != STEP_LIVE))
 		return;
 	s->asking = false;
@@ -437,9 +451,11 @@ void fleet_on_hello(struct fleet *f, const char *place, json_t *hello)
 	} else if (s->u && s->u->step == STEP_LINK && json_is_true(json_object_get(hello, "link"))) {
 		place_apply(s, PL_UP, NULL);
 		start_linked(s, s->u);
-	} else if (s->u && s->u->step == STEP_LIVE) {
-		waits_again(s->u);
-		prompts_next(s->u);
+	} else if (s->u && (s->u->step == STEP_LIVE || s->u->step == STEP_READY)) {
+		/* A shim that was just started has to ask the guest first. */
+		s->finding = !json_is_true(json_object_get(hello, "link")) && !row_of(hello, s->u->in->id);
+		if (!s->finding)
+			shim_knows(s);
 	}
 }
 
@@ -481,7 +497,7 @@ void fleet_on_shim_lost(struct fleet *f, const char *place, const struct err *wh
 
 	if (!s)
 		return;
-	s->connected = s->starting = false;
+	s->connected = s->starting = s->finding = false;
 	if (s->stopping) {
 		stop_shim_lost(s);
 		return;
@@ -549,7 +565,7 @@ int fleet_shim_call(struct fleet *f, struct instance *in, const char *method, js
 	struct unit *u = unit_find(f, in->id);
 	struct site *s = site_of(u);
 
-	if (!s || !s->connected || s->stopping || u->step == STEP_NONE || u->step == STEP_STOP) {
+	if (!s || !s->connected || s->finding || s->stopping || u->step == STEP_NONE || u->step == STEP_STOP) {
 		json_decref(params);
 		if (s && !s->stopping && (site_being_found(u) || (!s->connected && u->step == STEP_LIVE))) {
 			err_set(e, ERR_UNAVAILABLE, "the place of instance %s is being found again", in->id);

@@ -218,8 +218,9 @@ void prompts_next(struct unit *u)
 	if (!u->prompts && !u->raws)
 		return;
 	prompts_arm(u);
-	if ((u->step != STEP_LIVE && u->step != STEP_READY) || !site_of(u) || !site_of(u)->connected)
-		return; /* its shim is being replaced: its hello comes back here */
+	if ((u->step != STEP_LIVE && u->step != STEP_READY) || !site_of(u) || !site_of(u)->connected ||
+		site_of(u)->finding)
+		return; /* its shim is being replaced: shim_knows comes back here */
 	type_ask(u);
 	for (struct pending_prompt *raw = u->raws; raw; raw = raw->next)
 		if (!raw->typed)

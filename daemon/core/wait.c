@@ -167,7 +167,7 @@ struct wait_handle *fleet_wait(struct fleet *f, struct instance *in, const char 
 		w->timer = loop_timer_create(P(f)->loop, wait_timeout, w);
 		loop_timer_start(w->timer, timeout_ms);
 	}
-	if (by_text)
+	if (by_text && !(site_of(u) && site_of(u)->finding)) /* shim_knows watches it then */
 		watch(w);
 	return w;
 }

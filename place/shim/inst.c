@@ -49,8 +49,12 @@ struct inst *inst_need(struct shim *s, const char *id, struct err *e)
 {
 	struct inst *i = inst_find(s, id);
 
-	if (!i)
+	if (!i && !guest_is_up(s->guest)) { /* a shim that is new has not asked the guest yet */
+		err_set(e, ERR_UNAVAILABLE, "whether this place has an instance %s is not known yet", id);
+		err_hint(e, "try again in a moment");
+	} else if (!i) {
 		err_set(e, ERR_NOT_FOUND, "this place has no instance %s", id);
+	}
 	return i;
 }
 

@@ -78,6 +78,27 @@ def test_shim_dies(t):
     equal(f.show("one")["pid"], made["pid"])
 
 
+def test_a_new_shim_that_knows_nothing_yet_is_waited_for(t):
+    """The place's process is stopped: the new shim cannot hear from it which instances there are."""
+    f = t.fleet()
+    made = f.shell("one", "sh", "-c", "while read x; do echo got-$x; done")
+    shim = [p for p in f.processes() if "tmux-claude-shim" in os.readlink("/proc/%d/exe" % p)][0]
+    os.kill(made["place_pid"], signal.SIGSTOP)
+    try:
+        os.kill(shim, signal.SIGKILL)
+        equal(wait_gone([shim], 10), [])
+        waits = [f.popen(*words, stdout=-3, stderr=-1)
+                 for words in (("wait", "one", "--until", "text=got-1"), ("send", "one", "1"))]
+        interrupted = f.run("--json", "interrupt", "one")
+        check(interrupted.code and interrupted.json()["error"]["retryable"], "%s", interrupted)
+    finally:
+        os.kill(made["place_pid"], signal.SIGCONT)
+    for child in waits:
+        err = child.communicate(timeout=60)[1].decode()
+        equal(child.returncode, 0, "%s: %s" % (child.args[1:], err))
+    equal(f.show("one")["pid"], made["pid"])
+
+
 def test_holder_dies(t):
     f = t.fleet()
     made = f.shell("one", "cat")

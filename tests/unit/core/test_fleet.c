@@ -129,6 +129,29 @@ static void let_end(const char *id)
 	fake_turn(&w);
 }
 
+START_TEST(a_new_shim_that_knows_nothing_yet_is_waited_for)
+{
+	struct err gone = {.code = ERR_UNREACHABLE}, e = {0};
+	struct heard h = {0};
+	char id[ID_SIZE];
+
+	ck_assert_int_eq(spawn_as(NULL, NULL, "a", "teller", NULL, &h, id, NULL), 0);
+	up(id);
+	fleet_on_shim_lost(w.f, place_of(id), &gone);
+	fake_turn(&w);
+	greet(id, hello(200, true, false));
+	struct wait_handle *wait = fleet_wait(w.f, fleet_get(w.f, id), "text=there", -1, NULL, NULL, &e);
+	ck_assert_ptr_nonnull(wait);
+	ck_assert_ptr_null(fake_find(&w, "watch"));
+	ck_assert_int_eq(fleet_shim_call(w.f, fleet_get(w.f, id), "screen", json_object(), 1000, NULL, NULL, &e), -1);
+	ck_assert_int_eq(e.code, ERR_UNAVAILABLE);
+	tell(id, 1, "link_up", json_pack("{s:i}", "boot_ms", 5));
+	ck_assert_ptr_nonnull(fake_find(&w, "watch"));
+	ck_assert_int_eq(fleet_shim_call(w.f, fleet_get(w.f, id), "screen", json_object(), 1000, NULL, NULL, &e), 0);
+	fleet_wait_cancel(wait);
+}
+END_TEST
+
 START_TEST(spawn_returns_when_the_prompt_is_there)
 {
 	struct heard h = {0};
@@ -888,6 +911,7 @@ TEST_MAIN_FIXTURE("core/fleet", setup, teardown,
 	a_wait_cancelled_between_its_end_and_its_answer_is_not_answered,
 	a_child_gets_no_more_than_its_parent_and_no_vm_has_a_child_outside,
 	spawn_returns_when_the_prompt_is_there,
+	a_new_shim_that_knows_nothing_yet_is_waited_for,
 		first_prompt_by_argument_ends_the_spawn_when_reported,
 		mute_program_is_typed_its_first_prompt, an_event_told_twice_counts_once,
 		a_prompt_waits_for_the_agent_and_is_typed_once,
