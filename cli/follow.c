@@ -6,7 +6,8 @@
  * the offset of each. When that stream breaks without having ended, the shim was replaced, or is about to
  * be: the daemon is asked again (a restarted instance is in another place; one that ended has no shim, and
  * the rest is in the files), and the stream begun again at the next byte. When the daemon is away as well,
- * where the shim was last is tried until one of them is back. What is waited on: the folder of the shim's
+ * where the shim was last is tried until one of them is back; one that was away from the first is no
+ * hindrance, as the places say whom they hold. What is waited on: the folder of the shim's
  * socket, and a look every LOOK_MS at what that cannot tell.
  */
 #include <errno.h>
@@ -130,6 +131,10 @@ static int look(struct following *f, bool again, struct err *e)
 	if (source_find(f->cli, f->where.id ? f->where.id : json_string_value(json_object_get(f->cli->args.params, "id")), &now,
 		    e) < 0)
 		return again && e->code == ERR_UNREACHABLE ? 0 : -1;
+	if (f->follow && !again && !f->cli->client && source_find_shim(f->cli, &now, e) < 0) {
+		source_finish(&now);
+		return -1;
+	}
 	/* Files that were found without a daemon say nothing about whether it still runs. */
 	if (again && !f->cli->client) {
 		source_finish(&now);

@@ -7,12 +7,15 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/proc.h"
+#include "base/sock.h"
 #include "base/util.h"
 #include "record/tape.h"
 
 #define PIECE 65536
+#define PLACE_JSON_MAX (1024 * 1024)
 
 void source_finish(struct source *s)
 {
@@ -59,6 +62,50 @@ static int find_files(struct cli *c, const char *id, struct source *ret, struct 
 	}
 	ret->id = found;
 	ret->dir = xasprintf("%s/%s", all, found);
+	return 0;
+}
+
+static bool place_holds(const char *place, const char *id)
+{
+	cleanup_free char *path = xasprintf("%s/place.json", place), *text = NULL;
+	const json_t *name;
+	bool found = false;
+	size_t len, i;
+
+	if (file_read(path, PLACE_JSON_MAX, &text, &len, NULL) < 0)
+		return false;
+	json_t *o = json_loadb(text, len, 0, NULL);
+	json_array_foreach(json_object_get(o, "instances"), i, name)
+		found = found || (json_is_string(name) && !strcmp(json_string_value(name), id));
+	json_decref(o);
+	return found;
+}
+
+int source_find_shim(struct cli *c, struct source *s, struct err *e)
+{
+	const struct dirent *ent;
+	char *found = NULL;
+
+	if (cli_layout(c, e) < 0)
+		return -1;
+	DIR *d = opendir(c->layout.places_dir);
+	while (d && !found && (ent = readdir(d))) {
+		cleanup_free char *place = xasprintf("%s/%s", c->layout.places_dir, ent->d_name);
+		cleanup_free char *sock = xasprintf("%s/shim.sock", place);
+		/* The sockets of a place that ended are removed, the rest of it is kept for a restart. */
+		if (ent->d_name[0] != '.' && access(sock, F_OK) == 0 && place_holds(place, s->id))
+			found = take_ptr(sock);
+	}
+	if (d)
+		closedir(d);
+	cleanup_close int fd = -1;
+	if (found && sock_connect(found, &fd, NULL) < 0) {
+		free(found);
+		err_set(e, ERR_UNREACHABLE, "the place of instance %s does not answer, and there is no daemon to say whether it lives",
+			s->id);
+		return err_hint(e, "start it with `tmux-claude up`; without --follow what was recorded can be read");
+	}
+	s->socket = found;
 	return 0;
 }
 

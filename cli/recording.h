@@ -19,6 +19,9 @@ struct source {
 /* Asks the daemon. When none can be reached, and none may be started, an id is looked for among the files. */
 int source_find(struct cli *c, const char *id, struct source *ret, struct err *e);
 void source_finish(struct source *s);
+/* For what was found among the files: the shim that holds it, if its place stands; ERR_UNREACHABLE when that
+ * does not answer. s->socket stays NULL when it ended. */
+int source_find_shim(struct cli *c, struct source *s, struct err *e);
 
 /* Takes bytes in order, offset being the first one's: later than expected when some are missing. A result
  * other than 0 ends the reading, which is no failure. */

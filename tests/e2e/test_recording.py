@@ -333,6 +333,31 @@ def test_search_finds_what_was_seen_once(t):
     f.up()
 
 
+def test_follow_without_a_daemon_ends_with_the_program(t):
+    f = t.fleet()
+    fifo = os.path.join(f.work, "fifo")
+    os.mkfifo(fifo)
+    made = f.shell("one", "sh", "-c", "echo first.; read x <fifo; echo got-$x.; read x <fifo")
+    f.wait("one", "text=first.")
+    f.cli("down")
+    follow = Follower(f, "--no-start", "read", made["id"], "--since", "0", "--follow", "--raw")
+    follow.until(rb"first\.")
+    with open(fifo, "w", encoding="utf-8") as out:
+        out.write("1\n")
+    follow.until(rb"got-1\.")
+    with open(fifo, "w", encoding="utf-8") as out:
+        out.write("2\n")
+    equal(follow.rest()[0], 0)
+    # Nobody can say whether it lives: its shim is gone as well.
+    f.up()
+    made = f.shell("two", "cat")
+    f.cli("down")
+    kill(shims(f))
+    result = f.run("--no-start", "--json", "read", made["id"], "--since", "0", "--follow")
+    equal((result.code != 0, result.json()["error"]["code"]), (True, "daemon_unreachable"), "%s" % result)
+    f.up()
+
+
 def test_export_is_an_asciicast_that_ends_on_the_same_screen(t):
     f = t.fleet()
     shown(f)
