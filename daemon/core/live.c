@@ -190,6 +190,7 @@ void live_place_lost(struct site *s, const char *reason, const char *detail)
 	u->step = STEP_NONE;
 	u->in->pid = 0;
 	loop_timer_stop(u->deadline);
+	fleet_on_pane(u->f, u->in->id, false, "lost"); /* `back` follows when the place is found again */
 	u->in->has_pane = false;
 	P(u->f)->pane_close(CTX(u->f), u->in->id);
 	P(u->f)->intent_done(CTX(u->f), "pane", u->in->id);

@@ -756,10 +756,12 @@ START_TEST(a_place_that_does_not_tell_what_it_holds_is_lost_until_it_does)
 	greet("silent", hello(900, true, false)); /* a new shim, whose guest is stopped */
 	in = fleet_get(w.f, "silent");
 	ck_assert_int_eq(in->state, ST_IDLE);
+	fleet_on_pane(w.f, "silent", true, "back");
 	while (in->state == ST_IDLE)
 		loop_turn(w.port.loop, 1000);
 	fake_turn(&w);
 	ck_assert_int_eq(in->state, ST_LOST);
+	ck_assert_int_eq(fake_events(&w, "pane.state"), 2); /* its pane goes with it, and that is told */
 	ck_assert_ptr_null(fake_find(&w, "stop"));
 	ck_assert_int_eq(fleet_restart(w.f, in, &(struct restart_args){0}, &e), -1);
 	ck_assert_int_eq(e.code, ERR_BUSY);
