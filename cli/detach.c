@@ -4,7 +4,9 @@
  *
  * A program can switch the user's terminal to other encodings, and then the control byte never comes: kitty's
  * keyboard protocol sends CSI code ; modifiers u (https://sw.kovidgoyal.net/kitty/keyboard-protocol/),
- * xterm's modifyOtherKeys CSI 27 ; modifiers ; code ~. Nobody may be caught in a view for that.
+ * xterm's modifyOtherKeys CSI 27 ; modifiers ; code ~. Nobody may be caught in a view for that. A sequence may
+ * come in two reads: its beginning is kept until the rest is there. What is pasted in brackets (CSI 200 ~ to
+ * CSI 201 ~) is not typed, and leaves nothing.
  */
 #include "cli/detach.h"
 
@@ -17,6 +19,8 @@
 #define MOD_CTRL 4
 #define MOD_LOCKS (64 | 128) /* caps lock, num lock: say nothing */
 #define EVENT_RELEASE 3
+#define PASTE_BEGIN 200
+#define PASTE_END 201
 
 int detach_key(const char *name)
 {
@@ -31,21 +35,25 @@ int detach_key(const char *name)
 	return c & 0x1f;
 }
 
-/* A CSI sequence at data: its length (0: none, or not whole), its numbers with the first number behind a
- * colon, its final byte. */
-static size_t parse_csi(const char *data, size_t len, unsigned field[FIELDS_MAX], unsigned sub[FIELDS_MAX], int *nfields,
-	char *final)
-{
-	bool in_sub = false, more = false;
-	size_t i;
+enum csi { CSI_NONE, CSI_BEGUN, CSI_WHOLE };
 
-	if (len < 3 || data[0] != 0x1b || data[1] != '[')
-		return 0;
-	memset(field, 0, FIELDS_MAX * sizeof(*field));
-	memset(sub, 0, FIELDS_MAX * sizeof(*sub));
-	*nfields = 1;
-	for (i = 2; i < len; i++) {
-		unsigned *at = in_sub ? &sub[*nfields - 1] : &field[*nfields - 1];
+/* A CSI sequence as far as it can be of interest here. */
+struct sequence {
+	size_t len;
+	unsigned field[FIELDS_MAX], sub[FIELDS_MAX]; /* its numbers, and the first number behind a colon of each */
+	int nfields;
+	char final;
+};
+
+static enum csi parse_csi(const char *data, size_t len, struct sequence *ret)
+{
+	struct sequence s = {.nfields = 1};
+	bool in_sub = false, more = false;
+
+	if (data[0] != 0x1b || (len > 1 && data[1] != '['))
+		return CSI_NONE;
+	for (size_t i = 2; i < len; i++) {
+		unsigned *at = in_sub ? &s.sub[s.nfields - 1] : &s.field[s.nfields - 1];
 
 		if (isdigit((unsigned char)data[i])) {
 			if (!more && *at < 0x110000)
@@ -54,15 +62,17 @@ static size_t parse_csi(const char *data, size_t len, unsigned field[FIELDS_MAX]
 			more = in_sub;
 			in_sub = true;
 		} else if (data[i] == ';') {
-			if (++*nfields > FIELDS_MAX)
-				return 0;
+			if (++s.nfields > FIELDS_MAX)
+				return CSI_NONE;
 			in_sub = more = false;
 		} else {
-			*final = data[i];
-			return i + 1;
+			s.final = data[i];
+			s.len = i + 1;
+			*ret = s;
+			return CSI_WHOLE;
 		}
 	}
-	return 0;
+	return CSI_BEGUN;
 }
 
 static bool names(int key, unsigned code, unsigned modifiers)
@@ -71,31 +81,63 @@ static bool names(int key, unsigned code, unsigned modifiers)
 	       toupper((int)code) == (key | 0x40);
 }
 
-static size_t match_csi(int key, const char *data, size_t len)
+static bool is_key(int key, const struct sequence *s)
 {
-	unsigned field[FIELDS_MAX], sub[FIELDS_MAX];
-	int n;
-	char final;
-	size_t used = parse_csi(data, len, field, sub, &n, &final);
-
-	if (used == 0)
-		return 0;
-	if (final == 'u' && n >= 2 && names(key, field[0], field[1]) && sub[1] != EVENT_RELEASE)
-		return used;
-	if (final == '~' && n == 3 && field[0] == 27 && names(key, field[2], field[1]))
-		return used;
-	return 0;
+	if (s->final == 'u' && s->nfields >= 2)
+		return names(key, s->field[0], s->field[1]) && s->sub[1] != EVENT_RELEASE;
+	return s->final == '~' && s->nfields == 3 && s->field[0] == 27 && names(key, s->field[2], s->field[1]);
 }
 
-size_t detach_find(int key, const char *data, size_t len, size_t *ret_end)
+/* What is pasted is text, whatever bytes it has. */
+static bool is_bracket(const struct sequence *s, unsigned which)
 {
-	for (size_t i = 0; key > 0 && i < len; i++) {
-		size_t used = (unsigned char)data[i] == key ? 1 : match_csi(key, data + i, len - i);
+	return s->final == '~' && s->nfields == 1 && s->field[0] == which;
+}
 
-		if (used > 0) {
-			*ret_end = i + used;
-			return i;
-		}
+/* Where the key or an unfinished sequence begins in d->at, or its end. True: it is the key. */
+static bool scan(struct detach *d, size_t *ret)
+{
+	size_t i = 0;
+	bool found = false;
+
+	while (i < d->len && !found) {
+		struct sequence s = {.len = 1};
+		enum csi what = parse_csi(d->at + i, d->len - i, &s);
+
+		if (what == CSI_BEGUN && d->len - i <= DETACH_HELD_MAX)
+			break;
+		if (what == CSI_WHOLE && is_bracket(&s, d->pasting ? PASTE_END : PASTE_BEGIN))
+			d->pasting = !d->pasting;
+		else if (!d->pasting)
+			found = (unsigned char)d->at[i] == d->key || (what == CSI_WHOLE && is_key(d->key, &s));
+		/* A byte that is no text ends a sequence, and may begin the next. */
+		if (!found)
+			i += what == CSI_WHOLE && s.final >= 0x40 ? s.len : 1;
 	}
-	return len;
+	*ret = i;
+	return found;
+}
+
+bool detach_feed(struct detach *d, const char *data, size_t len, const char **ret, size_t *ret_len)
+{
+	size_t from = d->passed, to, begun;
+	bool found = false;
+
+	/* What was held is behind us: it is carried to the front first. */
+	memmove(d->at, d->at + d->begun, d->len - d->begun);
+	d->len -= d->begun;
+	if (len > DETACH_READ_MAX)
+		len = DETACH_READ_MAX;
+	memcpy(d->at + d->len, data, len);
+	d->len += len;
+	begun = d->len;
+	if (d->key > 0)
+		found = scan(d, &begun);
+	/* Escape and Alt-[ are keys of their own; nobody types more of a sequence by hand. */
+	to = found || d->len - begun > 2 ? begun : d->len;
+	*ret = d->at + from;
+	*ret_len = to > from ? to - from : 0;
+	d->begun = begun;
+	d->passed = (to > from ? to : from) - begun;
+	return found;
 }

@@ -30,7 +30,7 @@
 
 #define WAIT_MS (5 * 60 * 1000)
 #define RETRY_MS 1000
-#define KEYS_MAX 4096
+#define KEYS_MAX DETACH_READ_MAX
 #define QUEUE_MAX (128 * 1024) /* keys that wait for the shim; then the keyboard is not read */
 #define OUT_HIGH (16 * 1024)   /* output that waits for the terminal; then the shim is not read */
 #define OUT_MAX (OUT_HIGH + FRAME_MAX + 4096)
@@ -45,6 +45,7 @@ struct viewer {
 	struct buf out;
 	int tty, signals, notify;
 	int64_t deadline; /* while there is no shim */
+	struct detach detach;
 	char last_words[160];
 	struct err why;
 };
@@ -152,16 +153,18 @@ static enum outcome on_keys(struct viewer *v)
 {
 	char keys[KEYS_MAX];
 	ssize_t n = read(STDIN_FILENO, keys, sizeof(keys));
-	size_t typed, end;
+	const char *typed;
+	size_t len;
+	bool leaves;
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return VIEW_GOING;
 	if (n <= 0)
 		return VIEW_KILLED; /* the terminal is gone */
-	typed = detach_find(v->spec->detach, keys, (size_t)n, &end);
-	if (typed > 0 && v->stream && v->answered && !v->spec->read_only)
-		shim_stream_send(v->stream, keys, typed);
-	return typed < (size_t)n ? VIEW_DETACHED : VIEW_GOING;
+	leaves = detach_feed(&v->detach, keys, (size_t)n, &typed, &len);
+	if (len > 0 && v->stream && v->answered && !v->spec->read_only)
+		shim_stream_send(v->stream, typed, len);
+	return leaves ? VIEW_DETACHED : VIEW_GOING;
 }
 
 static enum outcome on_signals(struct viewer *v)
@@ -375,7 +378,8 @@ static int tell(const struct viewer *v, enum outcome out, struct err *e)
 
 int view_run(const struct view_spec *spec, struct err *e)
 {
-	struct viewer v = {.spec = spec, .signals = -1, .notify = -1, .tty = -1};
+	struct viewer v = {
+		.spec = spec, .signals = -1, .notify = -1, .tty = -1, .detach = {.key = spec->detach}};
 	enum outcome out;
 
 	fflush(NULL);
