@@ -7,6 +7,8 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/sock.h"
 #include "base/util.h"
@@ -52,6 +54,14 @@ static bool has_open(const char *pid, const char *link)
 	return found;
 }
 
+/* Only our own are looked into: a daemon of root's would find, and kill, anybody's. */
+static bool is_ours(int proc, const char *pid)
+{
+	struct stat st;
+
+	return fstatat(proc, pid, &st, 0) == 0 && st.st_uid == geteuid();
+}
+
 static pid_t owner_of(uint64_t inode)
 {
 	cleanup_free char *link = xasprintf("socket:[%" PRIu64 "]", inode);
@@ -60,7 +70,8 @@ static pid_t owner_of(uint64_t inode)
 	int64_t pid = 0, v;
 
 	while (d != NULL && pid == 0 && (de = readdir(d)) != NULL)
-		if (str_to_i64(de->d_name, 1, INT32_MAX, &v) == 0 && has_open(de->d_name, link))
+		if (str_to_i64(de->d_name, 1, INT32_MAX, &v) == 0 && is_ours(dirfd(d), de->d_name) &&
+			has_open(de->d_name, link))
 			pid = v;
 	if (d != NULL)
 		closedir(d);
