@@ -109,21 +109,36 @@ START_TEST(stopped_clients_are_not_in_the_way)
 }
 END_TEST
 
+/* How many pulses the server has carried out. */
+static size_t pulses(const char *socket)
+{
+	char out[4096];
+
+	loop_turn(rig_loop, 5);
+	ck_assert_int_eq(person(socket, out, sizeof(out), "show-options", "-gqv", "@pulses", NULL), 0);
+	return strcspn(out, "\n");
+}
+
 START_TEST(an_idle_pulse_changes_nothing)
 {
 	pid_t server, first, second;
+	char *socket;
 
 	pool_up((struct tmux_limits){.pulse_ms = 5});
 	open_wait("ab12");
-	server = server_of(at("ab12").socket);
+	socket = xstrdup(at("ab12").socket);
+	server = server_of(socket);
 	first = client_pid(0);
 	second = client_pid(1);
-	for (int64_t end = clock_mono_ms() + 500; clock_mono_ms() < end;)
-		loop_turn(rig_loop, 5);
+	ck_assert_int_eq(person(socket, NULL, 0, "set-hook", "-g", "after-display-message",
+				 "set-option -g -a @pulses .", NULL),
+		0);
+	rig_until(pulses(socket) >= 20);
 	ck_assert_int_eq(server_of(at("ab12").socket), server);
 	ck_assert_int_eq(client_pid(0), first);
 	ck_assert_int_eq(client_pid(1), second);
 	ck_assert_uint_eq(seen("ab12")->lost + seen("ab12")->died + stats().restarts, 0);
+	free(socket);
 	pool_down();
 }
 END_TEST
