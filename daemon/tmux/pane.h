@@ -114,8 +114,8 @@ void tmux_pool_adopt(struct tmux_pool *p, tmux_adopt_fn *fn, void *arg);
 /*
  * Opens a pane, or takes over the living one of that id: idempotent. When the pane is open already
  * the spec is renewed (title applied) and the callback says done. 0: fn will be called exactly once
- * (ERR_CANCELLED when it is closed meanwhile, ERR_UNAVAILABLE when no server can be had). -1: refused
- * at once (bad id, no argv, too large, ERR_LIMIT when the pool is full); fn is not called.
+ * (ERR_CANCELLED when it is closed meanwhile, ERR_UNAVAILABLE when no server can be had: it goes on being
+ * tried, and on_back tells when it is open). -1: refused at once (bad id, no argv, too large, ERR_LIMIT when the pool is full); fn is not called.
  */
 int tmux_pane_open(struct tmux_pool *p, const struct tmux_pane_spec *spec, tmux_done_fn *fn,
 	void *arg, struct err *e);

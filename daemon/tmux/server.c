@@ -29,13 +29,15 @@ static void server_ready(void *arg, bool fresh)
  * being tried. */
 static void server_give_up(struct server *sv, const struct err *e)
 {
-	struct pane *pa, *next;
+	struct pane *pa;
 
-	TAILQ_FOREACH_SAFE (pa, &sv->panes, on_server, next) {
-		if (pa->phase == PANE_CLOSING)
+	TAILQ_FOREACH (pa, &sv->panes, on_server) {
+		if (pa->phase == PANE_CLOSING) {
 			pool_tell_all(pa, &pa->closing, e);
-		else if (!STAILQ_EMPTY(&pa->opening))
-			pane_failed(pa, e);
+		} else if (!STAILQ_EMPTY(&pa->opening)) {
+			pa->back = true;
+			pool_tell_all(pa, &pa->opening, e);
+		}
 	}
 }
 

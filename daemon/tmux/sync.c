@@ -196,6 +196,9 @@ static void settle_open(struct pane *pa, const struct listed *l)
 	} else {
 		pane_watch(pa);
 		pool_tell_all(pa, &pa->opening, NULL); /* asked for while the server was away */
+		if (pa->back)
+			pool_tell_back(pa);
+		pa->back = false;
 	}
 }
 

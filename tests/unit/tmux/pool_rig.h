@@ -216,6 +216,19 @@ static inline pid_t client_pid(unsigned n)
 	return w != NULL ? atoi(w) : 0;
 }
 
+/* A tmux that works only while `ill` is not there; the paths are the caller's to free. */
+static inline void sick_tmux(char **ret_program, char **ret_ill)
+{
+	cleanup_free char *script = NULL;
+
+	*ret_program = xasprintf("%s/sick", rig_dir);
+	*ret_ill = xasprintf("%s/ill", rig_dir);
+	script = xasprintf("#!/bin/sh\n[ \"$1\" != -V ] && [ -e '%s' ] && echo 'lost my temper' >&2 && exit 1\n"
+			   "exec tmux \"$@\"\n",
+		*ret_ill);
+	ck_assert_int_eq(file_write_atomic(*ret_program, script, strlen(script), 0700, NULL), 0);
+}
+
 /* Does the loop turn while a person's command runs? It must where a server may be ended that has something
  * left to tell us: it waits until that is read. */
 static bool person_meanwhile;

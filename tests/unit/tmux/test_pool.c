@@ -208,12 +208,37 @@ START_TEST(a_server_that_cannot_start_says_why)
 	const char *script = "#!/bin/sh\n[ \"$1\" = -V ] && echo tmux 3.3a && exit\n"
 			     "echo 'lost my temper' >&2\nexit 1\n";
 
-	ck_assert_int_eq(file_write_atomic(fake, script, strlen(script), 0700, NULL), 0);
-	pool_up((struct tmux_limits){.program = fake});
+	sick_tmux(&program, &ill);
+	ck_assert_int_eq(file_write_atomic(ill, "", 0, 0600, NULL), 0);
+	pool_up((struct tmux_limits){.program = program});
 	open_argv("ab12", cat_argv);
 	rig_until(seen("ab12")->failed == 1);
 	ck_assert_int_eq(seen("ab12")->e.code, ERR_UNAVAILABLE);
 	ck_assert_ptr_nonnull(strstr(seen("ab12")->e.message, "lost my temper"));
+	ck_assert_int_eq(at("ab12").state, TMUX_PANE_OPENING);
+	close_wait("cd34");
+	ck_assert_int_eq(unlink(ill), 0);
+	rig_until(seen("ab12")->back == 1);
+	ck_assert_int_eq(at("ab12").state, TMUX_PANE_OPEN);
+	ck_assert_uint_eq(stats().panes, 1);
+	ck_assert_int_eq(file_write_atomic(ill, "", 0, 0600, NULL), 0);
+	close_wait("ab12");
+	rig_until(stats().servers == 0);
+	pool_down();
+}
+END_TEST
+
+/* Closed before it could be made: the server that nobody wants any more is given up. */
+START_TEST(a_server_that_cannot_start_is_given_up_with_its_last_pane)
+{
+	cleanup_free char *program = NULL, *ill = NULL;
+
+	sick_tmux(&program, &ill);
+	ck_assert_int_eq(file_write_atomic(ill, "", 0, 0600, NULL), 0);
+	pool_up((struct tmux_limits){.program = program});
+	open_argv("ab12", cat_argv);
+	rig_until(seen("ab12")->failed == 1);
+	close_wait("ab12");
 	rig_until(stats().servers == 0);
 	pool_down();
 }
@@ -344,3 +369,4 @@ RIG_MAIN("tmux/pool", a_pane_opens_and_closes_and_leaves_nothing, opening_twice_
 	a_missing_or_old_tmux_is_named, a_server_that_cannot_start_says_why,
 	a_program_that_cannot_run_ends_with_its_status, viewers_are_counted_and_see_the_state,
 	what_people_do_in_tmux_is_left_as_it_is, a_server_with_a_persons_session_is_left)
+	a_server_that_cannot_start_is_given_up_with_its_last_pane,
