@@ -104,6 +104,8 @@ struct server {
 	bool synced; /* listed since it was last ready */
 	bool sync_in_flight, sync_wanted;
 	uint64_t sync_seq;
+	unsigned refusals; /* of listings, in a row */
+	struct loop_timer *again; /* asks for the next one then */
 	bool adopting;
 	bool ending; /* takes no more panes */
 	bool gone;
@@ -160,6 +162,8 @@ void pool_take(struct pane *pa);
 /* server.c */
 struct server *server_add(struct tmux_pool *p, unsigned number);
 void server_free(struct server *sv);
+/* Tried too often, for now: who waits is told; what is only looked for, or wanted by nobody, is ended. */
+void server_hopeless(struct server *sv, const struct err *e);
 bool server_answers(const struct server *sv); /* connected, and listed since */
 void server_pulse(void *pool); /* the timer's */
 /* Finds or starts a server with room. ERR_LIMIT when there can be no more. */

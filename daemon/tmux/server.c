@@ -22,6 +22,7 @@ static void server_ready(void *arg, bool fresh)
 	}
 	sv->synced = false;
 	sv->sync_in_flight = false;
+	sv->refusals = 0;
 	sync_server(sv);
 }
 
@@ -41,6 +42,24 @@ static void server_give_up(struct server *sv, const struct err *e)
 	}
 }
 
+static void server_stop(struct server *sv)
+{
+	sv->ending = true;
+	tmux_shard_stop(sv->shard);
+}
+
+void server_hopeless(struct server *sv, const struct err *e)
+{
+	server_give_up(sv, e);
+	if (sv->adopting || sv->npanes == 0)
+		server_stop(sv);
+}
+
+static void list_again(void *arg)
+{
+	sync_server(arg);
+}
+
 static void server_down(void *arg, const struct err *e, unsigned attempts)
 {
 	struct server *sv = arg;
@@ -51,11 +70,9 @@ static void server_down(void *arg, const struct err *e, unsigned attempts)
 		if (pa->phase == PANE_CLOSING)
 			pa->resend = true;
 	if (attempts >= TMUX_ATTEMPTS_MAX)
-		server_give_up(sv, e);
-	if (sv->adopting || (sv->npanes == 0 && attempts >= TMUX_ATTEMPTS_MAX)) {
-		sv->ending = true;
-		tmux_shard_stop(sv->shard);
-	}
+		server_hopeless(sv, e);
+	else if (sv->adopting)
+		server_stop(sv);
 }
 
 static void server_room(void *arg)
@@ -120,6 +137,7 @@ void server_free(struct server *sv)
 	TAILQ_REMOVE(&sv->pool->servers, sv, entry);
 	tmux_shard_destroy(sv->shard);
 	loop_timer_free(sv->linger);
+	loop_timer_free(sv->again);
 	looks_free(sv);
 	free(sv);
 }
@@ -212,6 +230,7 @@ struct server *server_add(struct tmux_pool *p, unsigned number)
 	sv->pool = p;
 	TAILQ_INIT(&sv->panes);
 	sv->linger = loop_timer_create(p->loop, linger_over, sv);
+	sv->again = loop_timer_create(p->loop, list_again, sv);
 	if (!loop_timer_active(p->pulse))
 		loop_timer_start(p->pulse, p->limits.pulse_ms);
 	sv->shard = tmux_shard_create(&p->shard_env, p->dir, number, &ops, sv);

@@ -316,16 +316,37 @@ static void sync_apply(struct server *sv, const char *text)
 	free(ls.panes);
 }
 
+/* Refused, or cut: nothing is known, which is not that nothing stands. It is asked again behind a pause that
+ * grows, on the same connection: others have harmed servers before, see shard.h. */
+static void sync_refused(struct server *sv, const struct err *e)
+{
+	int ms = TMUX_BACKOFF_MS;
+
+	for (unsigned i = 0; i < sv->refusals && ms < TMUX_BACKOFF_MAX; i++)
+		ms *= 2;
+	loop_timer_start(sv->again, ms < TMUX_BACKOFF_MAX ? ms : TMUX_BACKOFF_MAX);
+	if (++sv->refusals >= TMUX_ATTEMPTS_MAX) {
+		struct err why = *e;
+
+		why.code = ERR_UNAVAILABLE; /* what pane.h promises */
+		server_hopeless(sv, &why);
+	}
+}
+
 static void sync_reply(void *arg, const struct err *e, const char *text, size_t len)
 {
 	struct server *sv = arg;
 
 	(void)len;
 	sv->sync_in_flight = false;
-	if (e != NULL && e->code == ERR_UNAVAILABLE)
-		return; /* server_ready asks again */
+	if (e != NULL) {
+		if (e->code != ERR_UNAVAILABLE) /* else server_ready asks again */
+			sync_refused(sv, e);
+		return;
+	}
+	sv->refusals = 0;
 	sv->synced = true;
-	sync_apply(sv, e == NULL ? text : "");
+	sync_apply(sv, text);
 	if (sv->adopting) {
 		sv->adopting = false;
 		pool_look(sv->pool);

@@ -102,6 +102,65 @@ START_TEST(killed_clients_cost_no_pane)
 }
 END_TEST
 
+/* Told that its server cannot be reached; its session stands all the same, and stays ours. */
+START_TEST(what_stands_is_not_forgotten_for_who_waits)
+{
+	cleanup_free char *program = NULL, *ill = NULL;
+	char *socket;
+	pid_t pid;
+
+	sick_tmux(&program, &ill);
+	pool_up((struct tmux_limits){.program = program});
+	open_wait("ab12");
+	pid = at("ab12").pid;
+	socket = xstrdup(at("ab12").socket);
+	ck_assert_int_eq(file_write_atomic(ill, "", 0, 0600, NULL), 0);
+	kill_clients(SIGKILL);
+	rig_until(at("ab12").state == TMUX_PANE_OPENING);
+	open_argv("ab12", cat_argv);
+	rig_until(seen("ab12")->failed == 1);
+	ck_assert_int_eq(seen("ab12")->e.code, ERR_UNAVAILABLE);
+	ck_assert_int_eq(unlink(ill), 0);
+	rig_until(seen("ab12")->back == 1);
+	ck_assert_int_eq(at("ab12").state, TMUX_PANE_OPEN);
+	ck_assert_int_eq(at("ab12").pid, pid);
+	ck_assert_uint_eq(seen("ab12")->lost + seen("ab12")->died, 0);
+	open_wait("cd34"); /* keeps the server */
+	close_wait("ab12");
+	ck_assert_int_ne(person(socket, NULL, 0, "has-session", "-t", "=ab12", NULL), 0);
+	free(socket);
+	pool_down();
+}
+END_TEST
+
+/* A person's alias can make tmux refuse our listing: that says nothing about the panes. */
+START_TEST(a_listing_that_was_refused_closes_nothing)
+{
+	char *socket;
+	pid_t pid;
+
+	pool_up((struct tmux_limits){0});
+	open_wait("ab12");
+	pid = at("ab12").pid;
+	socket = xstrdup(at("ab12").socket);
+	ck_assert_int_eq(person(socket, NULL, 0, "set-option", "-s", "command-alias[99]",
+				 "list-panes=no-such-command", NULL),
+		0);
+	kill_clients(SIGKILL);
+	rig_until(at("ab12").state == TMUX_PANE_OPENING);
+	open_argv("cd34", cat_argv);
+	rig_until(seen("cd34")->failed == 1); /* refused so many times */
+	ck_assert_int_eq(seen("cd34")->e.code, ERR_UNAVAILABLE);
+	ck_assert_int_eq(person(socket, NULL, 0, "set-option", "-su", "command-alias[99]", NULL), 0);
+	rig_until(seen("cd34")->back == 1);
+	ck_assert_int_eq(at("ab12").state, TMUX_PANE_OPEN);
+	ck_assert_int_eq(at("ab12").pid, pid);
+	ck_assert_uint_eq(seen("ab12")->lost + seen("ab12")->died + stats().restarts, 0);
+	free(socket);
+	pool_down();
+}
+END_TEST
+
 START_TEST(clients_killed_while_opening)
 {
 	pool_up((struct tmux_limits){0});
@@ -422,6 +481,7 @@ START_TEST(a_daemon_killed_in_the_middle_loses_nothing)
 END_TEST
 
 RIG_MAIN("tmux/faults", a_hundred_panes_on_three_servers_survive_one, killed_clients_cost_no_pane,
+	what_stands_is_not_forgotten_for_who_waits, a_listing_that_was_refused_closes_nothing,
 	clients_killed_while_opening, a_program_killed_is_started_again_in_place,
 	a_program_that_ends_well_is_not_started_again, a_pane_killed_by_a_person_comes_back_once,
 	a_wedged_server_is_replaced_and_ended, a_person_may_kill_the_server,
