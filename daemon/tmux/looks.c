@@ -13,6 +13,7 @@ struct look {
 	char id[TMUX_ID_MAX + 1];
 	char told[TMUX_STATUS_MAX + 1];
 	bool listed;
+	bool unsure; /* whether tmux read what it was told last */
 };
 
 struct looks {
@@ -26,6 +27,12 @@ void looks_free(struct server *sv)
 		free(sv->looks->at);
 	free(sv->looks);
 	sv->looks = NULL;
+}
+
+void looks_doubt(struct server *sv)
+{
+	for (size_t i = 0; sv->looks != NULL && i < sv->looks->n; i++)
+		sv->looks->at[i].unsure = true;
 }
 
 void looks_begin(struct server *sv)
@@ -56,7 +63,7 @@ static void look_tell(struct server *sv, struct look *l, const struct pane *pa)
 {
 	struct tmux_cmd cmd;
 
-	if (strcmp(l->told, pa->status) == 0)
+	if (!l->unsure && strcmp(l->told, pa->status) == 0)
 		return;
 	tmux_cmd_init(&cmd);
 	tmux_cmd_add(&cmd, "set-option -pq -t");
@@ -64,8 +71,10 @@ static void look_tell(struct server *sv, struct look *l, const struct pane *pa)
 	tmux_cmd_word(&cmd, "--");
 	tmux_cmd_word(&cmd, TMUX_STATE_OPTION);
 	tmux_cmd_format_arg(&cmd, pa->status);
-	if (tmux_shard_send(sv->shard, &cmd, NULL, NULL, NULL, NULL) == 0)
+	if (tmux_shard_send(sv->shard, &cmd, NULL, NULL, NULL, NULL) == 0) {
 		memcpy(l->told, pa->status, sizeof(l->told));
+		l->unsure = false;
+	}
 	tmux_cmd_finish(&cmd);
 }
 

@@ -10,7 +10,7 @@ static int pane_send(struct pane *pa, struct tmux_cmd *cmd, tmux_reply_fn *fn, s
 	uint64_t seq;
 	int ret = tmux_shard_send(pa->server->shard, cmd, fn, pa, &seq, e);
 
-	if (ret == 0 && fn != NULL) {
+	if (ret == 0) {
 		pa->in_flight++;
 		pa->sent = seq;
 	}
@@ -165,9 +165,45 @@ void pane_send_close(struct pane *pa)
 	tmux_cmd_finish(&cmd);
 }
 
-/* A pane's option or name: nobody waits for the answer, what differs is sent again when it matters. */
+/* What was on its way when the connection ended may not have been read: pane_touch_up sends it again behind
+ * the listing that follows. */
+static void told(struct pane *pa, const struct err *e, bool *sent)
+{
+	if (e != NULL && e->code == ERR_UNAVAILABLE)
+		*sent = false;
+	pool_reply_done(pa);
+}
+
+static void title_told(void *arg, const struct err *e, const char *text, size_t len)
+{
+	struct pane *pa = arg;
+
+	(void)text;
+	(void)len;
+	told(pa, e, &pa->title_sent);
+}
+
+static void status_told(void *arg, const struct err *e, const char *text, size_t len)
+{
+	struct pane *pa = arg;
+
+	(void)text;
+	(void)len;
+	told(pa, e, &pa->status_sent);
+}
+
+static void mark_told(void *arg, const struct err *e, const char *text, size_t len)
+{
+	struct pane *pa = arg;
+
+	(void)text;
+	(void)len;
+	told(pa, e, &pa->marked);
+}
+
+/* A pane's option or name. */
 static bool pane_tell(struct pane *pa, const char *command, const char *option, const char *value,
-	bool format)
+	bool format, tmux_reply_fn *fn)
 {
 	struct tmux_cmd cmd;
 	bool ok;
@@ -186,7 +222,9 @@ static bool pane_tell(struct pane *pa, const char *command, const char *option, 
 		tmux_cmd_format_arg(&cmd, value);
 	else
 		tmux_cmd_arg(&cmd, value);
-	ok = pane_send(pa, &cmd, NULL, NULL) == 0;
+	/* Not `sent`: it says nothing of the pane's being there. */
+	ok = tmux_shard_send(pa->server->shard, &cmd, fn, pa, NULL, NULL) == 0;
+	pa->in_flight += ok;
 	tmux_cmd_finish(&cmd);
 	return ok;
 }
@@ -196,12 +234,12 @@ void pane_touch_up(struct pane *pa)
 	if (!pa->has_pane || pa->phase != PANE_OPEN || pa->server == NULL)
 		return;
 	if (!pa->title_sent && pa->has_spec)
-		pa->title_sent = pane_tell(pa, "rename-window -t", NULL, pa->title, true);
+		pa->title_sent = pane_tell(pa, "rename-window -t", NULL, pa->title, true, title_told);
 	/* '#' is doubled: the status line reads styles in what the option holds. */
 	if (!pa->status_sent && pa->viewers > 0)
-		pa->status_sent = pane_tell(pa, "set-option -t", TMUX_STATE_OPTION, pa->status, true);
+		pa->status_sent = pane_tell(pa, "set-option -t", TMUX_STATE_OPTION, pa->status, true, status_told);
 	if (pa->renamed && !pa->moved && !pa->marked)
-		pa->marked = pane_tell(pa, "set-option -t", TMUX_ID_OPTION, pa->id, false);
+		pa->marked = pane_tell(pa, "set-option -t", TMUX_ID_OPTION, pa->id, false, mark_told);
 }
 
 void pane_pump(struct server *sv)

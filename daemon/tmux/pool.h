@@ -195,6 +195,7 @@ void pane_pump(struct server *sv); /* sends what is wanted, as far as the server
 void pane_touch_up(struct pane *pa); /* title, status, mark: what differs is sent */
 
 /* looks.c: panes of people's own sessions (attach.h) are told the state of the agent that they show. */
+void looks_doubt(struct server *sv); /* the connection ended: all are told again */
 void looks_begin(struct server *sv); /* a listing follows */
 void looks_add(struct server *sv, unsigned pane_no, const char *id);
 void looks_end(struct server *sv);

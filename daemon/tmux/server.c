@@ -26,8 +26,8 @@ static void server_ready(void *arg, bool fresh)
 	sync_server(sv);
 }
 
-/* Nothing can be had where these panes are: who waits is told, what was open, or is to be closed, goes on
- * being tried. */
+/* Nothing can be had where these panes are: who waits is told, and no more than that. Whether a session
+ * stands there is not known, and what is wanted goes on being tried: on_back tells of it then. */
 static void server_give_up(struct server *sv, const struct err *e)
 {
 	struct pane *pa;
@@ -66,6 +66,7 @@ static void server_down(void *arg, const struct err *e, unsigned attempts)
 	struct pane *pa;
 
 	sv->synced = sv->sync_in_flight = false;
+	looks_doubt(sv);
 	TAILQ_FOREACH (pa, &sv->panes, on_server)
 		if (pa->phase == PANE_CLOSING)
 			pa->resend = true;

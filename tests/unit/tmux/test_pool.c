@@ -202,17 +202,17 @@ START_TEST(a_missing_or_old_tmux_is_named)
 }
 END_TEST
 
+/* Who waits is told; what is wanted is made as soon as it can be. */
 START_TEST(a_server_that_cannot_start_says_why)
 {
-	cleanup_free char *fake = xasprintf("%s/fake", rig_dir);
-	const char *script = "#!/bin/sh\n[ \"$1\" = -V ] && echo tmux 3.3a && exit\n"
-			     "echo 'lost my temper' >&2\nexit 1\n";
+	cleanup_free char *program = NULL, *ill = NULL;
 
 	sick_tmux(&program, &ill);
 	ck_assert_int_eq(file_write_atomic(ill, "", 0, 0600, NULL), 0);
 	pool_up((struct tmux_limits){.program = program});
 	open_argv("ab12", cat_argv);
-	rig_until(seen("ab12")->failed == 1);
+	open_argv("cd34", cat_argv);
+	rig_until(seen("ab12")->failed == 1 && seen("cd34")->failed == 1);
 	ck_assert_int_eq(seen("ab12")->e.code, ERR_UNAVAILABLE);
 	ck_assert_ptr_nonnull(strstr(seen("ab12")->e.message, "lost my temper"));
 	ck_assert_int_eq(at("ab12").state, TMUX_PANE_OPENING);
@@ -309,6 +309,46 @@ START_TEST(viewers_are_counted_and_see_the_state)
 }
 END_TEST
 
+/* No control client of ours is left, as the server sees it. Does not turn the loop: we do not know yet. */
+static bool unheard(const char *socket)
+{
+	char out[256];
+
+	person(socket, out, sizeof(out), "list-clients", "-t", "=HUB", NULL);
+	return out[0] == '\0';
+}
+
+START_TEST(what_was_told_to_a_dead_client_is_told_again)
+{
+	int64_t end = clock_mono_ms() + RIG_WAIT_MS;
+	struct tmux_location l;
+	char out[256], window[TMUX_TARGET_MAX + 1];
+	pid_t pid, ours[2];
+	int fd;
+
+	pool_up((struct tmux_limits){0});
+	open_wait("ab12");
+	l = at("ab12");
+	str_fmt(window, sizeof(window), "%s:", l.target);
+	ours[0] = client_pid(0);
+	ours[1] = client_pid(1);
+	pid = attach(&l, &fd);
+	rig_until(seen("ab12")->viewers == 1);
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+		ck_assert_int_eq(kill(ours[i], SIGKILL), 0);
+	while (!unheard(l.socket))
+		ck_assert_int_lt(clock_mono_ms(), end);
+	tmux_pane_status(pool, "ab12", "working");
+	tmux_pane_rename(pool, "ab12", "other");
+	rig_until((person(l.socket, out, sizeof(out), "display-message", "-p", "-t", window,
+			   "#{@tmux_claude_state} #{window_name}", NULL),
+		strcmp(out, "working other\n") == 0));
+	close(fd);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	pool_down();
+}
+END_TEST
+
 START_TEST(what_people_do_in_tmux_is_left_as_it_is)
 {
 	struct tmux_location l;
@@ -367,6 +407,7 @@ RIG_MAIN("tmux/pool", a_pane_opens_and_closes_and_leaves_nothing, opening_twice_
 	spec_reaches_the_pane_as_it_is, bad_wishes_are_refused_at_once,
 	a_herd_of_large_commands_goes_out_as_there_is_room,
 	a_missing_or_old_tmux_is_named, a_server_that_cannot_start_says_why,
-	a_program_that_cannot_run_ends_with_its_status, viewers_are_counted_and_see_the_state,
-	what_people_do_in_tmux_is_left_as_it_is, a_server_with_a_persons_session_is_left)
 	a_server_that_cannot_start_is_given_up_with_its_last_pane,
+	a_program_that_cannot_run_ends_with_its_status, viewers_are_counted_and_see_the_state,
+	what_was_told_to_a_dead_client_is_told_again,
+	what_people_do_in_tmux_is_left_as_it_is, a_server_with_a_persons_session_is_left)
