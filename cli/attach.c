@@ -5,15 +5,21 @@
  * terminal in the pane they are in, as does who has no tmux.
  *
  * The tmux client is our child and not we ourselves: when its server ends under it, the agent and soon its
- * pane are still there, so the person is brought back; and when it is left, we can say what goes on.
+ * pane are still there, so the person is brought back; and when it is left, we can say what goes on. A tmux
+ * that refuses this terminal is no such end: then it is the bare view, with tmux's own words.
  */
 #include <errno.h>
+#include <libgen.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/proc.h"
+#include "base/sock.h"
 #include "base/util.h"
 #include "cli/cli.h"
 #include "cli/detach.h"
@@ -23,6 +29,9 @@
 #define AGAIN_MAX 5       /* servers that end under us one after the other */
 #define CALM_MS 10000     /* shown for so long: counted from the start again */
 #define AFTERWARDS_MS 2000 /* for a word on what goes on */
+#define MOMENT_MS 3000    /* a client that ends sooner, and says why, was refused */
+#define PAUSE_MS 1000     /* the longest wait for the next server, before the daemon is asked again */
+#define SAID_MAX 256
 
 static volatile pid_t child;
 
@@ -54,8 +63,24 @@ static int await_client(void)
 	}
 }
 
-static int run_client(const char *program, const json_t *words, struct err *e)
+/* What tmux wrote to its standard error, on one line. */
+static void take_said(int fd, char said[SAID_MAX])
 {
+	ssize_t n = pread(fd, said, SAID_MAX - 1, 0);
+
+	said[n > 0 ? n : 0] = '\0';
+	while (n > 0 && (unsigned char)said[n - 1] <= ' ')
+		said[--n] = '\0';
+	for (char *s = said; *s; s++)
+		if ((unsigned char)*s < ' ' || *s == 127)
+			*s = ' ';
+}
+
+/* The client's exit status, and what it said. */
+static int run_client(const char *program, const json_t *words, char said[SAID_MAX], struct err *e)
+{
+	/* A file and not a pipe: nobody reads while it runs, and a server that it starts may keep it. */
+	cleanup_close int errors = memfd_create("tmux-said", MFD_CLOEXEC);
 	cleanup_strv char **argv = strv_new();
 	const json_t *w;
 	size_t i;
@@ -74,7 +99,10 @@ static int run_client(const char *program, const json_t *words, struct err *e)
 		signal(SIGHUP, SIG_DFL);
 		unsetenv("TMUX");
 		unsetenv("TMUX_PANE");
+		if (errors >= 0)
+			dup2(errors, STDERR_FILENO);
 		execv(program, argv);
+		dprintf(STDERR_FILENO, "%s: %s", program, strerror(errno));
 		_exit(127);
 	}
 	signal(SIGINT, SIG_IGN); /* the terminal is the client's */
@@ -84,6 +112,7 @@ static int run_client(const char *program, const json_t *words, struct err *e)
 	cli_catch_signals();
 	if (status != 0)
 		term_reset(); /* a tmux server that was killed restored nothing */
+	take_said(errors, said);
 	return status;
 }
 
@@ -152,20 +181,61 @@ static int ask_again(struct cli *c, json_t **result, struct err *e)
 	return 0;
 }
 
+/* Who listens there; 0: nobody. */
+static pid_t server_pid(const char *socket)
+{
+	cleanup_close int fd = -1;
+	struct ucred cred;
+
+	return sock_connect(socket, &fd, NULL) == 0 && sock_peer(fd, &cred, NULL) == 0 ? cred.pid : 0;
+}
+
+/* Until another server than this one listens there, for PAUSE_MS at the most. */
+static void await_server(const char *socket, pid_t server)
+{
+	int64_t deadline = clock_mono_ms() + PAUSE_MS;
+	cleanup_free char *copy = xstrdup(socket);
+	cleanup_close int notify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	struct pollfd p = {.fd = notify, .events = POLLIN};
+	char events[4096];
+	pid_t now;
+
+	if (notify >= 0)
+		inotify_add_watch(notify, dirname(copy), IN_CREATE | IN_MOVED_TO | IN_ATTRIB);
+	while (((now = server_pid(socket)) == 0 || now == server) &&
+		client_poll(&p, 1, deadline, &cli_stop, NULL) > 0)
+		while (read(notify, events, sizeof(events)) > 0)
+			;
+}
+
+/* tmux refused us: this terminal, or what we asked of it. To ask again is to be refused again. */
+static int refused(struct cli *c, const char *said, const json_t *result, struct err *e)
+{
+	if (!json_is_string(json_object_get(result, "instance"))) {
+		err_set(e, ERR_FAILED, "tmux refused: %s", said);
+		return err_hint(e, "name one agent, with --bare: that needs no tmux");
+	}
+	cli_note(c, "tmux refused (%s): this is the agent's bare terminal.", said);
+	return bare(c, result, e);
+}
+
 static int through_tmux(struct cli *c, const char *program, json_t **result, struct err *e)
 {
 	int tries = 0;
 
 	for (;;) {
 		const json_t *tmux = json_object_get(*result, "tmux");
+		pid_t server = server_pid(jstr(tmux, "socket"));
 		int64_t begun = clock_mono_ms();
+		char said[SAID_MAX];
 
 		if (!json_is_object(tmux) || access(jstr(tmux, "socket"), R_OK | W_OK) < 0) {
 			cli_note(c, "tmux does not show this agent just now (%s): this is its bare terminal.",
 				jstr(*result, "why")[0] ? jstr(*result, "why") : "its server is gone");
 			return bare(c, *result, e);
 		}
-		int status = run_client(program, json_object_get(tmux, "argv"), e);
+		int status = run_client(program, json_object_get(tmux, "argv"), said, e);
+		int64_t lasted = clock_mono_ms() - begun;
 		if (status < 0)
 			return -1;
 		if (cli_stop)
@@ -174,11 +244,19 @@ static int through_tmux(struct cli *c, const char *program, json_t **result, str
 			afterwards(c, jstr(*result, "instance"));
 			return EXIT_DONE;
 		}
-		tries = clock_mono_ms() - begun > CALM_MS ? 1 : tries + 1;
+		bool same = server > 0 && server_pid(jstr(tmux, "socket")) == server;
+
+		/* One that ends under its client says so on standard output. */
+		if (same && said[0] && lasted < MOMENT_MS)
+			return refused(c, said, *result, e);
+		tries = lasted > CALM_MS ? 1 : tries + 1;
 		if (tries > AGAIN_MAX)
-			return err_set(e, ERR_UNAVAILABLE, "%s ended with status %d, %d times in a row", program, status,
-				tries);
-		cli_note(c, "The tmux server ended; the agent did not. Looking for it again.");
+			return err_set(e, ERR_UNAVAILABLE, "%s ended with status %d, %d times in a row%s%s", program,
+				status, tries, said[0] ? ": " : "", said);
+		cli_note(c, same ? "The tmux client ended; the agent did not. Attaching again."
+				 : "The tmux server ended; the agent did not. Looking for it again.");
+		if (lasted < MOMENT_MS || !same)
+			await_server(jstr(tmux, "socket"), server);
 		if (ask_again(c, result, e) < 0)
 			return -1;
 	}

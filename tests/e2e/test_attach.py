@@ -141,6 +141,38 @@ def test_another_key_to_leave(t):
 
 
 @deadline(120)
+def test_a_terminal_that_tmux_refuses_gets_the_bare_view(t):
+    f = t.fleet()
+    f.shell("fixer", "sh", "-c", "echo ready; cat")
+    f.wait("fixer", "text=ready")
+    me = Person(t, f, command=["env", "TERM=nosuchterm", f.bin["tmux-claude"], "attach", "fixer"])
+    me.sees("ready")
+    me.types("x", "Enter")
+    f.wait("fixer", "text=x")
+    me.types("C-]")
+    me.sees("left; it goes on")
+    equal(me.ended(), 0, "exit status")
+    seen = me.screen(history=200)
+    contains(" ".join(seen.split()), "missing or unsuitable terminal: nosuchterm", "tmux's own words")
+    check("server ended" not in seen, "a server that ended:\n%s", seen)
+
+
+@deadline(120)
+def test_a_paste_does_not_leave(t):
+    f = t.fleet()
+    f.shell("fixer", "sh", "-c", "printf '\\033[?2004h'; echo ready; cat -v")
+    f.wait("fixer", "text=ready")
+    me = Person(t, f, "attach", "--bare", "fixer")
+    me.sees("ready")
+    me.tmux("set-buffer", "one\x1dtwo")
+    me.tmux("paste-buffer", "-p", "-t", "me")
+    me.types("Enter")
+    f.wait("fixer", "text=one^]two")
+    me.types("C-]")
+    equal(me.ended(), 0, "exit status")
+
+
+@deadline(120)
 def test_read_only(t):
     f = t.fleet()
     f.shell("fixer", "sh", "-c", "echo ready; cat")
