@@ -55,13 +55,24 @@ START_TEST(falls_back_over_dead_addresses)
 {
 	struct hostport to[3];
 	int dead1 = bound(-1, &to[0]), dead2 = bound(-1, &to[1]), alive = bound(8, &to[2]);
-	int64_t start = clock_mono_ms();
-	dial_start(l, to, 3, on_dialled, NULL);
-	ck_assert_int_eq(calls, 0);
-	loop_run(l);
-	ck_assert_int_ge(got_fd, 0);
-	ck_assert_int_eq(calls, 1);
-	ck_assert_int_lt(clock_mono_ms() - start, DIAL_STAGGER_MS); /* refusals are not waited for */
+	int64_t took = DIAL_STAGGER_MS;
+	/* Refusals are not waited for: two of them would take two staggers each time; a busy machine does not. */
+	for (int i = 0; i < 20 && took >= DIAL_STAGGER_MS; i++) {
+		if (got_fd >= 0)
+			close(got_fd);
+		calls = 0;
+		got_fd = -1;
+		int64_t start = clock_mono_ms();
+		dial_start(l, to, 3, on_dialled, NULL);
+		ck_assert_int_eq(calls, 0);
+		loop_run(l);
+		ck_assert_int_ge(got_fd, 0);
+		ck_assert_int_eq(calls, 1);
+		took = clock_mono_ms() - start;
+		if (took >= DIAL_STAGGER_MS)
+			close(accept(alive, NULL, NULL));
+	}
+	ck_assert_int_lt(took, DIAL_STAGGER_MS);
 	ck_assert(fcntl(got_fd, F_GETFL) & O_NONBLOCK);
 	ck_assert(fcntl(got_fd, F_GETFD) & FD_CLOEXEC);
 	int c = accept(alive, NULL, NULL);

@@ -269,10 +269,8 @@ START_TEST(a_refused_folder_says_why)
 		return;
 	rig_start();
 	r.refuse = true;
-	int64_t start = clock_mono_ms();
 	mount_it(false);
-	ck_assert_int_lt(clock_mono_ms() - start, MOUNT_MS / 2);
-	ck_assert_int_eq(r.why.code, ERR_DENIED);
+	ck_assert_int_eq(r.why.code, ERR_DENIED); /* not the deadline's ERR_TIMEOUT */
 	ck_assert_ptr_nonnull(strstr(r.why.message, "not one of this place's"));
 	rig_end();
 }
