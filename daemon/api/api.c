@@ -53,7 +53,7 @@ static void reply_inside(struct call *c, json_t *result, const struct err *e)
 	world_api_reply(c->w, c->place, c->conn, msg);
 }
 
-void call_result(struct call *c, json_t *result)
+void call_result_now(struct call *c, json_t *result)
 {
 	if (c->req)
 		peer_result(c->req, result);
@@ -62,23 +62,99 @@ void call_result(struct call *c, json_t *result)
 	call_free(c);
 }
 
-void call_result_text(struct call *c, const struct buf *json)
+static void result_text_now(struct call *c, const struct buf *json)
 {
 	if (!c->req) {
-		call_result(c, json_loadb((const char *)buf_data(json), json->len, 0, NULL));
+		call_result_now(c, json_loadb((const char *)buf_data(json), json->len, 0, NULL));
 		return;
 	}
 	peer_result_text(c->req, json);
 	call_free(c);
 }
 
-void call_error(struct call *c, const struct err *e)
+static void error_now(struct call *c, const struct err *e)
 {
 	if (c->req)
 		peer_error(c->req, e);
 	else
 		reply_inside(c, NULL, e);
 	call_free(c);
+}
+
+/* An answer that waits for the commit. */
+struct late {
+	struct call *c;
+	json_t *result;
+	struct buf text;
+	struct err err;
+};
+
+static void late_answer(void *arg, const struct err *error)
+{
+	struct late *l = arg;
+
+	if (error)
+		error_now(l->c, error);
+	else if (l->err.code)
+		error_now(l->c, &l->err);
+	else if (l->text.len)
+		result_text_now(l->c, &l->text);
+	else
+		call_result_now(l->c, json_incref(l->result));
+	json_decref(l->result);
+	buf_finish(&l->text);
+	free(l);
+}
+
+static struct late *late_new(struct call *c)
+{
+	struct late *l = xcalloc(1, sizeof(*l));
+
+	c->late = true;
+	l->c = c;
+	buf_init(&l->text, RPC_LINE_MAX);
+	turn_after(c->w->turn, late_answer, l);
+	return l;
+}
+
+void turn_answer(struct call *c, json_t *result)
+{
+	late_new(c)->result = result;
+}
+
+void turn_answer_error(struct call *c, const struct err *e)
+{
+	late_new(c)->err = *e;
+}
+
+/* What a call saw may be ahead of the disk: in memory, and in the open transaction, the lazy one too. */
+static bool ahead_of_disk(const struct call *c)
+{
+	return store_dirty(c->w->store);
+}
+
+void call_result(struct call *c, json_t *result)
+{
+	if (ahead_of_disk(c))
+		turn_answer(c, result);
+	else
+		call_result_now(c, result);
+}
+
+void call_result_text(struct call *c, const struct buf *json)
+{
+	if (ahead_of_disk(c))
+		buf_append(&late_new(c)->text, buf_data(json), json->len);
+	else
+		result_text_now(c, json);
+}
+
+void call_error(struct call *c, const struct err *e)
+{
+	if (ahead_of_disk(c))
+		turn_answer_error(c, e);
+	else
+		error_now(c, e);
 }
 
 void call_instance(struct call *c, const struct instance *in)
@@ -91,44 +167,6 @@ void call_instance(struct call *c, const struct instance *in)
 	else
 		call_result(c, json_object());
 	buf_finish(&text);
-}
-
-struct late {
-	struct call *c;
-	json_t *result;
-	struct err err;
-};
-
-static void late_answer(void *arg, const struct err *error)
-{
-	struct late *l = arg;
-
-	if (error)
-		call_error(l->c, error);
-	else if (l->err.code)
-		call_error(l->c, &l->err);
-	else
-		call_result(l->c, json_incref(l->result));
-	json_decref(l->result);
-	free(l);
-}
-
-void turn_answer(struct call *c, json_t *result)
-{
-	struct late *l = xcalloc(1, sizeof(*l));
-
-	l->c = c;
-	l->result = result;
-	turn_after(c->w->turn, late_answer, l);
-}
-
-void turn_answer_error(struct call *c, const struct err *e)
-{
-	struct late *l = xcalloc(1, sizeof(*l));
-
-	l->c = c;
-	l->err = *e;
-	turn_after(c->w->turn, late_answer, l);
 }
 
 struct instance *call_target(struct call *c, const char *param)
@@ -187,13 +225,15 @@ static void abandoned(void *arg)
 	struct err err = {0};
 
 	c->client = NULL;
+	if (c->late)
+		return; /* all that is left is its answer */
 	err_set(&err, ERR_CANCELLED, "the caller is gone");
 	if (c->wait) {
 		fleet_wait_cancel(c->wait);
-		call_error(c, &err);
+		error_now(c, &err);
 	} else if (c->started[0]) {
 		if (fleet_cancel(c->w->fleet, c->started, c))
-			call_error(c, &err);
+			error_now(c, &err);
 	}
 }
 
@@ -388,6 +428,7 @@ void api_destroy(struct api *a)
 {
 	if (!a)
 		return;
+	turn_flush(a->w->turn); /* the answers that wait for it go out */
 	a->w->on_api = NULL;
 	a->w->on_api_closed = NULL;
 	loop_io_free(a->listen_io);

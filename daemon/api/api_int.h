@@ -59,6 +59,7 @@ struct call {
 	json_t *id;
 	/* An answer frees the call, but never under its handler's feet. */
 	bool running, answered;
+	bool late; /* its answer waits for the commit: nothing is under way for it any more */
 	/* What is under way for it, for when the caller goes away. */
 	char started[ID_SIZE];
 	struct wait_handle *wait;
@@ -71,11 +72,14 @@ struct call {
 
 typedef void handler_fn(struct call *c);
 
-/* Answer once; both free the call. */
+/* Answer once; all free the call. When something is not on disk yet, the answer waits until it is: a caller
+ * is told nothing that a crash takes back. */
 void call_result(struct call *c, json_t *result); /* stolen */
 void call_result_text(struct call *c, const struct buf *json); /* borrowed: a value, as text */
 void call_error(struct call *c, const struct err *e);
 void call_instance(struct call *c, const struct instance *in);
+/* At once, for what says nothing that is not on disk. */
+void call_result_now(struct call *c, json_t *result); /* stolen */
 /* As call_result and call_error, once this turn's writes are on disk. */
 void turn_answer(struct call *c, json_t *result);
 void turn_answer_error(struct call *c, const struct err *e);

@@ -352,7 +352,7 @@ static const struct bus_ops sub_ops = {
 void api_SUBSCRIBE(struct call *c)
 {
 	struct client_conn *cc = c->client;
-	int64_t last = store_event_last(c->w->store), since = call_int(c, "since", last);
+	int64_t last = store_event_durable(c->w->store), since = call_int(c, "since", last);
 	int64_t first = store_event_first(c->w->store);
 	struct err err = {0};
 
@@ -375,7 +375,7 @@ void api_SUBSCRIBE(struct call *c)
 		call_error(c, &err);
 		return;
 	}
-	call_result(c, json_pack("{s:I}", "seq", (json_int_t)since));
+	call_result_now(c, json_pack("{s:I}", "seq", (json_int_t)since)); /* before the first event */
 	cc->sub = bus_subscribe(cc->api->w->bus, since, &sub_ops, cc);
 }
 

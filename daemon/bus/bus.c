@@ -37,8 +37,14 @@ static int feed(struct bus_subscriber *s)
 {
 	while (s->ops->room(s->arg) >= ROOM_MIN) {
 		struct err err = {0};
-		json_t *page = store_events(s->bus->store, s->cursor, PAGE, NULL, &err), *ev;
-		size_t i;
+		int64_t left = store_event_durable(s->bus->store) - s->cursor;
+		size_t want = left > PAGE ? PAGE : left > 0 ? (size_t)left : 0, i;
+		json_t *page, *ev;
+		if (want == 0) {
+			s->live = true; /* what is not on disk yet is published when it is */
+			return 1;
+		}
+		page = store_events(s->bus->store, s->cursor, (int64_t)want, NULL, &err);
 		if (!page) {
 			log_error("bus", NULL, "events could not be read: %s", err.message);
 			drop_slow(s);
@@ -60,7 +66,7 @@ static int feed(struct bus_subscriber *s)
 		}
 		i = json_array_size(page);
 		json_decref(page);
-		if (i < PAGE) {
+		if (i < want) {
 			s->live = true;
 			return 1;
 		}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Publishes events after commit. A subscriber has a cursor into the stored events and is fed from
- * the store in pages, so that nothing is lost or told twice wherever it starts; once it has caught up,
+ * the store in pages, up to the last event that is on disk, so that nothing is lost or told twice wherever it starts; once it has caught up,
  * fresh events go to it directly. One that cannot keep up is told so and dropped by its owner.
  */
 #ifndef DAEMON_BUS_H

@@ -26,6 +26,7 @@ struct store {
 	size_t ncache;
 	int64_t commits, commit_us;
 	int64_t last_event;  /* -1: not known */
+	int64_t durable_event; /* the last one on disk, while a transaction is open */
 	int64_t first_event; /* 0: not known, or there is none */
 	char settled[STORE_SETTLED_MAX][ID_SIZE]; /* instances whose prompts were settled since the last trim */
 	unsigned nsettled;

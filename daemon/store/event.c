@@ -103,6 +103,11 @@ int64_t store_event_last(struct store *s)
 	return s->last_event;
 }
 
+int64_t store_event_durable(struct store *s)
+{
+	return s->open ? s->durable_event : store_event_last(s);
+}
+
 int64_t store_event_first(struct store *s)
 {
 	static const char sql[] = "SELECT min(seq) FROM events";

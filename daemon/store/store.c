@@ -182,8 +182,10 @@ sqlite3_stmt *store_write(struct store *s, const char *sql, struct err *e)
 		return NULL;
 	}
 	if (!s->open) {
+		int64_t durable = store_event_last(s);
 		if (step_plain(s, begin, "beginning a transaction", e))
 			return NULL;
+		s->durable_event = durable;
 		s->open = true;
 	}
 	sqlite3_stmt *st = store_stmt(s, sql, e);

@@ -48,6 +48,9 @@ int store_event_add(struct store *s, enum event_id type, const char *instance, c
 json_t *store_events(struct store *s, int64_t since, int64_t limit, const char *instance,
 	struct err *e);
 int64_t store_event_last(struct store *s);  /* 0 when there is none */
+/* As store_event_last, without those of the open transaction: a rollback takes these away, and others get
+ * their numbers. */
+int64_t store_event_durable(struct store *s);
 int64_t store_event_first(struct store *s); /* the oldest kept; 0 when there is none */
 /* Removes what is older than the newest `keep` events, at most `most` of them: a step, so that it never
  * takes long. */
