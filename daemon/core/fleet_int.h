@@ -183,6 +183,8 @@ void start_linked(struct site *s, struct unit *u);      /* its place's link is u
 void start_ready(struct unit *u);                       /* it stands at its prompt, or waits for a person */
 void start_fail(struct unit *u, const struct err *why); /* undo */
 void start_answer(struct unit *u, const struct err *why); /* tells the callers of spawn, if any */
+/* Tells a caller of the unit as it is once this turn is on disk; why NULL: it went well. */
+void answer_later(struct unit *u, fleet_done_fn *fn, void *arg, const struct err *why);
 bool start_awaited(const struct unit *u);
 void start_deadline(struct unit *u); /* (again) waits for the program to be ready */
 /* Its place ended before it ran: once more, or fail. */

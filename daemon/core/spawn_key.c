@@ -8,22 +8,6 @@
  */
 #include "daemon/core/fleet_int.h"
 
-struct late {
-	struct fleet *f;
-	char id[ID_SIZE];
-	fleet_done_fn *fn;
-	void *arg;
-	struct err err;
-};
-
-static void tell(void *arg, const struct err *error)
-{
-	struct late *l = arg;
-
-	l->fn(l->arg, error ? NULL : fleet_get(l->f, l->id), error ? error : l->err.code ? &l->err : NULL);
-	free(l);
-}
-
 const char *key_shown(const char *key)
 {
 	const char *slash = strchr(key, '/');
@@ -40,7 +24,7 @@ int spawned_before(struct fleet *f, const struct spawn_args *a, char *ret_id, st
 {
 	struct spawn_key k;
 	struct waiter_done *w;
-	struct late *l;
+	struct err failed = {0};
 	struct unit *u;
 
 	if (!a->key || P(f)->spawn_key_get(CTX(f), a->key, &k) < 0)
@@ -61,13 +45,10 @@ int spawned_before(struct fleet *f, const struct spawn_args *a, char *ret_id, st
 		u->start_more = w;
 		return 1;
 	}
-	l = xcalloc(1, sizeof(*l));
-	*l = (struct late){.f = f, .fn = a->done, .arg = a->arg};
-	memcpy(l->id, k.instance, ID_SIZE);
 	if (u->in->state == ST_FAILED)
-		err_set(&l->err, ERR_FAILED, "instance %s, which that key made, failed: %s", k.instance,
+		err_set(&failed, ERR_FAILED, "instance %s, which that key made, failed: %s", k.instance,
 			u->in->detail ? u->in->detail : "no reason is known");
-	P(f)->after_commit(CTX(f), tell, l);
+	answer_later(u, a->done, a->arg, failed.code ? &failed : NULL);
 	return 1;
 }
 

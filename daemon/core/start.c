@@ -41,7 +41,7 @@ static void answer_now(void *arg, const struct err *error)
 	free(a);
 }
 
-static void answer_later(struct unit *u, fleet_done_fn *fn, void *arg, const struct err *why)
+void answer_later(struct unit *u, fleet_done_fn *fn, void *arg, const struct err *why)
 {
 	struct answer *a = xcalloc(1, sizeof(*a));
 
