@@ -51,10 +51,13 @@ struct egressctl {
 	int notify_fd;
 	struct loop_io *notify_io;
 	pid_t pid;
+	pid_t peer; /* who made the socket that we are connected to, and when it started */
+	uint64_t peer_start;
 	bool ended;
 };
 
 static void connect_or_start(struct egressctl *c);
+static void on_close(void *arg, const char *reason);
 
 static void retry_later(struct egressctl *c)
 {
@@ -80,15 +83,30 @@ static void on_no_answer(void *arg)
 	loop_defer_schedule(c->verdict);
 }
 
+static void peer_note(struct egressctl *c)
+{
+	struct ucred who = {0};
+
+	c->peer = sock_peer(conn_fd(c->conn), &who, NULL) < 0 ? 0 : who.pid;
+	c->peer_start = c->peer > 1 ? proc_start_time(c->peer) : 0;
+}
+
+/* False when it has ended: whoever has its pid now is not it. */
+static bool peer_signal(const struct egressctl *c, int sig)
+{
+	return c->peer > 1 && c->peer_start && proc_start_time(c->peer) == c->peer_start &&
+	       kill(c->peer, sig) == 0;
+}
+
 static void on_verdict(void *arg)
 {
 	struct egressctl *c = arg;
-	struct ucred who;
 
-	if (c->heard || !c->conn || sock_peer(conn_fd(c->conn), &who, NULL) < 0)
+	if (c->heard || !c->conn)
 		return;
 	log_warn("egress", NULL, "the egress program did not answer for %d s: killing it", ANSWER_MS / 1000);
-	kill(who.pid, SIGKILL); /* its end closes the connection, and goes on from there */
+	if (!peer_signal(c, SIGKILL)) /* its end closes the connection, and goes on from there */
+		on_close(c, "who opened its socket has ended, and nobody answers on it");
 }
 
 /* ---- telling it about places ---- */
@@ -253,6 +271,7 @@ static bool try_connect(struct egressctl *c)
 	stop_watching(c);
 	loop_timer_stop(c->retry);
 	c->conn = conn_create(c->loop, fd, -1, RPC_LINE_MAX, OUT_MAX, &conn_ops, c);
+	peer_note(c);
 	tell_all(c);
 	say(c, "status", json_string(STATUS_ID), json_object());
 	return true;
@@ -421,9 +440,7 @@ void egressctl_ack(struct egressctl *c, uint64_t seq)
 
 void egressctl_end(struct egressctl *c)
 {
-	struct ucred who;
-
 	c->ended = true;
-	if (c->conn && sock_peer(conn_fd(c->conn), &who, NULL) == 0)
-		kill(who.pid, SIGTERM);
+	if (c->conn)
+		peer_signal(c, SIGTERM);
 }
