@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Core's port to the store: rows, intents and events of this turn's transaction. */
+#include "base/util.h"
 #include "daemon/world/world_int.h"
 
 static void check(struct world *w, int r, const struct err *e)
@@ -76,6 +77,33 @@ static void w_intent_done(void *ctx, const char *kind, const char *key)
 	check(w, store_intent_done(w->store, kind, key, &err), &err);
 }
 
+/* What a pane is to say of a state, once that is on disk. */
+struct state_words {
+	struct world *w;
+	char instance[ID_SIZE];
+	json_t *data;
+};
+
+static void state_durable(void *arg, const struct err *error)
+{
+	struct state_words *x = arg;
+
+	if (!error)
+		panes_state(x->w, x->instance, x->data);
+	json_decref(x->data);
+	free(x);
+}
+
+static void state_tell(struct world *w, const char *instance, json_t *data)
+{
+	struct state_words *x = xcalloc(1, sizeof(*x));
+
+	x->w = w;
+	snprintf(x->instance, ID_SIZE, "%s", instance);
+	x->data = json_incref(data);
+	turn_then(w->turn, state_durable, x);
+}
+
 static void w_event_add(void *ctx, enum event_id type, const char *instance, const char *place,
 	json_t *data)
 {
@@ -83,7 +111,7 @@ static void w_event_add(void *ctx, enum event_id type, const char *instance, con
 	enum inst_state to;
 
 	if (type == EV_STATE && instance && w->panes)
-		panes_state(w, instance, data);
+		state_tell(w, instance, data);
 	if (type == EV_STATE && state_from_name(json_string_value(json_object_get(data, "to")), &to) == 0 && !state_living(to))
 		recordings_ended(w);
 	turn_event(w->turn, type, instance, place, data);

@@ -94,7 +94,7 @@ static void lazy_over(void *arg)
 	loop_defer_schedule(((struct turn *)arg)->defer);
 }
 
-void turn_after(struct turn *t, port_done_fn *fn, void *arg)
+void turn_then(struct turn *t, port_done_fn *fn, void *arg)
 {
 	struct after *a = xcalloc(1, sizeof(*a));
 
@@ -102,6 +102,11 @@ void turn_after(struct turn *t, port_done_fn *fn, void *arg)
 	a->arg = arg;
 	*t->last = a;
 	t->last = &a->next;
+}
+
+void turn_after(struct turn *t, port_done_fn *fn, void *arg)
+{
+	turn_then(t, fn, arg);
 	loop_defer_schedule(t->defer);
 }
 

@@ -17,6 +17,8 @@ void turn_destroy(struct turn *t);
 void turn_failed(struct turn *t, const struct err *e);
 /* Runs fn after this turn's commit, in order. */
 void turn_after(struct turn *t, port_done_fn *fn, void *arg);
+/* As turn_after, without hurrying a commit that may wait; something was or will be written this turn. */
+void turn_then(struct turn *t, port_done_fn *fn, void *arg);
 /* Adds an event to the transaction and publishes it after the commit. data is stolen. */
 void turn_event(struct turn *t, enum event_id type, const char *instance, const char *place,
 	json_t *data);
