@@ -119,6 +119,7 @@ struct site {
 	bool asking;    /* its shim is new and asks the guest what it holds */
 	bool finding;   /* the same, beside a daemon that knows: calls and prompts wait for the answer */
 	bool stopping;  /* being ended */
+	bool killing;   /* ... and its processes are being killed: its end follows */
 	bool holder_over; /* the shim told so */
 	bool retry;     /* start it again once it is down */
 	int lost;       /* shims lost in a row */

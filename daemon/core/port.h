@@ -67,8 +67,9 @@ struct core_port {
 		int64_t ms, port_reply_fn *fn, void *arg);
 	void (*shim_ack)(void *ctx, const char *place, uint64_t seq);
 	void (*shim_forget)(void *ctx, const char *place); /* drop the connection */
-	/* The shim and holder by pid, when they do not answer: kill, checked by start time. */
-	void (*place_kill)(void *ctx, const char *place);
+	/* The shim and holder by pid, when they do not answer: kill, checked by start time, and what they left. done
+	 * comes when it has ended, with an error when not all could be ended; ERR_CANCELLED: it is not known. */
+	void (*place_kill)(void *ctx, const char *place, port_done_fn *done, void *arg);
 	/* Removes sockets and files of an ended place; the disk too unless keep_disk. */
 	void (*place_clear)(void *ctx, const char *place, bool keep_disk);
 	/* The params of the shim's `setup`; new reference. */

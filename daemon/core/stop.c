@@ -48,13 +48,56 @@ static void quit_answered(void *arg, json_t *result, const struct err *error)
 	(void)error;
 }
 
+struct stop_tick {
+	struct fleet *f;
+	char place[ID_SIZE];
+	bool force;
+};
+
+static struct stop_tick *stop_tick_new(struct site *s, bool force)
+{
+	struct stop_tick *t = xcalloc(1, sizeof(*t));
+
+	t->f = s->f;
+	t->force = force;
+	memcpy(t->place, s->pl->id, ID_SIZE);
+	return t;
+}
+
+static void place_killed(void *arg, const struct err *error)
+{
+	struct stop_tick *t = arg;
+	bool unknown = error && error->code == ERR_CANCELLED; /* the next daemon sees to it */
+	struct site *s = unknown ? NULL : site_find(t->f, t->place);
+
+	free(t);
+	if (!s || !s->killing)
+		return;
+	s->killing = false;
+	if (error)
+		log_error("core", s->pl->id, "%s", error->message);
+	place_gone(s);
+}
+
+/* Its shim is heard no more: it is not asked, it is killed with all that it holds. */
+static void place_end(struct site *s)
+{
+	if (s->killing)
+		return;
+	s->killing = s->stopping = true;
+	s->connected = s->starting = false;
+	loop_timer_stop(s->stop_timer);
+	P(s->f)->shim_forget(CTX(s->f), s->pl->id);
+	P(s->f)->place_kill(CTX(s->f), s->pl->id, place_killed, stop_tick_new(s, true));
+}
+
 static void stop_overdue(void *arg)
 {
 	struct site *s = arg;
 
-	log_warn("core", s->pl->id, "the place did not end in time: killing its processes");
-	P(s->f)->place_kill(CTX(s->f), s->pl->id);
-	place_gone(s);
+	if (!s->killing)
+		log_warn("core", s->pl->id, "the place did not end in time: killing its processes");
+	place_end(s);
 }
 
 static void stop_go(struct site *s, bool force)
@@ -68,12 +111,6 @@ static void stop_go(struct site *s, bool force)
 		NULL);
 }
 
-struct stop_tick {
-	struct fleet *f;
-	char place[ID_SIZE];
-	bool force;
-};
-
 static void stop_committed(void *arg, const struct err *error)
 {
 	struct stop_tick *t = arg;
@@ -85,8 +122,7 @@ static void stop_committed(void *arg, const struct err *error)
 		} else if (s->starting) {
 			/* It may be writing its pid file this moment: its hello, or its loss, goes on. */
 		} else {
-			P(s->f)->place_kill(CTX(s->f), s->pl->id);
-			place_gone(s);
+			place_end(s);
 		}
 	}
 	free(t);
@@ -94,8 +130,6 @@ static void stop_committed(void *arg, const struct err *error)
 
 void stop_place(struct site *s, bool force)
 {
-	struct stop_tick *t;
-
 	if (s->pl->state == PL_DOWN) {
 		place_gone(s);
 		return;
@@ -108,11 +142,7 @@ void stop_place(struct site *s, bool force)
 	if (!s->stop_timer)
 		s->stop_timer = loop_timer_create(P(s->f)->loop, stop_overdue, s);
 	loop_timer_start(s->stop_timer, (force ? 0 : STOP_MS) + STOP_GRACE_MS);
-	t = xcalloc(1, sizeof(*t));
-	t->f = s->f;
-	t->force = force;
-	memcpy(t->place, s->pl->id, ID_SIZE);
-	P(s->f)->after_commit(CTX(s->f), stop_committed, t);
+	P(s->f)->after_commit(CTX(s->f), stop_committed, stop_tick_new(s, force));
 }
 
 void stop_holder_over(struct site *s)
@@ -126,9 +156,10 @@ void stop_holder_over(struct site *s)
 
 void stop_shim_lost(struct site *s)
 {
-	if (!s->holder_over)
-		P(s->f)->place_kill(CTX(s->f), s->pl->id);
-	place_gone(s);
+	if (s->holder_over && !s->killing)
+		place_gone(s);
+	else
+		place_end(s);
 }
 
 /* The place holds nothing that runs any more. */

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* Core's port to places: their folders, their shims, what is made and cleared of them on disk. */
 #include <dirent.h>
-#include <signal.h>
 
-#include "base/kin.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "daemon/world/world_int.h"
-
-#define PID_FILE_MAX 256
 
 struct world_site {
 	struct world_site *next, **at; /* at: what points to it */
@@ -204,47 +200,9 @@ static void w_shim_forget(void *ctx, const char *place)
 	free(s);
 }
 
-/* The process a pid file names: 0 when there is no such file of this boot, -1 when it has ended. */
-static pid_t named(const char *dir, const char *file)
+static void w_place_kill(void *ctx, const char *place, port_done_fn *done, void *arg)
 {
-	cleanup_free char *path = xasprintf("%s/%s", dir, file);
-	cleanup_free char *text = NULL;
-	json_t *o;
-	pid_t pid;
-	uint64_t start;
-	const char *boot;
-	bool other_boot;
-
-	if (file_read(path, PID_FILE_MAX, &text, NULL, NULL) < 0)
-		return 0;
-	o = json_loads(text, 0, NULL);
-	pid = (pid_t)json_integer_value(json_object_get(o, "pid"));
-	start = (uint64_t)json_integer_value(json_object_get(o, "start"));
-	boot = json_string_value(json_object_get(o, "boot_id"));
-	other_boot = boot && strcmp(boot, boot_id()); /* whoever has that pid now is not it */
-	json_decref(o);
-	if (other_boot)
-		return 0;
-	return pid > 1 && start && proc_start_time(pid) == start ? pid : -1;
-}
-
-static void w_place_kill(void *ctx, const char *place)
-{
-	struct world *w = ctx;
-	cleanup_free char *dir = place_dir(w->layout, place);
-	cleanup_free char *mark = xasprintf("TMUX_CLAUDE_SOCKET=%s/", dir);
-	pid_t shim = named(dir, "shim.pid"), holder;
-
-	if (shim > 0) /* first, so that it starts nothing again */
-		kill(shim, SIGKILL);
-	holder = named(dir, "holder.pid");
-	if (holder > 0) {
-		kill(holder, SIGSTOP); /* still the subreaper of its programs, but it starts none */
-		kin_kill_below(holder);
-		kill(holder, SIGKILL);
-	}
-	if (holder) /* what a dead one left is nobody's child that we know */
-		kin_kill_marked(mark);
+	sweeps_add(ctx, place, done, arg);
 }
 
 static void w_place_clear(void *ctx, const char *place, bool keep_disk)

@@ -114,6 +114,7 @@ int world_init(struct world *w, struct err *e)
 	w->egress = egressctl_create(w->loop, w->layout, &egress_ops, w);
 	w->fleet = fleet_create(&w->port, &w->settings);
 	recordings_init(w);
+	sweeps_init(w);
 	if (tmux_pool_create(w->loop, w->layout->tmux_dir, &limits, &world_pane_ops, w, &w->panes, &err) < 0)
 		log_error("tmux", NULL, "agents run without panes: %s", err.message);
 	tmuxconf_finish(&own);
@@ -187,6 +188,7 @@ void world_finish(struct world *w)
 	recordings_finish(w);
 	tmux_pool_destroy(w->panes);
 	driver_finish();
+	sweeps_finish(w);
 	places_finish(w);
 	fleet_destroy(w->fleet);
 	egressctl_destroy(w->egress);

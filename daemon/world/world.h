@@ -29,6 +29,7 @@ struct world {
 	struct core_settings settings;
 	struct world_site *sites;
 	struct idmap site_by_place;
+	struct sweeps *sweeps;
 	struct loop_timer *recordings; /* their bound is looked at */
 	/* A call from inside a place, for api: {conn, instance, msg}. */
 	void (*on_api)(void *arg, const char *place, const char *instance, json_int_t conn, json_t *msg);
@@ -40,6 +41,8 @@ struct world {
 int world_init(struct world *w, struct err *e);
 /* Reads the rows and reconciles. */
 int world_load(struct world *w, struct err *e);
+/* The whole of a child that ends what is left of places, by their folders: its exit code (see sweep.c). */
+int sweep_main(char *const *dirs);
 void world_finish(struct world *w); /* lets go; what runs goes on */
 void world_api_reply(struct world *w, const char *place, json_int_t conn, json_t *msg);
 /* Opens an instance's pane, or waits for the one under way; -1 when it cannot be had. */

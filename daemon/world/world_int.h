@@ -12,6 +12,11 @@ void rows_port(struct core_port *p);
 void places_port(struct core_port *p);
 void places_finish(struct world *w); /* lets go of every shim */
 
+/* sweep.c: done comes once what is left of a place was ended, or could not be; ERR_CANCELLED: the daemon stops. */
+void sweeps_init(struct world *w);
+void sweeps_finish(struct world *w);
+void sweeps_add(struct world *w, const char *place, port_done_fn *done, void *arg);
+
 /* panes.c */
 extern const struct tmux_pool_ops world_pane_ops;
 void panes_port(struct core_port *p);

@@ -160,7 +160,7 @@ static void clear_marked(const struct holder *h)
 	for (; argv && argv[0] && argv[1]; argv++) {
 		if (strcmp(argv[0], "--run-dir") == 0) {
 			cleanup_free char *entry = xasprintf("TMUX_CLAUDE_SOCKET=%s/", argv[1]);
-			kin_kill_marked(entry);
+			kin_kill_marked((char *[]){entry, NULL});
 			return;
 		}
 	}

@@ -73,7 +73,7 @@ START_TEST(the_marked_end_and_nobody_else)
 	close(others[1]);
 	/* A program has its environment from its execution on: before, it has ours. */
 	for (struct pollfd p = {.fd = fds[0], .events = POLLIN}; poll(&p, 1, 10) == 0;)
-		kin_kill_marked(prefix);
+		kin_kill_marked((char *[]){prefix, NULL});
 	ends(fds[0]);
 	ck_assert_int_eq(poll(&(struct pollfd){.fd = others[0], .events = POLLIN}, 1, 0), 0);
 	kin_kill_below(getpid());

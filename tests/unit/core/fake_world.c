@@ -194,10 +194,11 @@ static void name_only(void *ctx, const char *place)
 	(void)ctx;
 	(void)place;
 }
-static void place_kill(void *ctx, const char *place)
+static void place_kill(void *ctx, const char *place, port_done_fn *done, void *arg)
 {
 	(void)place;
 	((struct fake_world *)ctx)->kills++;
+	done(arg, NULL);
 }
 static void place_clear(void *ctx, const char *place, bool keep)
 {
