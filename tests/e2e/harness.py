@@ -111,6 +111,25 @@ def describe(pid):
         return str(pid)
 
 
+def why_left(pid):
+    """What tells why a process has not ended: what it waits in, its signals, its descriptors."""
+    text = ["left behind: " + describe(pid)]
+    for part in ("status", "wchan", "syscall"):
+        try:
+            with open("/proc/%d/%s" % (pid, part), encoding="utf-8", errors="replace") as data:
+                lines = data.read().split("\n")
+        except OSError as bad:
+            lines = [bad.strerror]
+        wanted = ("State", "PPid", "TracerPid", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt")
+        text += ["%s %s" % (part, " ".join(line.split())) for line in lines
+                 if line and (part != "status" or line.startswith(wanted))]
+    with contextlib.suppress(OSError):
+        for fd in sorted(os.listdir("/proc/%d/fd" % pid), key=int):
+            with contextlib.suppress(OSError):
+                text.append("fd %s %s" % (fd, os.readlink("/proc/%d/fd/%s" % (pid, fd))))
+    return "\n    ".join(text)
+
+
 class Result:
     """What a program run said."""
 
@@ -456,7 +475,7 @@ class Fleet:
             except Failure as late:
                 failed.append(str(late))
         for pid in wait_gone(self.processes(), GONE_SECONDS):
-            failed.append("left behind: " + describe(pid))
+            failed.append(why_left(pid))
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for pid in wait_gone(self.processes(), GONE_SECONDS):
