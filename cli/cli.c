@@ -150,19 +150,41 @@ int cli_connect(struct cli *c, struct err *e)
 	}
 	if (!c->may_start)
 		return unreachable(c, e);
-	if (daemon_start(c, e) < 0)
-		return -1;
-	return client_connect(c->socket, &c->client, e);
+	return daemon_start(c, e);
+}
+
+/* A daemon that was killed still has connections accepted for it until it is all gone. When it cannot have done
+ * what was asked, or that changes nothing, there is no daemon. */
+static bool was_dying(const struct cli *c, const char *method, const struct err *why)
+{
+	return c->may_start && why->code == ERR_UNREACHABLE &&
+	       (client_unheard(c->client) || strcmp(method, "status") == 0);
 }
 
 int cli_call(struct cli *c, const char *method, json_t *params, int64_t timeout_ms, json_t **ret,
 	struct err *e)
 {
-	if (cli_connect(c, e) < 0) {
-		json_decref(params);
-		return -1;
+	bool first = !c->calls++;
+	struct err why = {0};
+	int rc = -1;
+
+	if (cli_connect(c, e) < 0)
+		goto out;
+	rc = client_call(c->client, method, json_incref(params), timeout_ms, &cli_stop, ret, &why);
+	if (rc == 0)
+		goto out;
+	*e = why;
+	if (first && was_dying(c, method, &why)) {
+		client_close(c->client);
+		c->client = NULL;
+		err_clear(e);
+		rc = daemon_start(c, e);
+		if (rc == 0)
+			rc = client_call(c->client, method, json_incref(params), timeout_ms, &cli_stop, ret, e);
 	}
-	return client_call(c->client, method, params, timeout_ms, &cli_stop, ret, e);
+out:
+	json_decref(params);
+	return rc;
 }
 
 int cli_call_verb(struct cli *c, json_t **ret, struct err *e)

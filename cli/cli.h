@@ -26,6 +26,7 @@ struct cli {
 	const char *socket;    /* where the daemon listens */
 	bool may_start;
 	struct client *client; /* by cli_connect */
+	unsigned calls;
 	struct args args;
 };
 
@@ -65,7 +66,7 @@ int cli_generic(struct cli *c);
 extern volatile int cli_stop;
 void cli_catch_signals(void);
 
-/* start.c: starts the daemon and returns when it takes calls. */
+/* start.c: starts the daemon, unless one answers by then, and connects to it. */
 int daemon_start(struct cli *c, struct err *e);
 /* Waits (no deadline, until cli_stop) for somebody to listen on the socket again. */
 int daemon_await(struct cli *c, struct err *e);

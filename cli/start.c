@@ -4,15 +4,22 @@
  * own, its output in the log file) and tells by a pipe that it takes calls; an end of the pipe without
  * a word is a daemon that failed, and the last line of its log says why. A lock keeps two command lines
  * from starting two.
+ *
+ * Neither a connection nor the home's lock means that a daemon is there: one that was killed holds both until
+ * the kernel is through with it. So it has to answer; and when the one that was started found the home occupied,
+ * who occupies it is waited for: until it answers, or is gone.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -22,6 +29,9 @@
 
 #define START_TIMEOUT_MS 60000
 #define READY_FD 3
+/* Between looks, and how many, at who cannot be waited for: the kernel, which closes a dead one's files. */
+#define OCCUPIED_MS 200
+#define OCCUPIED_TRIES 25
 #define LOG_TAIL 4096
 #define LOG_MAX (8 * 1024 * 1024) /* a longer one is set aside at the next start */
 
@@ -78,6 +88,7 @@ static int spawn_daemon(struct cli *c, int log_fd, int ready_fd, pid_t *pid, str
 	return proc_spawn(&spec, pid, e);
 }
 
+/* 1 when the home was occupied, -1 otherwise. */
 static int not_ready(struct cli *c, pid_t pid, off_t log_from, bool ended, struct err *e)
 {
 	int status = 0;
@@ -96,10 +107,12 @@ static int not_ready(struct cli *c, pid_t pid, off_t log_from, bool ended, struc
 	else
 		err_set(e, ERR_UNREACHABLE, "the daemon ended as it started, with status %d",
 			WEXITSTATUS(status));
-	return err_hint(e, "its log is %s", c->layout.log_file);
+	err_hint(e, "its log is %s", c->layout.log_file);
+	return WIFEXITED(status) && WEXITSTATUS(status) == DAEMON_EXIT_OCCUPIED ? 1 : -1;
 }
 
-static int start_locked(struct cli *c, struct err *e)
+/* 0 it takes calls, 1 the home is occupied (with e), -1 it failed. */
+static int start_locked(struct cli *c, int64_t deadline, struct err *e)
 {
 	cleanup_free char *old = xasprintf("%s.1", c->layout.log_file);
 	int p[2];
@@ -119,7 +132,7 @@ static int start_locked(struct cli *c, struct err *e)
 	close(p[1]);
 	if (r < 0)
 		return -1;
-	r = wait_fd(ready, clock_mono_ms() + START_TIMEOUT_MS);
+	r = wait_fd(ready, deadline);
 	if (r < 0)
 		return err_set(e, ERR_CANCELLED, "interrupted while the daemon was starting");
 	if (r == 0)
@@ -129,25 +142,89 @@ static int start_locked(struct cli *c, struct err *e)
 	return 0;
 }
 
+/* 1 a daemon answers: connected; 0 nobody does; -1 it cannot be told. */
+static int probe(struct cli *c, int64_t deadline, struct err *e)
+{
+	json_t *result = NULL;
+	struct err why = {0};
+	struct client *client;
+	int64_t left = deadline - clock_mono_ms();
+
+	if (client_connect(c->layout.daemon_socket, &client, &why) < 0)
+		return 0;
+	/* Any answer will do, also a refusal. */
+	if (client_call(client, "status", NULL, left > 0 ? left : 0, &cli_stop, &result, &why) == 0 ||
+		(why.code != ERR_UNREACHABLE && why.code != ERR_TIMEOUT && why.code != ERR_CANCELLED)) {
+		json_decref(result);
+		c->client = client;
+		return 1;
+	}
+	client_close(client);
+	if (why.code == ERR_UNREACHABLE)
+		return 0;
+	*e = why;
+	return -1;
+}
+
+/* The process that wrote itself into the home's lock, to be waited for; -1 when it is gone. */
+static int holder(const struct cli *c)
+{
+	char pid[24] = "";
+	cleanup_close int fd = open(c->layout.lock_file, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || pread(fd, pid, sizeof(pid) - 1, 0) <= 0 || atoi(pid) <= 0)
+		return -1;
+	return (int)syscall(SYS_pidfd_open, atoi(pid), 0);
+}
+
+/* Waits until who occupies the home is gone or its socket appears: -1 when asked to stop. Takes from *tries when
+ * nobody is known who does. */
+static int await_change(struct cli *c, int notify, int64_t deadline, int *tries)
+{
+	cleanup_close int pidfd = holder(c);
+	struct pollfd p[] = {{.fd = pidfd, .events = POLLIN}, {.fd = notify, .events = POLLIN}};
+	int64_t soon = clock_mono_ms() + OCCUPIED_MS;
+	char events[4096];
+
+	*tries -= pidfd < 0;
+	if (client_poll(p, ARRAY_LEN(p), pidfd < 0 && soon < deadline ? soon : deadline, &cli_stop, NULL) < 0)
+		return -1;
+	while (read(notify, events, sizeof(events)) > 0)
+		;
+	return 0;
+}
+
 int daemon_start(struct cli *c, struct err *e)
 {
-	struct client *probe;
+	int64_t deadline = clock_mono_ms() + START_TIMEOUT_MS;
+	int r, tries = OCCUPIED_TRIES;
 
 	if (cli_layout(c, e) < 0 || cli_config(c, e) < 0 || layout_make(&c->layout, e) < 0)
 		return -1;
 	cleanup_free char *name = xasprintf("%s/start.lock", c->layout.state_dir);
 	cleanup_close int lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	cleanup_close int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (lock < 0)
 		return err_set_errno(e, ERR_IO, errno, "cannot open %s", name);
+	if (notify < 0 || inotify_add_watch(notify, c->layout.runtime_dir, IN_ATTRIB | IN_MOVED_TO) < 0)
+		return err_set_errno(e, ERR_IO, errno, "%s cannot be watched", c->layout.runtime_dir);
 	/* Held by another command line for at most its own deadline. */
 	while (flock(lock, LOCK_EX) < 0)
 		if (errno != EINTR || cli_stop)
 			return err_set_errno(e, ERR_CANCELLED, errno, "cannot lock %s", name);
-	if (client_connect(c->layout.daemon_socket, &probe, NULL) == 0) {
-		client_close(probe);
-		return 0;
-	}
-	return start_locked(c, e);
+	do {
+		r = probe(c, deadline, e);
+		if (r != 0)
+			return r < 0 ? -1 : 0;
+		r = start_locked(c, deadline, e);
+		if (r == 0)
+			return client_connect(c->layout.daemon_socket, &c->client, e);
+		if (r < 0)
+			return -1;
+		if (await_change(c, notify, deadline, &tries) < 0)
+			return err_set(e, ERR_CANCELLED, "interrupted while the daemon was starting");
+	} while (clock_mono_ms() < deadline && tries > 0);
+	return -1;
 }
 
 int daemon_await(struct cli *c, struct err *e)

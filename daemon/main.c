@@ -203,7 +203,7 @@ int main(int argc, char **argv)
 	if (wire(&d, &err) < 0) {
 		log_error("main", NULL, "%s%s%s", err.message, err.hint[0] ? "; " : "", err.hint);
 		unwire(&d);
-		return 1;
+		return err.code == ERR_EXISTS ? DAEMON_EXIT_OCCUPIED : 1;
 	}
 	log_info("main", NULL, "up, %zu instances, %zu living", fleet_count(d.world.fleet),
 		fleet_living(d.world.fleet));

@@ -19,6 +19,8 @@ struct client {
 	int fd;
 	struct buf in, out;
 	int64_t next_id;
+	bool heard;   /* something was received since the last call began */
+	bool unheard; /* the last call's request was not taken */
 	client_notify_fn *notify;
 	void *arg;
 };
@@ -111,6 +113,11 @@ static int wait_for(struct client *c, short events, int64_t deadline, const vola
 	return client_poll(&p, 1, deadline, stop, e);
 }
 
+bool client_unheard(const struct client *c)
+{
+	return c->unheard;
+}
+
 int client_fd(const struct client *c)
 {
 	return c->fd;
@@ -126,8 +133,10 @@ static int send_all(struct client *c, const volatile int *stop, struct err *e)
 			buf_consume(&c->out, (size_t)n);
 			continue;
 		}
-		if (n < 0 && errno != EAGAIN && errno != EINTR)
+		if (n < 0 && errno != EAGAIN && errno != EINTR) {
+			c->unheard = true;
 			return gone(e, "");
+		}
 		int r = wait_for(c, POLLOUT, deadline, stop, e);
 		if (r < 0)
 			return -1;
@@ -150,10 +159,13 @@ static int fill(struct client *c, int64_t deadline, const volatile int *stop, st
 		ssize_t n = recv(c->fd, at, want, 0);
 		if (n > 0) {
 			buf_added(&c->in, (size_t)n);
+			c->heard = true;
 			return 1;
 		}
 		if (n == 0)
 			return gone(e, "");
+		/* What a socket is closed with unread, or unaccepted, resets the other end; an end is no reset. */
+		c->unheard = errno == ECONNRESET && !c->heard;
 		if (errno != EAGAIN && errno != EINTR)
 			return gone(e, " in the middle of it");
 	}
@@ -202,6 +214,7 @@ int client_call(struct client *c, const char *method, json_t *params, int64_t ti
 
 	json_decref(id);
 	json_decref(params);
+	c->heard = c->unheard = false;
 	if (r < 0) {
 		err_set(e, ERR_LIMIT, "the request is longer than %d bytes", RPC_LINE_MAX);
 		return err_hint(e, "put large input into a file below the agent's folder and name it");

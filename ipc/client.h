@@ -25,6 +25,9 @@ int client_call(struct client *c, const char *method, json_t *params, int64_t ti
 /* Waits for notifications (events --follow) until *stop, the end of the connection (-1) or
  * timeout_ms (0). */
 int client_pump(struct client *c, int64_t timeout_ms, const volatile int *stop, struct err *e);
+/* After a call that failed: the connection ended before the other side had taken the request, of which so
+ * nothing was done (it was dying: the kernel accepts connections until a process is all gone). */
+bool client_unheard(const struct client *c);
 int client_fd(const struct client *c); /* stays the client's */
 /* poll() until a deadline of clock_mono_ms (-1: none) that does not miss *stop (may be NULL): what poll
  * returns, 0 at the deadline, -1 with ERR_CANCELLED or ERR_IO. For waits beside the client's own. */

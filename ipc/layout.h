@@ -7,6 +7,9 @@
 
 #include "base/err.h"
 
+/* What the daemon ends with when another runs on the home, or somebody still listens on its socket. */
+#define DAEMON_EXIT_OCCUPIED 75
+
 /* All strings owned; release with layout_finish. Nothing is created by layout_init. */
 struct layout {
 	char *home;         /* TMUX_CLAUDE_HOME, or NULL */

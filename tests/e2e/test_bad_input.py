@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: ISC
 """Bad input gets one clear sentence, the contract's exit status, and leaves nothing half made."""
+import fcntl
 import json
 import os
 import re
+import select
 import signal
 import socket
 import sqlite3
+import subprocess
+import threading
 
 from harness import check, contains, deadline, equal, wait_gone
 
@@ -180,13 +184,76 @@ def test_second_daemon_on_the_same_home(t):
     f = t.fleet()
     f.shell("one", "cat")
     pid = f.daemon_pid()
-    import subprocess
     second = subprocess.run([f.bin["tmux-clauded"]], env=f.env(), stdin=subprocess.DEVNULL,
                             capture_output=True, text=True, timeout=30, check=False)
-    equal(second.returncode, 1, "exit status of the second (%s)" % second.stderr)
+    equal(second.returncode, 75, "exit status of the second (%s)" % second.stderr)
     contains(second.stderr, "another daemon")
     equal(f.daemon_pid(), pid)
     equal(len(f.json("list")), 1)
+
+
+class Dying:
+    """Holds a home as a daemon that was killed does: its lock, and a socket that takes connections."""
+
+    def __init__(self, f, taken):
+        os.makedirs(os.path.dirname(f.socket), mode=0o700, exist_ok=True)
+        os.makedirs(f.state_dir, mode=0o700, exist_ok=True)
+        self.path, self.taken, self.accepted = f.socket, taken, 0
+        # pylint: disable=consider-using-with
+        self.holder = subprocess.Popen(["sleep", "600"], stdin=subprocess.DEVNULL)
+        self.lock = open(os.path.join(f.state_dir, "daemon.lock"), "w+", encoding="utf-8")
+        self.lock.write("%d\n" % self.holder.pid)
+        self.lock.flush()
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen(16)
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self):
+        """Each connection is closed, its request unread (or read); after some, all is gone."""
+        self.listener.settimeout(60)
+        try:
+            while self.accepted < 2:
+                taken, _ = self.listener.accept()
+                self.accepted += 1
+                select.select([taken], [], [], 60)
+                if self.taken:
+                    taken.recv(65536)
+                taken.close()
+        finally:
+            self.listener.close()
+            self.lock.close()
+            self.holder.kill()
+            self.holder.wait()
+
+
+def test_a_dying_daemon_is_no_daemon(t):
+    for args, taken in ((["up"], False), (["up"], True), (["list"], False), (["spawn", "--driver", "host",
+                        "--agent", "shell", "--", "cat"], False)):
+        f = t.fleet()
+        dying = Dying(f, taken)
+        f.cli(*args)
+        dying.thread.join(60)
+        equal(dying.accepted, 2, "connections that the dying one took")
+        check(f.daemon_pid() > 0, "no daemon after %s", args)
+
+
+def test_a_start_that_lost_a_race_uses_the_winner(t):
+    f = t.fleet()
+    ups = [f.popen("up", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+           for _ in range(3)]
+    # One that no command line started, so that no lock of theirs keeps it apart.
+    other = subprocess.Popen([f.bin["tmux-clauded"]], env=f.env(), stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for up in ups:
+        err = up.communicate(timeout=120)[1]
+        equal(up.returncode, 0, "exit status of up (%s)" % err.decode(errors="replace"))
+    if f.daemon_pid() != other.pid:
+        equal(other.wait(60), 75, "exit status of the one that lost")
+    f.cli("down")
+    other.wait(60)
 
 
 def test_stale_socket_and_lock(t):
