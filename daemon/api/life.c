@@ -183,6 +183,25 @@ void api_RESTART(struct call *c)
 
 /* ---- kill ---- */
 
+/* All of it when that fits into one answer, else what each is called and where it stands. */
+static json_t *within_a_line(const json_t *rows)
+{
+	static const char *const kept[] = {"id", "name", "state", "reason"};
+	json_t *brief, *in;
+	size_t i;
+
+	if (json_dumpb(rows, NULL, 0, JSON_COMPACT) <= LIST_PAGE_MAX)
+		return json_incref((json_t *)rows);
+	brief = json_array();
+	json_array_foreach(rows, i, in) {
+		json_t *o = json_object();
+		for (size_t k = 0; k < ARRAY_LEN(kept); k++)
+			json_object_set(o, kept[k], json_object_get(in, kept[k]));
+		json_array_append_new(brief, o);
+	}
+	return brief;
+}
+
 static void killed(void *arg, const struct instance *in, const struct err *error)
 {
 	struct call *c = arg;
@@ -196,7 +215,7 @@ static void killed(void *arg, const struct instance *in, const struct err *error
 	if (c->first_error.code)
 		call_error(c, &c->first_error);
 	else
-		call_result(c, json_incref(c->collected));
+		call_result(c, within_a_line(c->collected));
 }
 
 static bool among(struct instance **set, size_t n, const char *id)
