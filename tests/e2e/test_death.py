@@ -11,7 +11,7 @@ import faults
 from harness import check, contains, deadline, equal, wait_gone
 
 MANY = 100
-QUICK_SECONDS = 1.0
+CALL_SECONDS = 60
 
 
 class Stopped:
@@ -42,16 +42,36 @@ def of_place(f, what, instance):
     return next(p for p in faults.population(f)[what] if faults.place_of(p) == at)
 
 
-def others_are_quick(f, client, ident, rounds=5):
-    """Calls that concern another agent are answered at once: the slowest, in seconds."""
-    worst = 0.0
+def stands_still(pids):
+    """Are all of these still stopped: neither replaced nor gone on?"""
+    for pid in pids:
+        try:
+            with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as text:
+                if text.read().rsplit(")", 1)[1].split()[0] not in "Tt":
+                    return False
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+    return True
+
+
+def others_are_quick(client, ident, stopped, rounds=5):
+    """
+    Calls that concern another are answered while those are stopped: the slowest, in seconds. How fast is the
+    machine's affair; that one of each kind did not wait for those to be replaced is ours.
+    """
+    worst, before = 0.0, set()
     for n in range(rounds):
-        begun = time.monotonic()
-        client.call("send", id=ident, text="quick%d" % n)
-        client.call("list")
-        client.call("show", id=ident)
-        client.call("read", id=ident)
-        worst = max(worst, (time.monotonic() - begun) / 4)
+        for method, params in (("send", {"text": "quick%d" % n}), ("list", {}), ("show", {}), ("read", {})):
+            if method != "list":
+                params["id"] = ident
+            begun = time.monotonic()
+            client.call(method, timeout=CALL_SECONDS, **params)
+            took = time.monotonic() - begun
+            if stands_still(stopped):
+                before.add(method)
+                worst = max(worst, took)
+    equal(before, {"send", "list", "show", "read"}, "calls answered while another was stopped")
+    print("# while another was stopped the slowest call took %.0f ms" % (worst * 1000))
     return worst
 
 
@@ -78,8 +98,7 @@ def test_a_stopped_shim_is_replaced_and_others_are_quick(t):
         asked = f.client()
         begun = time.monotonic()
         call = asked.start("read", id="one")
-        worst = others_are_quick(f, client, "two", rounds=20)
-        check(worst < QUICK_SECONDS, "calls took %.2f s while another's shim was stopped", worst)
+        worst = others_are_quick(client, "two", [shim], rounds=20)
         # Its own callers hear something true in time, and a new shim takes its place.
         with contextlib.suppress(AssertionError):
             asked.finish(call, timeout=40)
@@ -120,8 +139,7 @@ def test_a_stopped_tmux_server_is_replaced(t):
     begun = time.monotonic()
     with Stopped(server):
         f.cli("rename", "one", "uno") # something to ask of it
-        worst = others_are_quick(f, client, "two", rounds=20)
-        check(worst < QUICK_SECONDS, "calls took %.2f s while tmux was stopped", worst)
+        others_are_quick(client, "two", server, rounds=20)
         equal(wait_gone(server, 60), [], "the stopped server")
     print("# a stopped tmux server was replaced after %.1f s" % (time.monotonic() - begun))
     faults.panes_stand(f, [one["id"], two_["id"]])
@@ -138,8 +156,8 @@ def test_stopped_clients_and_views_hold_nobody_up(t):
     faults.panes_stand(f, [one["id"], two_["id"]])
     people = faults.population(f)
     with Stopped(people["view"] + people["client"]):
-        worst = others_are_quick(f, client, "two", rounds=30)
-        check(worst < QUICK_SECONDS, "calls took %.2f s", worst)
+        # tmux lets what it runs in a pane go on when it is stopped, the views with it: the clients stay so.
+        others_are_quick(client, "two", people["client"], rounds=30)
         f.wait("one", "text=<")
         before = faults.numbers(f, one["id"])[0]
         faults.until("the agent to go on", lambda: faults.numbers(f, one["id"])[0] > before + 200)
@@ -154,8 +172,7 @@ def test_a_stopped_guest_program_is_waited_for(t):
     f, one, _ = two(t)
     client = f.client()
     with Stopped([one["place_pid"]]):
-        worst = others_are_quick(f, client, "two", rounds=20)
-        check(worst < QUICK_SECONDS, "calls took %.2f s", worst)
+        others_are_quick(client, "two", [one["place_pid"]], rounds=20)
     f.cli("send", "one", "after")
     faults.until("an answer", lambda: "after" in faults.numbers(f, one["id"])[1])
     equal(f.show("one")["pid"], one["pid"])
