@@ -1,56 +1,31 @@
 /* SPDX-License-Identifier: ISC */
-/* What fuzzing came upon (tests/fuzz/corpus/shim_screen), through the fuzz target's own checks. */
-#include <string.h>
+/* The corpus of the screen's fuzz target, in four parts, for the sanitized build's time. */
+#include "tests/unit/fuzz_corpus.h"
 
-#include "base/util.h"
-#include "tests/unit/run.h"
-
-#define CORPUS_MAX (4u << 20)
 #define PARTS 4
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* Every PARTSth input, from `first` on. */
-static void run_part(int first)
-{
-	const char *src = getenv("TC_SRCDIR");
-	cleanup_free char *path = xasprintf("%s/tests/fuzz/corpus/shim_screen", src ? src : ".");
-	cleanup_free char *data = NULL;
-	struct err e = {0};
-	size_t len, at, n = 0;
-	int i = 0;
-
-	ck_assert_msg(file_read(path, CORPUS_MAX, &data, &len, &e) == 0, "%s", e.message);
-	for (at = 0; at + 2 <= len; at += 2 + n, i++) {
-		n = (size_t)((unsigned char)data[at] << 8 | (unsigned char)data[at + 1]);
-		ck_assert_uint_le(at + 2 + n, len);
-		if (i % PARTS == first)
-			LLVMFuzzerTestOneInput((const uint8_t *)data + at + 2, n);
-	}
-	ck_assert_int_gt(i, 100);
-}
+#define LEAST 100
 
 START_TEST(first_part)
 {
-	run_part(0);
+	fuzz_corpus_run("shim_screen", 0, PARTS, LEAST);
 }
 END_TEST
 
 START_TEST(second_part)
 {
-	run_part(1);
+	fuzz_corpus_run("shim_screen", 1, PARTS, LEAST);
 }
 END_TEST
 
 START_TEST(third_part)
 {
-	run_part(2);
+	fuzz_corpus_run("shim_screen", 2, PARTS, LEAST);
 }
 END_TEST
 
 START_TEST(fourth_part)
 {
-	run_part(3);
+	fuzz_corpus_run("shim_screen", 3, PARTS, LEAST);
 }
 END_TEST
 
