@@ -10,6 +10,9 @@
 
 #define SEND_MAX (1024 * 1024)  /* bytes of one text */
 #define SEND_PART (128 * 1024)  /* of a piece of it: a line of JSON holds it whatever it is made of */
+/* What the daemon hands over to a shim of raw inputs before it hears of them; beside them one prompt. */
+#define INPUTS_AT_ONCE 8
+#define INPUT_BYTES_AT_ONCE SEND_MAX
 
 enum arg_type {
 	ARG_STRING,  /* a string */

@@ -23,6 +23,7 @@
 #define PROMPT_BYTES_MAX (8 * 1024 * 1024) /* of them together */
 #define RANDOM_KEY_LEN 32
 #define ENTER_AGAIN_MS 2000  /* no report by then: Enter once more (facts: a swallowed Enter) */
+#define BUSY_PAUSE_MS 250    /* before a shim that had no room is tried again */
 #define CLEAR_LINES_MAX 100   /* of a prompt that was put back and is cleared */
 #define RATE_WINDOW_MS 60000
 
@@ -100,6 +101,7 @@ struct unit {
 	const char *pane_told; /* what was last told of its pane */
 	struct pending_prompt *prompts, *raws;
 	struct loop_timer *prompt_timer;
+	int64_t busy_until; /* monotonic: its shim had no room; 0: nothing is held back */
 	struct wait_handle *waits;
 	struct cap_counts counts; /* as caps_count_all found them last */
 	int64_t *spawned; /* wall times of its spawns in the last minute */
@@ -206,6 +208,8 @@ void prompts_fail(struct unit *u, const struct err *why);
 void prompts_arm(struct unit *u);
 /* Takes it off its list with its last status; who waits hears after the commit. */
 void prompt_settle(struct unit *u, struct pending_prompt *pp, enum prompt_status st, const struct err *why);
+/* Nothing of it was typed: it is queued again, and goes not before pause_ms. */
+void prompt_again(struct pending_prompt *pp, int64_t pause_ms);
 struct pending_prompt *prompt_find(struct unit *u, const char *key); /* not settled; NULL */
 void prompt_drop(struct pending_prompt *pp); /* nobody is told */
 /* The prompt of spawn; by_arg: it stands on the command line, only its report is waited for. */

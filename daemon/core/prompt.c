@@ -8,9 +8,12 @@
  * Prompts go one at a time per instance: an agent that reports is given one only when it stands at its
  * prompt, and it is delivered when the agent says so; for one that does not (a shell) it is delivered when
  * its terminal took the bytes. When no report comes for ENTER_AGAIN_MS the Enter is sent once more; the
- * text never is. Raw bytes and keys do not wait for prompts: they are what a person would press now.
+ * text never is. Raw bytes and keys do not wait for prompts: they are what a person would press now. Of
+ * them a shim has INPUTS_AT_ONCE at most, and INPUT_BYTES_AT_ONCE: the next goes when one was answered.
+ * What a shim had no room for is queued still, and tried again after BUSY_PAUSE_MS or the next answer.
  *
- * A caller's key makes a retry safe: the row of that key answers it, while it is under way and after. The
+ * A caller's key makes a retry safe: the row of that key answers it, while it is under way and after. Only
+ * what failed with nothing typed, for a reason that may pass (`untyped`), is queued anew by a retry. The
  * row is what outlives the daemon; the handing over itself is in type.c.
  */
 #include "daemon/core/fleet_int.h"
@@ -129,6 +132,7 @@ static void not_typed(struct unit *u, struct pending_prompt *pp)
 	err_set(&err, ERR_TIMEOUT, "instance %s was %s until the deadline; nothing was typed", u->in->id,
 		state_name(u->in->state));
 	err_hint(&err, "give it longer with --timeout, or tmux-claude interrupt %s first", u->in->id);
+	pp->p->untyped = true;
 	prompt_settle(u, pp, PR_FAILED, &err);
 }
 
@@ -169,6 +173,10 @@ static void prompt_deadline(void *arg)
 			json_pack("{s:s, s:[s]}", "instance", u->in->id, "keys", "Enter"), SHIM_CALL_MS,
 			NULL, NULL);
 	}
+	if (u->busy_until && clock_mono_ms() >= u->busy_until) {
+		u->busy_until = 0;
+		prompts_next(u);
+	}
 	prompts_arm(u);
 }
 
@@ -186,6 +194,8 @@ void prompts_arm(struct unit *u)
 	pp = u->prompts;
 	if (waits_for_report(pp) && pp->typed_ms + ENTER_AGAIN_MS < soonest)
 		soonest = pp->typed_ms + ENTER_AGAIN_MS;
+	if (u->busy_until && u->busy_until < soonest)
+		soonest = u->busy_until;
 	if (soonest == INT64_MAX)
 		return;
 	if (!u->prompt_timer)
@@ -210,6 +220,27 @@ static void hand_over(struct unit *u, struct pending_prompt *pp)
 	type_later(u, pp);
 }
 
+/* In their order, as many as the shim may have of them. */
+static void raws_next(struct unit *u)
+{
+	size_t bytes = 0;
+	int n = 0;
+
+	for (struct pending_prompt *raw = u->raws; raw; raw = raw->next) {
+		n += raw->typing;
+		bytes += raw->typing ? raw->p->len : 0;
+	}
+	for (struct pending_prompt *raw = u->raws; raw; raw = raw->next) {
+		if (raw->typed)
+			continue;
+		if (n >= INPUTS_AT_ONCE || (n && bytes + raw->p->len > INPUT_BYTES_AT_ONCE))
+			return;
+		n++;
+		bytes += raw->p->len;
+		hand_over(u, raw);
+	}
+}
+
 void prompts_next(struct unit *u)
 {
 	const struct agent_program *prog;
@@ -222,9 +253,9 @@ void prompts_next(struct unit *u)
 		site_of(u)->finding)
 		return; /* its shim is being replaced: shim_knows comes back here */
 	type_ask(u);
-	for (struct pending_prompt *raw = u->raws; raw; raw = raw->next)
-		if (!raw->typed)
-			hand_over(u, raw);
+	if (u->busy_until)
+		return;
+	raws_next(u);
 	pp = u->prompts;
 	if (!pp || pp->typed || u->step != STEP_LIVE)
 		return;
@@ -232,6 +263,15 @@ void prompts_next(struct unit *u)
 	if (prog->reports && !takes_prompt(u->in))
 		return;
 	hand_over(u, pp);
+}
+
+void prompt_again(struct pending_prompt *pp, int64_t pause_ms)
+{
+	pp->typed = pp->typing = pp->again = false;
+	status(pp->u, pp, PR_QUEUED);
+	if (pause_ms)
+		pp->u->busy_until = clock_mono_ms() + pause_ms;
+	prompts_next(pp->u);
 }
 
 void prompts_fact(struct unit *u, const struct agent_fact *fact)
@@ -353,6 +393,10 @@ static int sent_before(struct unit *u, const struct send_args *a, const struct p
 		wait_for(&pp->waiters, a->done, a->arg);
 		prompt_free(p);
 		return 1;
+	}
+	if (p->status == PR_FAILED && p->untyped) {
+		prompt_free(p);
+		return 0;
 	}
 	wait_for(&w, a->done, a->arg);
 	tell_later(u->f, p, w);

@@ -4,8 +4,8 @@
  *
  * The text goes in numbered pieces, pipelined; the answer to the last says how much the terminal took. A
  * shim that dies with a text half typed takes that knowledge along: the prompt is `unknown` then. One that
- * outlives the daemon keeps it (place/shim/typing.h): the next daemon asks, and what was never handed over
- * whole is handed over once more.
+ * outlives the daemon keeps it for as long as we may have to ask (`keep`; place/shim/typing.h): the next
+ * daemon asks, and what was never handed over whole is handed over once more.
  */
 #include "daemon/core/fleet_int.h"
 
@@ -14,6 +14,7 @@
 struct type_tick {
 	struct tick *tick;
 	char key[KEY_SIZE];
+	json_t *keep; /* the keys whose outcome is not on disk, as of this transaction; or NULL */
 };
 
 static struct type_tick *type_tick(const struct unit *u, const struct pending_prompt *pp)
@@ -32,6 +33,7 @@ static struct pending_prompt *type_take(void *arg)
 	struct unit *u = tick_take(t->tick);
 	struct pending_prompt *pp = u ? prompt_find(u, t->key) : NULL;
 
+	json_decref(t->keep);
 	free(t);
 	return pp;
 }
@@ -43,6 +45,20 @@ int type_lines(const struct prompt *p)
 	for (size_t i = 0; i < p->len && n < CLEAR_LINES_MAX; i++)
 		n += p->text[i] == '\n';
 	return n;
+}
+
+/* Of these the shim keeps what it knows: a daemon after us may ask (place/shim/typing.h). */
+static json_t *keys_open(const struct unit *u)
+{
+	json_t *keys = json_array();
+
+	for (const struct pending_prompt *pp = u->raws; pp; pp = pp->next)
+		if (pp->typed)
+			json_array_append_new(keys, json_string(pp->p->key));
+	for (const struct pending_prompt *pp = u->prompts; pp; pp = pp->next)
+		if (pp->typed)
+			json_array_append_new(keys, json_string(pp->p->key));
+	return keys;
 }
 
 /* What an interrupt put back into the input line must not stand before the next prompt. */
@@ -92,6 +108,15 @@ static void read_error(const json_t *o, struct err *e)
 
 	err_set(e, code ? err_code_from_name(code) : ERR_FAILED, "%s", message ? message : "it failed");
 	err_hint(e, "%s", hint ? hint : "");
+	e->retryable = json_is_true(json_object_get(o, "retryable"));
+}
+
+/* The shim tells that it took nothing, for a reason that may pass. */
+static bool nothing_typed(const json_t *result, const struct err *why)
+{
+	const json_t *taken = json_object_get(result, "taken");
+
+	return why->retryable && json_is_integer(taken) && json_integer_value(taken) == 0;
 }
 
 static void typed_done(void *arg, json_t *result, const struct err *error)
@@ -110,23 +135,38 @@ static void typed_done(void *arg, json_t *result, const struct err *error)
 	if (!error && json_is_object(json_object_get(result, "error"))) {
 		read_error(json_object_get(result, "error"), &err);
 		error = &err;
+	} else if (error && (error->code == ERR_BUSY || error->code == ERR_UNAVAILABLE)) {
+		prompt_again(pp, BUSY_PAUSE_MS); /* refused: nothing of it was typed */
+		return;
 	}
-	if (error)
+	if (error) {
+		pp->p->untyped = nothing_typed(result, error);
 		prompt_settle(pp->u, pp, PR_FAILED, error);
-	else if (!reported(pp))
+	} else if (!reported(pp)) {
 		prompt_settle(pp->u, pp, PR_DELIVERED, NULL);
-	else
+	} else {
 		prompts_arm(pp->u);
+	}
 }
 
 /* ---- handing over ---- */
+
+/* Would JSON's escapes make it longer than base64 does? */
+static bool escapes(const char *p, size_t len)
+{
+	size_t more = 0;
+
+	for (size_t i = 0; i < len; i++)
+		more += p[i] == '\0' ? len : (unsigned char)p[i] < 0x20 ? 5 : p[i] == '"' || p[i] == '\\';
+	return more > len / 3;
+}
 
 /* One piece of the text; bytes that are no text go as base64. */
 static json_t *piece(const struct pending_prompt *pp, size_t at, size_t len, int part)
 {
 	const char *p = pp->p->text + at;
 	json_t *o = json_pack("{s:s, s:s, s:i}", "instance", pp->u->in->id, "key", pp->p->key, "part", part);
-	json_t *text = memchr(p, '\0', len) ? NULL : json_stringn(p, len);
+	json_t *text = escapes(p, len) ? NULL : json_stringn(p, len);
 
 	if (text) {
 		json_object_set_new(o, "text", text);
@@ -178,9 +218,9 @@ static void call(struct pending_prompt *pp, json_t *params, bool last)
 		last ? typed_done : NULL, last ? type_tick(u, pp) : NULL);
 }
 
-static void hand_over(struct pending_prompt *pp)
+static void hand_over(struct pending_prompt *pp, json_t *keep)
 {
-	size_t at = 0, n;
+	size_t at = 0, n, len = pp->p->len;
 	int part = 0;
 	json_t *o;
 
@@ -188,19 +228,22 @@ static void hand_over(struct pending_prompt *pp)
 		o = json_pack("{s:s, s:s, s:o}", "instance", pp->u->in->id, "key", pp->p->key, "keys",
 			json_loads(pp->p->text, 0, NULL));
 		manner(pp, o);
+		json_object_set(o, "keep", keep);
 		call(pp, o, true);
 		return;
 	}
 	do {
-		n = cut(pp->p->text + at, pp->p->len - at);
+		n = cut(pp->p->text + at, len - at);
 		o = piece(pp, at, n, part++);
 		at += n;
-		if (at < pp->p->len)
+		if (at < len) {
 			json_object_set_new(o, "more", json_true());
-		else
+		} else {
 			manner(pp, o);
-		call(pp, o, at == pp->p->len);
-	} while (at < pp->p->len);
+			json_object_set(o, "keep", keep);
+		}
+		call(pp, o, at == len); /* of the last the answer may come at once, and end pp */
+	} while (at < len);
 }
 
 /* Is it the very key that interrupts, pressed by name? */
@@ -217,10 +260,13 @@ static bool interrupts(const struct pending_prompt *pp)
 
 static void type_go(void *arg, const struct err *error)
 {
+	json_t *keep = json_incref(((struct type_tick *)arg)->keep);
 	struct pending_prompt *pp = type_take(arg);
 
-	if (!pp || error || !pp->typing)
+	if (!pp || error || !pp->typing) {
+		json_decref(keep);
 		return;
+	}
 	if (pp->p->mode == PM_PASTE) {
 		clear_left(pp->u);
 		pp->u->last_lines = type_lines(pp->p);
@@ -228,12 +274,16 @@ static void type_go(void *arg, const struct err *error)
 		pp->u->interrupted = true;
 		pp->u->left_lines = pp->u->last_lines;
 	}
-	hand_over(pp);
+	hand_over(pp, keep);
+	json_decref(keep);
 }
 
 void type_later(struct unit *u, struct pending_prompt *pp)
 {
-	P(u->f)->after_commit(CTX(u->f), type_go, type_tick(u, pp));
+	struct type_tick *t = type_tick(u, pp);
+
+	t->keep = keys_open(u);
+	P(u->f)->after_commit(CTX(u->f), type_go, t);
 }
 
 /* ---- after a daemon that died ---- */
@@ -242,18 +292,24 @@ static void asked_done(void *arg, json_t *result, const struct err *error)
 {
 	struct pending_prompt *pp;
 
+	if (error && (error->code == ERR_BUSY || error->code == ERR_UNAVAILABLE)) { /* asked for once more */
+		pp = type_take(arg);
+		if (!pp)
+			return;
+		pp->typing = false;
+		pp->ask = true;
+		pp->u->busy_until = clock_mono_ms() + BUSY_PAUSE_MS;
+		prompts_arm(pp->u);
+		return;
+	}
 	/* It reads as the answer to the input itself, unless the shim never had that. */
 	if (!error || error->code != ERR_NOT_FOUND) {
 		typed_done(arg, result, error);
 		return;
 	}
 	pp = type_take(arg);
-	if (!pp)
-		return;
-	pp->typed = pp->typing = pp->again = false;
-	pp->p->status = PR_QUEUED;
-	P(pp->u->f)->prompt_put(CTX(pp->u->f), pp->p);
-	prompts_next(pp->u);
+	if (pp)
+		prompt_again(pp, 0);
 }
 
 static void ask(struct unit *u, struct pending_prompt *pp)
@@ -274,13 +330,13 @@ void type_ask(struct unit *u)
 {
 	struct pending_prompt *pp = u->raws;
 
-	while (pp) {
+	while (pp && !u->busy_until) {
 		bool due = pp->ask;
 
 		if (due)
 			ask(u, pp);
 		pp = due ? u->raws : pp->next; /* it may be settled, and others with it */
 	}
-	if (u->prompts && u->prompts->ask)
+	if (u->prompts && u->prompts->ask && !u->busy_until)
 		ask(u, u->prompts);
 }

@@ -113,6 +113,7 @@ struct prompt {
 	enum prompt_mode mode;
 	enum prompt_status status;
 	enum err_code code; /* of the error it ended with, ERR_NONE without */
+	bool untyped;       /* it failed with nothing typed, for a reason that may pass */
 	char *reason, *hint;
 	int64_t created_ms, changed_ms;
 };

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/util.h"
 
-#define COLUMNS "key, instance, text, raw, status, reason, created_ms, changed_ms, digest, code, hint"
+#define COLUMNS "key, instance, text, raw, status, reason, created_ms, changed_ms, digest, code, hint, untyped"
 
 static int trim_instance(struct store *s, const char *instance, struct err *e)
 {
@@ -41,11 +41,11 @@ static int trim(struct store *s, const char *instance, struct err *e)
 int store_prompt_put(struct store *s, const struct prompt *p, struct err *e)
 {
 	static const char sql[] =
-		"INSERT INTO prompts(" COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?)"
+		"INSERT INTO prompts(" COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
 		" ON CONFLICT(key) DO UPDATE SET"
-		" text=CASE WHEN excluded.status IN ('queued', 'delivering') THEN text ELSE '' END,"
+		" text=CASE WHEN excluded.status IN ('queued', 'delivering') THEN excluded.text ELSE '' END,"
 		" status=excluded.status, reason=excluded.reason, changed_ms=excluded.changed_ms,"
-		" code=excluded.code, hint=excluded.hint";
+		" code=excluded.code, hint=excluded.hint, untyped=excluded.untyped";
 	bool open = p->status == PR_QUEUED || p->status == PR_DELIVERING;
 	sqlite3_stmt *st = store_write(s, sql, e);
 	if (!st)
@@ -62,6 +62,7 @@ int store_prompt_put(struct store *s, const struct prompt *p, struct err *e)
 	bind_text(st, 9, p->digest);
 	bind_text(st, 10, p->code ? err_code_name(p->code) : NULL);
 	bind_text(st, 11, p->hint);
+	sqlite3_bind_int(st, 12, p->untyped);
 	if (store_done(s, st, "writing a prompt", e) < 0)
 		return -1;
 	return open ? 0 : trim(s, p->instance, e);
@@ -88,6 +89,7 @@ static struct prompt *row_read(sqlite3_stmt *st)
 	p->code = code ? err_code_from_name(code) : ERR_NONE;
 	p->reason = column_dup(st, 5);
 	p->hint = column_dup(st, 10);
+	p->untyped = sqlite3_column_int(st, 11) != 0;
 	p->created_ms = sqlite3_column_int64(st, 6);
 	p->changed_ms = sqlite3_column_int64(st, 7);
 	return p;

@@ -69,8 +69,12 @@ static const char version_2[] =
 	" key TEXT NOT NULL UNIQUE, instance TEXT NOT NULL, digest TEXT NOT NULL,"
 	" created_ms INTEGER NOT NULL) STRICT;";
 
+/* A prompt that failed with nothing of it typed is queued anew by a retry under its key. */
+static const char version_3[] = "ALTER TABLE prompts ADD COLUMN untyped INTEGER NOT NULL DEFAULT 0;";
+
 const struct migration store_migrations[] = {
 	{"the first tables", version_1},
 	{"prompts and spawns by key, the names of variables", version_2},
+	{"prompts of which nothing was typed", version_3},
 };
 const int store_migrations_count = ARRAY_LEN(store_migrations);

@@ -245,6 +245,7 @@ static void too_late(struct job *j, size_t taken, bool known, struct err *e)
 			"the terminal took at least %zu of %zu bytes within %.3g s, and its place does not answer",
 			taken, j->len, s);
 	err_hint(e, "what was taken stands in its input: look with `tmux-claude read` before sending again");
+	e->retryable = known && !taken && j->len && !j->open; /* else something was, or nobody can tell */
 }
 
 static void not_begun(struct input *in, struct job *j)

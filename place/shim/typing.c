@@ -3,10 +3,17 @@
 #include "place/shim/typing.h"
 
 #include "base/util.h"
+#include "ipc/schema.h"
 #include "place/shim/inst_int.h"
 #include "place/shim/keys.h"
 
 #define KEY_DEADLINE_MS 15000
+
+/* What a daemon hands over at once, behind as much of a connection that it lost. */
+_Static_assert(TYPING_KEYS >= 2 * (INPUTS_AT_ONCE + 1), "the outcomes of all that a daemon handed over are kept");
+_Static_assert(INPUT_QUEUE_MAX >= 2 * (INPUT_BYTES_AT_ONCE + SEND_MAX), "a daemon's inputs fit the queue");
+/* As base64, and as much again for the rest of each line. */
+_Static_assert(PEER_OUT_MAX >= (INPUT_BYTES_AT_ONCE + SEND_MAX) / 3 * 4 * 2, "a daemon's inputs fit its peer's queue");
 
 /* Somebody who is told how an input went. */
 struct waiter {
@@ -18,6 +25,7 @@ struct waiter {
 struct outcome {
 	char key[TYPING_KEY_MAX + 1];
 	bool over;
+	bool kept; /* its daemon may have to ask for it */
 	size_t taken;
 	struct err why;
 	struct waiter *waiters;
@@ -99,13 +107,29 @@ static struct outcome *find(struct typing *t, const char *key)
 	return NULL;
 }
 
-/* A place for one more: the oldest that is over makes room. NULL: all are under way. */
+static void keep(struct typing *t, const json_t *keys)
+{
+	const json_t *key;
+	size_t k;
+
+	for (unsigned n = 0; n < TYPING_KEYS; n++)
+		if (t->ring[n])
+			t->ring[n]->kept = false;
+	json_array_foreach(keys, k, key) {
+		struct outcome *o = json_is_string(key) ? find(t, json_string_value(key)) : NULL;
+
+		if (o)
+			o->kept = true;
+	}
+}
+
+/* A place for one more: the oldest makes room that is over and not to be kept. NULL: there is none. */
 static struct outcome *remember(struct typing *t, const char *key)
 {
 	for (unsigned n = 1; n <= TYPING_KEYS; n++) {
 		struct outcome **at = &t->ring[(t->last + n) % TYPING_KEYS];
 
-		if (*at && !(*at)->over)
+		if (*at && (!(*at)->over || (*at)->kept))
 			continue;
 		free(*at);
 		*at = xcalloc(1, sizeof(**at));
@@ -274,6 +298,7 @@ static int begin(struct inst *i, struct peer_request *req, const json_t *params,
 	job->fn = on_typed_once;
 	job->arg = req;
 	if (*key) {
+		keep(t, json_object_get(params, "keep"));
 		o = remember(t, key);
 		if (!o)
 			return err_set(e, ERR_BUSY, "%d inputs wait for the terminal already", TYPING_KEYS);
@@ -283,11 +308,18 @@ static int begin(struct inst *i, struct peer_request *req, const json_t *params,
 	rc = input_add(i->input, job, e);
 	if (rc < 0 && o) {
 		o->over = true; /* refused: the key is free again */
+		o->kept = false;
 		o->key[0] = '\0';
 	} else if (o) {
 		wait_for(o, req);
 	}
 	return rc;
+}
+
+/* It is over with nothing typed, for a reason that may pass. */
+static bool untyped(const struct outcome *o)
+{
+	return o->over && o->why.code && o->why.retryable && !o->taken;
 }
 
 void typing_do_input(struct inst *i, struct peer_request *req, json_t *params)
@@ -302,6 +334,11 @@ void typing_do_input(struct inst *i, struct peer_request *req, json_t *params)
 		return;
 	}
 	known = *key ? find(i->typing, key) : NULL;
+	if (known && untyped(known)) { /* asked for anew */
+		known->kept = false;
+		known->key[0] = '\0';
+		known = NULL;
+	}
 	if (known) {
 		wait_for(known, req);
 		return;

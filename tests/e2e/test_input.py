@@ -289,6 +289,42 @@ def test_a_failed_send_answers_its_retry_too(t):
     equal(f.refused("send", "--raw", "--key", "k", "--timeout", "1", "one", text, code="timeout"), first)
 
 
+@deadline(240)
+def test_many_large_sends_at_once(t):
+    """More than the queue towards a shim holds: each arrives whole, in its order."""
+    f = t.fleet()
+    path = raw_reader(f, "one")
+    rpc, size, step = f.client(), 960000, 120000
+    texts = [bytes([65 + n]) * (size - 1) + b"\n" for n in range(14)]
+    calls, queued = [], 0
+    for n, text in enumerate(texts):
+        if n - queued >= 7:  # PROMPT_BYTES_MAX of an instance
+            equal(rpc.finish(calls[queued])["status"], "delivered")
+            queued += 1
+        for part, at in enumerate(range(0, size, step)):
+            call = rpc.start("send", id="one", raw=True, text=text[at:at + step].decode(), part=part,
+                             more=at + step < size, key="big%d" % n)
+            if at + step < size:
+                equal(rpc.finish(call)["status"], "partial")
+        calls.append(call)
+    for call in calls[queued:]:
+        equal(rpc.finish(call)["status"], "delivered")
+    check(finish(f, "one", path) == b"".join(texts), "not what was sent")
+
+
+@deadline(240)
+def test_forty_keys_at_once(t):
+    f = t.fleet()
+    gate = os.path.join(f.work, "gate")
+    os.mkfifo(gate)
+    path = raw_reader(f, "one", gate)
+    rpc = f.client()
+    calls = [rpc.start("send", id="one", raw=True, text="<%d>" % n, key="k%d" % n) for n in range(40)]
+    opened(gate)
+    equal([rpc.finish(call)["status"] for call in calls], ["delivered"] * 40)
+    equal(finish(f, "one", path), b"".join(b"<%d>" % n for n in range(40)))
+
+
 def test_a_spawn_by_key_makes_one(t):
     f = t.fleet()
     words = ["spawn", "--driver", "host", "--agent", "shell", "--dir", f.work, "--key", "s1"]

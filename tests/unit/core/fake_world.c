@@ -35,6 +35,7 @@ static void prompt_put(void *ctx, const struct prompt *p)
 	memcpy(w->kept->instance, p->instance, sizeof(p->instance));
 	w->kept->status = p->status;
 	w->kept->code = p->code;
+	w->kept->untyped = p->untyped;
 	w->kept->reason = xstrdup(p->reason);
 }
 static struct prompt *prompt_get(void *ctx, const char *key)
@@ -50,6 +51,7 @@ static struct prompt *prompt_get(void *ctx, const char *key)
 	memcpy(p->instance, w->kept->instance, sizeof(p->instance));
 	p->status = w->kept->status;
 	p->code = w->kept->code;
+	p->untyped = w->kept->untyped;
 	p->reason = xstrdup(w->kept->reason);
 	return p;
 }

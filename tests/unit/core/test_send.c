@@ -155,7 +155,7 @@ START_TEST(a_shim_that_dies_half_way_makes_it_unknown)
 	ck_assert_int_eq(a.err.code, ERR_UNAVAILABLE);
 	/* What it refused was never typed. */
 	send("text", NULL, &b, NULL);
-	fake_refuse(&w, "input", ERR_BUSY);
+	fake_refuse(&w, "input", ERR_STATE);
 	ck_assert_int_eq(b.status, PR_FAILED);
 }
 END_TEST
@@ -274,6 +274,95 @@ START_TEST(a_new_daemon_asks_the_shim_what_became_of_a_text)
 }
 END_TEST
 
+static int under_way(void)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < w.ncalls; i++)
+		n += !w.call[i].answered && w.call[i].fn && !strcmp(w.call[i].method, "input");
+	return n;
+}
+
+START_TEST(a_shim_has_a_few_at_once)
+{
+	static char big[SEND_MAX - 1000];
+	struct heard h = {0};
+	char key[8];
+
+	start("mute");
+	for (int i = 0; i < 40; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		ck_assert_int_eq(try_send(PM_RAW, "x", 1, key, &h, NULL), 0);
+	}
+	ck_assert_int_eq(under_way(), INPUTS_AT_ONCE);
+	for (int i = 1; i <= 40; i++) {
+		fake_answer(&w, "input", json_pack("{s:i}", "taken", 1));
+		ck_assert_int_eq(h.calls, i);
+		ck_assert_int_eq(under_way(), 40 - i < INPUTS_AT_ONCE ? 40 - i : INPUTS_AT_ONCE);
+	}
+	/* Every one tells which outcomes are still to be kept: none that is settled. */
+	try_send(PM_RAW, "x", 1, "last", &h, NULL);
+	ck_assert_uint_eq(json_array_size(json_object_get(fake_find(&w, "input")->params, "keep")), 1);
+	fake_answer(&w, "input", json_object());
+	memset(big, 'b', sizeof(big));
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(try_send(PM_RAW, big, sizeof(big), NULL, &h, NULL), 0);
+	ck_assert_int_eq(under_way(), 1);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(under_way(), 1);
+		fake_answer(&w, "input", json_object());
+	}
+	ck_assert_int_eq(h.calls, 44);
+	ck_assert_int_eq(under_way(), 0);
+}
+END_TEST
+
+START_TEST(a_shim_without_room_is_tried_again)
+{
+	static const enum err_code codes[] = {ERR_BUSY, ERR_UNAVAILABLE};
+	struct heard h = {0};
+
+	start("mute");
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+		try_send(PM_RAW, "x", 1, i ? "b" : "a", &h, NULL);
+		fake_refuse(&w, "input", codes[i]);
+		ck_assert_int_eq(w.kept->status, PR_QUEUED);
+		ck_assert_ptr_null(fake_find(&w, "input"));
+		while (!fake_find(&w, "input")) {
+			loop_turn(w.port.loop, -1);
+			fake_turn(&w);
+		}
+		fake_answer(&w, "input", json_object());
+		ck_assert_int_eq(h.calls, (int)i + 1);
+		ck_assert_int_eq(h.status, PR_DELIVERED);
+	}
+}
+END_TEST
+
+START_TEST(a_retry_types_what_was_not_typed)
+{
+	struct heard h = {0};
+	struct err e = {0};
+
+	start("mute");
+	send("text", "k", &h, NULL);
+	fake_answer(&w, "input", json_pack("{s:i, s:{s:s, s:s, s:b}}", "taken", 0, "error", "code", "timeout", "message",
+					 "nothing was typed", "retryable", 1));
+	ck_assert_int_eq(h.status, PR_FAILED);
+	ck_assert_int_eq(send("text", "k", &h, &e), 0);
+	fake_answer(&w, "input", json_pack("{s:i}", "taken", 4));
+	ck_assert_int_eq(h.calls, 2);
+	ck_assert_int_eq(h.status, PR_DELIVERED);
+	/* Nobody can tell: it is not typed again. */
+	send("other", "l", &h, NULL);
+	fake_answer(&w, "input", json_pack("{s:i, s:{s:s, s:s, s:b}}", "taken", 0, "error", "code", "timeout", "message",
+					 "at least 0", "retryable", 0));
+	send("other", "l", &h, NULL);
+	ck_assert_ptr_null(fake_find(&w, "input"));
+	ck_assert_int_eq(h.calls, 4);
+}
+END_TEST
+
 START_TEST(a_spawn_by_key_starts_one_and_every_caller_hears)
 {
 	struct heard a = {0}, b = {0}, c = {0};
@@ -315,5 +404,6 @@ END_TEST
 TEST_MAIN_FIXTURE("core/send", setup, teardown, a_key_answers_while_it_is_under_way_and_after,
 	a_failure_is_told_again_with_its_words, a_shim_that_dies_half_way_makes_it_unknown,
 	raw_bytes_and_keys_do_not_wait_for_prompts, a_large_text_goes_in_pieces_of_whole_characters,
+	a_shim_has_a_few_at_once, a_shim_without_room_is_tried_again, a_retry_types_what_was_not_typed,
 	a_new_daemon_asks_the_shim_what_became_of_a_text, a_spawn_by_key_starts_one_and_every_caller_hears,
 	keys_have_a_form)
