@@ -16,6 +16,7 @@ struct player {
 	void *arg;
 	bool lost;     /* bytes are missing: the next key is taken */
 	bool ragged;   /* and there was none: what comes begins anywhere */
+	bool seeking;  /* lines are not told yet: they left before the place that was asked for */
 	struct walk_step held; /* a part of its data was taken */
 };
 
@@ -65,8 +66,8 @@ static void take_key(struct player *p, const struct walk_step *k)
 	if (k->len) {
 		screen_catch_lines(p->screen, false);
 		screen_feed(p->screen, k->data, k->len, NULL);
-		screen_catch_lines(p->screen, true);
 	}
+	screen_catch_lines(p->screen, !p->seeking);
 	p->lost = false;
 	p->ragged = k->len == 0 && k->offset > 0;
 }
@@ -150,14 +151,12 @@ static uint64_t begin_at(struct player *p, uint64_t offset)
 	return at;
 }
 
-int player_to(struct player *p, uint64_t offset, struct err *e)
+/* Goes on to the offset; 0 there, or at the end. */
+static int seek(struct player *p, uint64_t offset, struct err *e)
 {
 	struct walk_step s;
 	int r;
 
-	walk_from(p->walk, begin_at(p, offset));
-	p->lost = true;
-	p->held.len = 0;
 	while ((r = walk_next(p->walk, &s, e)) > 0) {
 		size_t before = offset > s.offset ? (size_t)(offset - s.offset) : 0;
 
@@ -173,5 +172,20 @@ int player_to(struct player *p, uint64_t offset, struct err *e)
 		}
 		apply(p, &s, NULL);
 	}
+	return r;
+}
+
+int player_to(struct player *p, uint64_t offset, struct err *e)
+{
+	int r;
+
+	walk_from(p->walk, begin_at(p, offset));
+	p->lost = true;
+	p->held.len = 0;
+	p->seeking = true;
+	screen_catch_lines(p->screen, false);
+	r = seek(p, offset, e);
+	p->seeking = false;
+	screen_catch_lines(p->screen, true);
 	return r;
 }

@@ -196,5 +196,39 @@ START_TEST(a_recording_without_times_is_played)
 }
 END_TEST
 
+static void count_line(void *arg, const char *text, size_t len)
+{
+	int *count = arg;
+
+	(void)text;
+	(void)len;
+	++*count;
+}
+
+START_TEST(only_lines_behind_the_offset_are_told)
+{
+	const struct screen_ops ops = {.line = count_line};
+	struct walk_step s;
+	struct err e = {0};
+	int lines = 0, r;
+	bool whole;
+
+	for (int i = 0; i < 400; i++)
+		print("a line\r\n");
+	uint64_t middle = record_end(record);
+	for (int i = 0; i < 100; i++)
+		print("a line\r\n");
+	struct player *p = player_create(record_tape(record), 24, 80, &ops, &lines);
+	ck_assert_int_eq(player_to(p, middle, &e), 0);
+	ck_assert_int_eq(lines, 0);
+	while ((r = player_next(p, &s, NULL, &whole, &e)) > 0)
+		;
+	ck_assert_int_eq(r, 0);
+	ck_assert_int_eq(lines, 100);
+	player_destroy(p);
+}
+END_TEST
+
 TEST_MAIN_FIXTURE("shim/player", setup, teardown, any_offset_shows_what_showed_then,
+	only_lines_behind_the_offset_are_told,
 	a_key_mends_the_screen_behind_a_hole, a_recording_without_times_is_played)
