@@ -77,7 +77,8 @@ static bool csi_allowed(const struct scan_token *t)
 	case '?':
 		return t->final == 'J' || t->final == 'K';
 	case '>':
-		return t->final == 'u' || (t->final == 'm' && t->nparams > 0) || t->final == 'n';
+		/* Of xterm's key resources only the one that modes.h keeps, as only that is put back. */
+		return t->final == 'u' || ((t->final == 'm' || t->final == 'n') && scan_param(t, 0, 0) == 4);
 	case '<':
 	case '=':
 		return t->final == 'u';

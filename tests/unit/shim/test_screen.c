@@ -330,6 +330,7 @@ START_TEST(a_view_is_given_drawing_only)
 	/* What tmux does not know, in words it does. */
 	io_case("\033[2I\033[3a\033[4e\033[?J\033[?1K", "", "\t\t\033[3C\033[4B\033[0J\033[1K");
 	io_case("\033]2;a\a\033[22t\033]2;b\a\033[23;2t", "", "\033]2;a\a\033]2;b\a\033]2;a\a");
+	io_case("\033[>1;2m\033[>0n\033[>m\033[>n\033[>4n", "", "\033[>4n");
 	io_case("\033[>1u\033[<u\033[>4;1m\033[2 q\a", "", "\033[>1u\033[<u\033[>4;1m\033[2 q\a");
 }
 END_TEST
