@@ -29,6 +29,7 @@
 #define WATCH_PIECE 8192 /* so that text that scrolls by is seen */
 #define BUSY_MS 1250 /* over a second, so that what prints once a second is not idle in between */
 #define BELL_MS 200
+#define OFFSET_END (1ll << 53)
 #define TITLE_MS 100 /* titles are told of no more often; the last one is */
 
 bool inst_id_valid(const char *id)
@@ -487,10 +488,16 @@ int inst_run(struct shim *s, const json_t *params, inst_started_fn *fn, void *ar
 	return 0;
 }
 
+/* What a guest says that it holds: no more than it may keep, and offsets that JSON can carry. */
+static bool held_plausible(int64_t first, int64_t next)
+{
+	return first >= 0 && first <= next && next < OFFSET_END && next - first <= LINK_OUT_MAX;
+}
+
 int inst_adopt(struct shim *s, const json_t *entry, struct err *e)
 {
 	const char *id = json_need_text(entry, "proc", e);
-	uint64_t first = (uint64_t)json_get_int(entry, "first", 0), next = (uint64_t)json_get_int(entry, "next", 0);
+	int64_t first = json_get_int(entry, "first", 0), next = json_get_int(entry, "next", 0);
 	uint64_t from;
 	struct inst *i;
 
@@ -503,19 +510,21 @@ int inst_adopt(struct shim *s, const json_t *entry, struct err *e)
 		return err_set(e, ERR_DENIED, "the guest claims to hold %s, which is not of this place", id);
 	if (inst_find(s, id))
 		return 0;
+	if (!held_plausible(first, next))
+		return err_set(e, ERR_PARAMS, "the guest claims to hold impossible offsets of %s", id);
 	if (create(s, id, &i, e) < 0)
 		return -1;
-	inst_restore(i, next);
+	inst_restore(i, (uint64_t)next);
 	screen_catch_lines(i->screen, false);
 	i->state = INST_RUNNING;
 	i->pid = (pid_t)json_get_int(entry, "pid", 0);
 	from = i->offset > i->base ? i->offset - i->base : 0;
-	if (from < first || from > next) {
+	if (from < (uint64_t)first || from > (uint64_t)next) {
 		log_warn("record", i->id, "the recording ends at %llu, the guest has %llu to %llu",
 			(unsigned long long)from, (unsigned long long)first, (unsigned long long)next);
-		from = first;
-		i->offset = i->base + first > i->offset ? i->base + first : i->offset;
-		i->base = i->offset - first;
+		from = (uint64_t)first;
+		i->offset = i->base + from > i->offset ? i->base + from : i->offset;
+		i->base = i->offset - from;
 	}
 	i->stream = link_open(guest_link(s->guest),
 		json_pack("{s:s, s:s, s:I}", "kind", "attach", "proc", id, "from", (json_int_t)from), &stream_ops,
