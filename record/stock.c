@@ -144,6 +144,8 @@ int stock_take(int dir, struct stock *s, struct err *e)
 		seg.disk = (uint64_t)st.st_size;
 		if (!seg.packed)
 			seg.len = seg.disk;
+		if (seg.start + seg.len < seg.start) /* none of ours: offsets do not get there */
+			continue;
 		if (s->n < 2 * STOCK_MAX)
 			stock_add(s, seg);
 	}

@@ -293,8 +293,11 @@ void record_size(struct record *r, int rows, int cols)
 {
 	r->rows = rows;
 	r->cols = cols;
-	if (r->fd >= 0)
-		put_moment(r, MOMENT_SIZE);
+	/* Behind a full file the next byte begins another segment, whose head has the size. */
+	if (r->fd < 0 || r->times_len >= r->times_full)
+		return;
+	put_moment(r, MOMENT_SIZE);
+	keep_bound(r);
 }
 
 /* ---- appending ---- */
@@ -433,7 +436,7 @@ int record_put(struct record *r, const char *name, const void *data, size_t len,
 int record_get(struct record *r, const char *name, size_t max, char **ret, size_t *ret_len,
 	struct err *e)
 {
-	cleanup_close int fd = openat(tape_dir(r->tape), name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_close int fd = openat(tape_dir(r->tape), name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	cleanup_free char *data = NULL;
 	struct stat st;
 	size_t got = 0;

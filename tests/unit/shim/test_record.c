@@ -206,6 +206,46 @@ START_TEST(other_files_are_left_alone)
 }
 END_TEST
 
+START_TEST(hostile_files_are_passed_over)
+{
+	struct record *r = open_record(65536);
+	struct err e = {0};
+	cleanup_free char *fifo = xasprintf("%s/abc123/term.json", dir);
+	cleanup_free char *far = xasprintf("%s/abc123/term.18446744073709551614.rec", dir);
+	char *data = NULL;
+	size_t len = 0;
+
+	append(r, 100);
+	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+	ck_assert_int_eq(record_get(r, "term.json", 1000, &data, &len, &e), -1);
+	record_close(r);
+	ck_assert_int_eq(file_write_atomic(far, "0123456789", 10, 0600, &e), 0);
+	r = open_record(65536);
+	ck_assert_uint_eq(record_end(r), 100);
+	check_from(r, 0);
+	record_close(r);
+}
+END_TEST
+
+START_TEST(sizes_without_output_are_bounded)
+{
+	struct record *r = open_record(65536);
+	struct stat st;
+	cleanup_free char *idx = xasprintf("%s/abc123/term.0.idx", dir);
+
+	append(r, 10);
+	for (int i = 0; i < 20000; i++)
+		record_size(r, 24 + i % 2, 80);
+	ck_assert_int_eq(stat(idx, &st), 0);
+	ck_assert_int_gt(st.st_size, 100);
+	ck_assert_int_le(st.st_size, 8192);
+	append(r, 10);
+	check_from(r, 0);
+	record_close(r);
+}
+END_TEST
+
 TEST_MAIN_FIXTURE("shim/record", setup, teardown, rotation_keeps_offsets_and_the_bound,
 	reopening_goes_on_where_the_disk_says, a_torn_tail_is_where_it_goes_on,
-	a_hole_is_skipped_and_its_offsets_stay, other_files_are_left_alone)
+	a_hole_is_skipped_and_its_offsets_stay, other_files_are_left_alone,
+	hostile_files_are_passed_over, sizes_without_output_are_bounded)
