@@ -587,7 +587,7 @@ def run_test(test, shared, verbose=False):
         import traceback
         verdict = "FAIL"
         text = "".join(traceback.format_exception(failed, limit=-6))
-        if isinstance(failed, KeyboardInterrupt):
+        if isinstance(failed, (KeyboardInterrupt, SystemExit)):
             room.close()
             raise
     finally:
