@@ -9,6 +9,7 @@
 #define FOLLOW_OUT_MAX (512 * 1024)
 #define FOLLOW_PIECE FRAME_PAYLOAD_MAX
 #define FOLLOW_LOW (128 * 1024) /* read more when less than this waits to be taken */
+#define FOLLOW_TURN (512 * 1024) /* bytes of one turn, however quickly they are taken: others wait */
 #define END_MS 2000
 
 struct follow {
@@ -17,6 +18,7 @@ struct follow {
 	struct conn *conn;
 	uint64_t at; /* the next byte */
 	bool follow;
+	struct loop_timer *more; /* the rest, in the next turn */
 };
 
 void follow_link(struct follow **list, struct follow *f)
@@ -37,6 +39,7 @@ static void destroy(struct follow *f)
 {
 	inst_follow_remove(f->inst, f);
 	conn_destroy(f->conn);
+	loop_timer_free(f->more);
 	free(f);
 }
 
@@ -72,6 +75,7 @@ static void tell_hole(struct follow *f, uint64_t to)
 static bool pump(struct follow *f)
 {
 	cleanup_free char *piece = xcalloc(1, FOLLOW_PIECE);
+	size_t sent = 0;
 	struct err e = {0};
 
 	while (conn_out_pending(f->conn) < FOLLOW_LOW) {
@@ -92,6 +96,11 @@ static bool pump(struct follow *f)
 		frame_append_data(&out, FRAME_STREAM_MAIN, piece, (size_t)n);
 		conn_write(f->conn, buf_data(&out), out.len);
 		buf_finish(&out);
+		sent += (size_t)n;
+		if (sent >= FOLLOW_TURN) {
+			loop_timer_start(f->more, 0);
+			break;
+		}
 	}
 	return false;
 }
@@ -135,6 +144,11 @@ static void on_close(void *arg, const char *reason)
 
 static const struct conn_ops follow_ops = {.on_data = on_data, .on_drain = on_drain, .on_close = on_close};
 
+static void on_more(void *arg)
+{
+	pump(arg);
+}
+
 void follow_create(struct inst *i, int fd, const struct buf *rest, uint64_t since, bool follow)
 {
 	struct follow *f = xcalloc(1, sizeof(*f));
@@ -143,6 +157,7 @@ void follow_create(struct inst *i, int fd, const struct buf *rest, uint64_t sinc
 	f->inst = i;
 	f->at = since;
 	f->follow = follow;
+	f->more = loop_timer_create(inst_shim(i)->loop, on_more, f);
 	f->conn = conn_create(inst_shim(i)->loop, fd, -1, FOLLOW_IN_MAX, FOLLOW_OUT_MAX, &follow_ops, f);
 	inst_follow_add(i, f);
 	pump(f);

@@ -21,11 +21,20 @@
 #define TELL_MS 100
 #define ROW_MAX (SCREEN_COLS_MAX * SCREEN_CELL_UTF8_MAX)
 #define JOIN_ROOM (2 * ROW_MAX)
+#define BUCKETS 4096 /* a power of two */
 
 struct hit {
-	struct hit *next;
+	struct hit *next, *alike; /* of the list; of the bucket */
 	char *text;
+	uint32_t hash;
 	int before, now, left;
+};
+
+/* Lines in the order in which they were met: what left before what shows, from top to bottom. Found by
+ * their text, as a step may bring tens of thousands. */
+struct hits {
+	struct hit *first, **end; /* end: NULL while there is none */
+	struct hit *buckets[BUCKETS];
 };
 
 struct search {
@@ -33,7 +42,7 @@ struct search {
 	regex_t regex;
 	bool is_regex;
 	struct player *player;
-	struct hit *hits[2]; /* of the primary and of the alternate screen */
+	struct hits hits[2]; /* of the primary and of the alternate screen */
 	bool alternate;
 	uint64_t seen; /* the screen's generation looked at last */
 	struct buf row, leaving; /* lines, joined where text ran on */
@@ -44,17 +53,31 @@ static bool matches(const struct search *s, const char *line)
 	return s->is_regex ? regexec(&s->regex, line, 0, NULL, 0) == 0 : strstr(line, s->text) != NULL;
 }
 
-/* In the order in which they were met: what left before what shows, from top to bottom. */
-static struct hit *hit_get(struct hit **list, const char *text)
+static void hits_add(struct hits *l, struct hit *h)
 {
+	struct hit **bucket = &l->buckets[h->hash % BUCKETS];
+
+	h->next = NULL;
+	h->alike = *bucket;
+	*bucket = h;
+	*(l->end ? l->end : &l->first) = h;
+	l->end = &h->next;
+}
+
+static struct hit *hit_get(struct hits *l, const char *text)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a */
 	struct hit *h;
 
-	for (; *list; list = &(*list)->next)
-		if (strcmp((*list)->text, text) == 0)
-			return *list;
+	for (const char *p = text; *p; p++)
+		hash = (hash ^ (unsigned char)*p) * 16777619u;
+	for (h = l->buckets[hash % BUCKETS]; h; h = h->alike)
+		if (h->hash == hash && strcmp(h->text, text) == 0)
+			return h;
 	h = xcalloc(1, sizeof(*h));
 	h->text = xstrdup(text);
-	*list = h;
+	h->hash = hash;
+	hits_add(l, h);
 	return h;
 }
 
@@ -91,32 +114,42 @@ static void print(const struct walk_step *at, const char *line)
 	putchar('\n');
 }
 
-/* Tells what is new among these lines; those that show no more are forgotten. */
-static void settle(struct hit **list, const struct walk_step *at)
+/* The list is taken off and empty. */
+static struct hit *hits_take(struct hits *l)
 {
-	struct hit **p = list, *h;
+	struct hit *h = l->first;
 
-	while ((h = *p)) {
+	if (h)
+		memset(l, 0, sizeof(*l));
+	return h;
+}
+
+/* Tells what is new among these lines; those that show no more are forgotten. */
+static void settle(struct hits *l, const struct walk_step *at)
+{
+	struct hit *h = hits_take(l), *next;
+
+	for (; h; h = next) {
+		next = h->next;
 		for (int fresh = h->now + h->left - h->before; fresh > 0; fresh--)
 			print(at, h->text);
 		h->before = h->now;
 		h->now = h->left = 0;
 		if (h->before > 0) {
-			p = &h->next;
+			hits_add(l, h);
 			continue;
 		}
-		*p = h->next;
 		free(h->text);
 		free(h);
 	}
 }
 
-static void forget(struct hit **list)
+static void forget(struct hits *l)
 {
-	struct hit *h;
+	struct hit *h = hits_take(l), *next;
 
-	while ((h = *list)) {
-		*list = h->next;
+	for (; h; h = next) {
+		next = h->next;
 		free(h->text);
 		free(h);
 	}
@@ -152,7 +185,7 @@ static void look(struct search *s, const struct walk_step *at)
 		buf_clear(&s->row);
 	}
 	if (alternate) /* what shows of the primary one stays as it was */
-		for (struct hit *h = s->hits[0]; h; h = h->next)
+		for (struct hit *h = s->hits[0].first; h; h = h->next)
 			h->now = h->before > h->left ? h->before - h->left : 0;
 	settle(&s->hits[0], at);
 	if (alternate)

@@ -375,11 +375,12 @@ def test_follow_without_a_daemon_ends_with_the_program(t):
     f.cli("down")
     follow = Follower(f, "--no-start", "read", made["id"], "--since", "0", "--follow", "--raw")
     follow.until(rb"first\.")
-    with open(fifo, "w", encoding="utf-8") as out:
-        out.write("1\n")
+    # One writer for both: the second reader would see the end of one that closes only now.
+    out = os.open(fifo, os.O_RDWR)
+    f.test.stack.callback(os.close, out)
+    os.write(out, b"1\n")
     follow.until(rb"got-1\.")
-    with open(fifo, "w", encoding="utf-8") as out:
-        out.write("2\n")
+    os.write(out, b"2\n")
     equal(follow.rest()[0], 0)
     # Nobody can say whether it lives: its shim is gone as well.
     f.up()
