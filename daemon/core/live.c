@@ -186,6 +186,10 @@ void live_place_lost(struct site *s, const char *reason, const char *detail)
 	if (!u)
 		return;
 	err_set(&err, ERR_STATE, "the place of instance %s is gone: %s", u->in->id, detail);
+	if (u->in->starts == 0 && (u->in->state == ST_PROVISIONING || u->in->state == ST_STARTING)) {
+		start_fail(u, &err); /* there is nothing yet that it could come back to */
+		return;
+	}
 	u->run++;
 	u->step = STEP_NONE;
 	u->in->pid = 0;

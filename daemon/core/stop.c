@@ -162,6 +162,13 @@ void stop_shim_lost(struct site *s)
 		place_end(s);
 }
 
+static void failed_before(struct err *e, const struct instance *in)
+{
+	enum err_code code = err_code_from_name(in->reason);
+
+	err_set(e, code, "%s", in->detail ? in->detail : "its start was given up");
+}
+
 /* The place holds nothing that runs any more. */
 static void unit_over(struct unit *u)
 {
@@ -174,6 +181,9 @@ static void unit_over(struct unit *u)
 	P(u->f)->pane_close(CTX(u->f), u->in->id);
 	P(u->f)->intent_done(CTX(u->f), "pane", u->in->id);
 	if (u->in->state == ST_STOPPING) {
+		/* A start that an earlier daemon began to undo: the row says why. */
+		if (!failure.code && u->in->reason && strcmp(u->in->reason, "killed"))
+			failed_before(&failure, u->in);
 		if (failure.code)
 			fleet_apply(u, ST_FAILED, u->cancelled ? "cancelled" : err_code_name(failure.code),
 				failure.message);

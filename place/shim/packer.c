@@ -128,6 +128,11 @@ void packer_kick(struct packer *p, struct loop *l, struct record *r)
 	}
 }
 
+bool packer_able(const struct packer *p)
+{
+	return p && p->program >= 0;
+}
+
 bool packer_owns(const struct packer *p, pid_t pid)
 {
 	const struct job *j;

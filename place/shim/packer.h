@@ -18,6 +18,8 @@ struct packer *packer_create(void);
 void packer_destroy(struct packer *p); /* NULL ok */
 /* Packs what is closed, one segment after the other, and tells r by record_packed. */
 void packer_kick(struct packer *p, struct loop *l, struct record *r);
+/* Can it start packers at all? NULL ok. */
+bool packer_able(const struct packer *p);
 /* Is that child one of ours? Who reaps what nobody waits for, or ends what is left, must leave it alone. */
 bool packer_owns(const struct packer *p, pid_t pid);
 /* r is going. */

@@ -327,7 +327,8 @@ static int begin_segment(struct record *r, struct err *e)
 	fd = openat(tape_dir(r->tape), name, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_set_errno(e, ERR_IO, errno, "cannot open the recording's %s", name);
-	close_segment(r, !r->packer);
+	/* What a packer takes now it syncs itself. */
+	close_segment(r, !packer_able(r->packer) || r->pack_failed || !last || last->len < PACK_LEAST);
 	r->fd = fd;
 	/* A segment that stayed empty has the name of the next one: it is that one. */
 	if (!last || last->start != r->next)

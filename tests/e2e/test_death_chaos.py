@@ -7,6 +7,7 @@ between them is the machine's):
   TC_CHAOS_ROUNDS=N   so many rounds (and as long a deadline as they may need)
 """
 import contextlib
+import json
 import os
 import random
 import signal
@@ -64,7 +65,7 @@ class Chaos:
                 self.add(got)
                 return
             check(child.returncode, "spawn said that %s runs, and it is %s", name, got["state"])
-            equal(got["state"], "failed", "state of a start that did not come about")
+            check(got["state"] == "failed", "a start that did not come about: %s", json.dumps(got))
             self.f.cli("rm", got["id"])
         return settle
 
