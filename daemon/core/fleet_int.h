@@ -180,6 +180,10 @@ void caps_count_all(struct fleet *f); /* into each unit's counts, in one pass */
 int caps_reserve(struct fleet *f, const struct instance *parent, struct instance *child,
 	struct err *e);
 
+/* admit.c */
+/* Its row is there, queued: it starts as soon as the host has room for it. */
+void admit(struct unit *u);
+
 /* start.c */
 void start_begin(struct unit *u);
 void start_linked(struct site *s, struct unit *u);      /* its place's link is up */

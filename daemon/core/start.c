@@ -216,7 +216,7 @@ int fleet_spawn(struct fleet *f, const struct caller *who, struct spawn_args *a,
 		start_answer(u, NULL);
 	else
 		u->progress = a->progress;
-	start_begin(u);
+	admit(u);
 	return 0;
 }
 
@@ -259,7 +259,7 @@ int fleet_restart(struct fleet *f, struct instance *in, const struct restart_arg
 	fleet_apply(u, ST_QUEUED, "restart", NULL);
 	if (!a->wait)
 		start_answer(u, NULL);
-	start_begin(u);
+	admit(u);
 	return 0;
 }
 

@@ -72,9 +72,16 @@ static const char version_2[] =
 /* A prompt that failed with nothing of it typed is queued anew by a retry under its key. */
 static const char version_3[] = "ALTER TABLE prompts ADD COLUMN untyped INTEGER NOT NULL DEFAULT 0;";
 
+/* A parent is for life: caps are counted through it. */
+static const char version_4[] =
+	"CREATE TRIGGER instances_parent BEFORE UPDATE OF parent ON instances"
+	" WHEN new.parent IS NOT old.parent BEGIN"
+	" SELECT RAISE(ABORT, 'an instance keeps its parent'); END;";
+
 const struct migration store_migrations[] = {
 	{"the first tables", version_1},
 	{"prompts and spawns by key, the names of variables", version_2},
 	{"prompts of which nothing was typed", version_3},
+	{"the tree is fixed", version_4},
 };
 const int store_migrations_count = ARRAY_LEN(store_migrations);

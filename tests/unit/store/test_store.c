@@ -354,11 +354,26 @@ START_TEST(test_the_file_is_private_and_its_log_is_gone_after_closing)
 }
 END_TEST
 
+START_TEST(test_an_instance_keeps_its_parent)
+{
+	struct err e = {0};
+	struct store *s = must_open();
+	struct instance *i = sample_instance("aaaaaa", "a");
+	ck_assert_int_eq(store_instance_put(s, i, &e), 0);
+	ck_assert_int_eq(store_instance_put(s, i, &e), 0); /* the same again is no change of it */
+	memcpy(i->parent, "other0", ID_SIZE);
+	ck_assert_int_lt(store_instance_put(s, i, &e), 0);
+	ck_assert_msg(strstr(e.message, "keeps its parent"), "%s", e.message);
+	instance_free(i);
+	store_close(s);
+}
+END_TEST
+
 TEST_MAIN_FIXTURE("store/store", help_setup, help_teardown,
 	test_everything_comes_back_after_reopening, test_a_row_has_a_column_for_every_key,
 	test_putting_an_instance_again_keeps_its_prompts,
 	test_settled_prompts_are_kept_but_not_loaded, test_old_settled_prompts_go_whoever_settles_them, test_an_id_is_never_given_out_twice,
 	test_two_living_instances_never_share_a_name, test_a_failed_write_spoils_its_transaction,
 	test_events_are_numbered_and_read_in_order, test_trimmed_events_leave_their_numbers_used,
-	test_intents_meta_and_templates,
+	test_intents_meta_and_templates, test_an_instance_keeps_its_parent,
 	test_the_file_is_private_and_its_log_is_gone_after_closing)
