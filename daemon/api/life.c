@@ -218,125 +218,139 @@ static void killed(void *arg, const struct instance *in, const struct err *error
 		call_result(c, within_a_line(c->collected));
 }
 
-static bool among(struct instance **set, size_t n, const char *id)
+/* The instances that a call is about, each once. */
+struct set {
+	struct instance **all;
+	size_t n, room;
+	struct idmap by_id;
+};
+
+static void set_finish(struct set *s)
 {
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(set[i]->id, id))
-			return true;
-	return false;
+	idmap_finish(&s->by_id);
+	free(s->all);
+}
+
+static void set_add(struct set *s, struct instance *in)
+{
+	if (idmap_get(&s->by_id, in->id))
+		return;
+	if (s->n == s->room) {
+		s->room = s->room ? s->room * 2 : 16;
+		s->all = xrealloc(s->all, s->room * sizeof(struct instance *));
+	}
+	s->all[s->n++] = in;
+	idmap_put(&s->by_id, in->id, in);
 }
 
 /* With --cascade their descendants are named too, so that the answer shows all that died. */
-static struct instance **with_descendants(struct call *c, struct instance **set, size_t *n)
+static void with_descendants(struct call *c, struct set *s)
 {
 	struct fleet *f = c->w->fleet;
-	struct instance **all = xcalloc(*n + fleet_count(f) + 1, sizeof(*all));
-	size_t k = *n;
+	size_t named = s->n;
 
-	memcpy(all, set, *n * sizeof(*all));
-	for (size_t i = 0; i < fleet_count(f); i++) {
-		struct instance *in = fleet_at(f, i);
-		bool below = false;
-		for (size_t j = 0; j < *n && !below; j++)
-			below = fleet_is_within(f, set[j]->id, in->id);
-		if (below && state_living(in->state) && !among(all, k, in->id))
-			all[k++] = in;
+	for (size_t i = 0; i < named; i++) {
+		struct instance *top = s->all[i], *in = top;
+		while ((in = fleet_next_within(f, top, in)))
+			if (state_living(in->state))
+				set_add(s, in);
 	}
-	free(set);
-	*n = k;
-	return all;
 }
 
 /* Every living child must be among those that die, unless --cascade. */
-static int children_covered(struct call *c, struct instance **set, size_t n, struct err *e)
+static int children_covered(struct call *c, const struct set *s, struct err *e)
 {
 	struct fleet *f = c->w->fleet;
 
-	for (size_t i = 0; i < fleet_count(f); i++) {
-		struct instance *in = fleet_at(f, i);
-		if (!state_living(in->state) || !in->parent[0] || among(set, n, in->id) ||
-			!among(set, n, in->parent))
+	for (size_t i = 0; i < s->n; i++) {
+		struct instance *top = s->all[i], *in = top;
+		if (!fleet_has_living_child(f, top))
 			continue;
-		err_set(e, ERR_STATE, "instance %s has a living child, %s%s%s", in->parent, in->id,
-			in->name ? " " : "", in->name ? in->name : "");
-		return err_hint(e, "kill it too, or use --cascade");
+		while ((in = fleet_next_within(f, top, in))) {
+			if (!state_living(in->state) || strcmp(in->parent, top->id) != 0 ||
+				idmap_get(&s->by_id, in->id))
+				continue;
+			err_set(e, ERR_STATE, "instance %s has a living child, %s%s%s", in->parent, in->id,
+				in->name ? " " : "", in->name ? in->name : "");
+			return err_hint(e, "kill it too, or use --cascade");
+		}
 	}
 	return 0;
 }
 
-/* The instances that `ids` names, each once; NULL after answering. */
-static struct instance **targets(struct call *c, size_t *ret_n)
+/* The instances that `ids` names; -1 after answering. */
+static int targets(struct call *c, struct set *ret)
 {
 	cleanup_strv char **ids = call_strv(c, "ids");
-	size_t n = strv_len(ids), k = 0;
-	struct instance **set = xcalloc(n + 1, sizeof(*set));
+	size_t n = strv_len(ids);
 	struct err err = {0};
 
 	for (size_t i = 0; i < n; i++) {
 		struct instance *in = fleet_resolve(c->w->fleet, &c->who, ids[i], &err);
 		if (!in) {
-			free(set);
 			call_error(c, &err);
-			return NULL;
+			return -1;
 		}
-		if (!among(set, k, in->id))
-			set[k++] = in;
+		set_add(ret, in);
 	}
-	if (!k) {
+	if (!ret->n) {
 		err_set(&err, ERR_PARAMS, "no instance was named");
-		free(set);
 		call_error(c, &err);
-		return NULL;
+		return -1;
 	}
-	*ret_n = k;
-	return set;
+	return 0;
 }
 
 void api_KILL(struct call *c)
 {
-	size_t n = 0;
-	cleanup_free struct instance **set = targets(c, &n);
+	__attribute__((cleanup(set_finish))) struct set set = {0};
 	bool force = call_bool(c, "force"), rm = call_bool(c, "rm");
 	struct err err = {0};
 
-	if (!set)
+	if (targets(c, &set) < 0)
 		return;
-	if (!call_bool(c, "cascade") && children_covered(c, set, n, &err) < 0) {
+	if (!call_bool(c, "cascade") && children_covered(c, &set, &err) < 0) {
 		call_error(c, &err);
 		return;
 	}
 	if (call_bool(c, "cascade"))
-		set = with_descendants(c, set, &n);
+		with_descendants(c, &set);
 	c->collected = json_array();
-	c->pending = (int)n;
-	for (size_t i = 0; i < n; i++) /* done comes after the commit at the earliest: c lives on */
-		fleet_kill(c->w->fleet, set[i], true, force, rm, killed, c, &err);
+	c->pending = (int)set.n;
+	for (size_t i = 0; i < set.n; i++) /* done comes after the commit at the earliest: c lives on */
+		fleet_kill(c->w->fleet, set.all[i], true, force, rm, killed, c, &err);
 }
 
 void api_RM(struct call *c)
 {
-	size_t n = 0;
-	cleanup_free struct instance **set = targets(c, &n);
-	json_t *ids = json_array();
-	struct err err = {0};
+	__attribute__((cleanup(set_finish))) struct set set = {0};
+	json_t *ids;
+	struct err err = {0}, kept = {0};
 
-	if (!set) {
-		json_decref(ids);
+	if (targets(c, &set) < 0)
 		return;
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (state_final(set[i]->state))
+	for (size_t i = 0; i < set.n; i++) {
+		if (state_final(set.all[i]->state))
 			continue;
 		err_set(&err, ERR_STATE, "instance %s is %s, and only what has ended can be removed",
-			set[i]->id, state_name(set[i]->state));
-		err_hint(&err, "tmux-claude kill --rm %s ends and removes it", set[i]->id);
-		json_decref(ids);
+			set.all[i]->id, state_name(set.all[i]->state));
+		err_hint(&err, "tmux-claude kill --rm %s ends and removes it", set.all[i]->id);
 		call_error(c, &err);
 		return;
 	}
-	for (size_t i = 0; i < n; i++) {
-		json_array_append_new(ids, json_string(set[i]->id));
-		fleet_remove(c->w->fleet, set[i], &err);
+	ids = json_array();
+	for (size_t i = 0; i < set.n; i++) {
+		char id[ID_SIZE];
+		memcpy(id, set.all[i]->id, ID_SIZE);
+		if (fleet_remove(c->w->fleet, set.all[i], &err) == 0)
+			json_array_append_new(ids, json_string(id));
+		else if (!kept.code)
+			kept = err;
+	}
+	if (kept.code) {
+		json_decref(ids);
+		turn_answer_error(c, &kept);
+		return;
 	}
 	turn_answer(c, json_pack("{s:o}", "removed", ids));
 }

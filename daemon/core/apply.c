@@ -70,6 +70,8 @@ void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const c
 		in->state_since_ms = now;
 	}
 	in->state = to;
+	if (state_living(from) != state_living(to))
+		tree_lives(u, state_living(to));
 	set_text(&in->reason, reason);
 	set_text(&in->detail, detail);
 	unit_save(u);

@@ -21,6 +21,7 @@ void fleet_destroy(struct fleet *f)
 		site_drop(f->sites);
 	idmap_finish(&f->unit_by_id);
 	idmap_finish(&f->site_by_id);
+	idmap_finish(&f->unit_by_name);
 	free(f->order);
 	free(f);
 }
@@ -43,24 +44,26 @@ struct unit *unit_add(struct fleet *f, struct instance *in)
 		f->order = xrealloc(f->order, f->room * sizeof(struct unit *));
 	}
 	f->order[f->count++] = u;
+	tree_add(u);
 	return u;
 }
 
 void unit_drop(struct unit *u)
 {
 	struct fleet *f = u->f;
+	struct site *s = site_of(u);
 
+	tree_drop(u);
 	idmap_drop(&f->unit_by_id, u->in->id);
-	for (size_t i = 0; i < f->count; i++) {
+	for (size_t i = f->count; i-- > 0;) {
 		if (f->order[i] != u)
 			continue;
 		memmove(&f->order[i], &f->order[i + 1], (f->count - i - 1) * sizeof(struct unit *));
 		f->count--;
 		break;
 	}
-	for (struct site *s = f->sites; s; s = s->next)
-		if (s->u == u)
-			s->u = NULL;
+	if (s && s->u == u)
+		s->u = NULL;
 	waits_end(u);
 	while (u->prompts || u->raws) {
 		struct pending_prompt **at = u->prompts ? &u->prompts : &u->raws, *p = *at;
@@ -108,6 +111,9 @@ struct site *site_add(struct fleet *f, struct place *p)
 	s->f = f;
 	s->pl = p;
 	s->next = f->sites;
+	s->at = &f->sites;
+	if (s->next)
+		s->next->at = &s->next;
 	f->sites = s;
 	idmap_put(&f->site_by_id, p->id, s);
 	return s;
@@ -115,11 +121,9 @@ struct site *site_add(struct fleet *f, struct place *p)
 
 void site_drop(struct site *s)
 {
-	struct site **pp = &s->f->sites;
-
-	while (*pp != s)
-		pp = &(*pp)->next;
-	*pp = s->next;
+	*s->at = s->next;
+	if (s->next)
+		s->next->at = s->at;
 	idmap_drop(&s->f->site_by_id, s->pl->id);
 	loop_timer_free(s->stop_timer);
 	loop_timer_free(s->ask_timer);
@@ -182,18 +186,19 @@ struct instance *fleet_get(struct fleet *f, const char *id)
 
 bool fleet_is_within(struct fleet *f, const char *ancestor, const char *id)
 {
-	/* The tree cannot have a ring (a parent is older than its child), but a damaged row could. */
-	for (size_t steps = 0; steps <= f->count; steps++) {
-		struct unit *u = unit_find(f, id);
-		if (!u)
-			return false;
-		if (!strcmp(u->in->id, ancestor))
-			return true;
-		if (!u->in->parent[0])
-			return false;
-		id = u->in->parent;
-	}
-	return false;
+	const struct unit *u = unit_find(f, id), *a = unit_find(f, ancestor);
+
+	while (a && u && u != a)
+		u = u->up;
+	return a && u;
+}
+
+struct instance *fleet_next_within(struct fleet *f, const struct instance *top,
+	const struct instance *in)
+{
+	struct unit *u = tree_next(unit_find(f, top->id), unit_find(f, in->id));
+
+	return u ? u->in : NULL;
 }
 
 static bool visible(struct fleet *f, const struct caller *who, const struct instance *in)
@@ -220,13 +225,15 @@ static void match_add(struct match *m, struct instance *in)
 struct instance *fleet_resolve(struct fleet *f, const struct caller *who, const char *ref,
 	struct err *e)
 {
-	struct unit *u = unit_find(f, ref);
+	struct unit *u = unit_find(f, ref), *named = idmap_get(&f->unit_by_name, ref);
 	struct instance *ended = NULL;
 	struct match prefix = {0};
 	size_t len = strlen(ref);
 
 	if (u && visible(f, who, u->in))
 		return u->in;
+	if (named && visible(f, who, named->in))
+		return named->in;
 	for (size_t i = f->count; i-- > 0;) {
 		struct instance *in = f->order[i]->in;
 		if (!visible(f, who, in))
@@ -267,11 +274,7 @@ struct instance *fleet_at(const struct fleet *f, size_t n)
 
 size_t fleet_living(const struct fleet *f)
 {
-	size_t n = 0;
-
-	for (size_t i = 0; i < f->count; i++)
-		n += state_living(f->order[i]->in->state);
-	return n;
+	return f->living;
 }
 
 bool fleet_active(struct fleet *f, const struct instance *in)

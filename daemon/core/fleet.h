@@ -42,6 +42,11 @@ struct instance *fleet_resolve(struct fleet *f, const struct caller *who, const 
 	struct err *e);
 struct instance *fleet_get(struct fleet *f, const char *id); /* NULL when unknown */
 bool fleet_is_within(struct fleet *f, const char *ancestor, const char *id); /* itself included */
+/* Top and all below it, parents before their children: top first, then what follows in; NULL at the end.
+ * One that was removed in between ends the walk: gather them first. */
+struct instance *fleet_next_within(struct fleet *f, const struct instance *top,
+	const struct instance *in);
+bool fleet_has_living_child(struct fleet *f, const struct instance *in);
 size_t fleet_count(const struct fleet *f);
 struct instance *fleet_at(const struct fleet *f, size_t n); /* in order of creation */
 size_t fleet_living(const struct fleet *f);

@@ -74,6 +74,9 @@ struct cap_counts {
 struct unit {
 	struct fleet *f;
 	struct instance *in;
+	/* The tree (tree.c): siblings are in the order in which they came. */
+	struct unit *up, *oldest_child, *newest_child, *older, *younger;
+	int64_t living_children, living_below;
 	enum step step;
 	unsigned run; /* counts starts and stops: a late answer of an older one is ignored */
 	bool resume;
@@ -111,7 +114,7 @@ struct unit {
 /* A place with what is only known while the daemon runs. */
 struct site {
 	struct fleet *f;
-	struct site *next;
+	struct site *next, **at; /* at: what points to it */
 	struct place *pl;
 	struct unit *u; /* the instance in it (one today; the rows allow several) */
 	bool connected;
@@ -134,8 +137,10 @@ struct fleet {
 	const struct core_port *port;
 	const struct core_settings *set;
 	struct idmap unit_by_id, site_by_id;
+	struct idmap unit_by_name; /* of the living */
 	struct unit **order; /* by creation */
 	size_t count, room;
+	size_t living; /* of them */
 	struct site *sites;
 	int adopting;
 	int64_t waits; /* numbers them */
@@ -155,6 +160,18 @@ void site_drop(struct site *s);
 int64_t place_number_free(const struct fleet *f);
 /* The daemon is new and still asks what lives in its place. */
 bool site_being_found(const struct unit *u);
+
+/* tree.c: parents, children, the names in use */
+void tree_add(struct unit *u);  /* hangs it below its parent, when that is there */
+void tree_bind(struct fleet *f); /* after loading: children that were loaded before their parents */
+void tree_drop(struct unit *u); /* its children become roots */
+void tree_lives(struct unit *u, bool lives); /* it began to live, or ended */
+void tree_rename(struct unit *u, const char *name);
+/* Top and all below it, parents before their children: from top on, NULL at the end. */
+struct unit *tree_next(const struct unit *top, const struct unit *u);
+/* The same backwards: from tree_last(top) on, to top. */
+struct unit *tree_last(struct unit *top);
+struct unit *tree_prev(const struct unit *u);
 
 /* apply.c: the one function that changes state. Enters `to`, keeps the times, writes row and event,
  * wakes who waits. reason and detail may be NULL. */

@@ -26,6 +26,7 @@ void fleet_load_intent(struct fleet *f, const struct intent *in)
 
 static void bind_units(struct fleet *f)
 {
+	tree_bind(f);
 	for (size_t i = 0; i < f->count; i++) {
 		struct site *s = site_of(f->order[i]);
 		if (s)

@@ -85,18 +85,17 @@ static void new_id(struct fleet *f, char out[ID_SIZE])
 
 static int name_free(struct fleet *f, const char *name, const struct instance *self, struct err *e)
 {
+	const struct unit *holder;
+
 	if (!name_valid(name)) {
 		err_set(e, ERR_PARAMS, "'%.80s' is not a name", name);
 		return err_hint(e, "names are 1 to 63 of a-z 0-9 . _ - and begin with a letter or digit");
 	}
-	for (size_t i = 0; i < f->count; i++) {
-		const struct instance *in = f->order[i]->in;
-		if (in == self || !state_living(in->state) || !in->name || strcmp(in->name, name))
-			continue;
-		err_set(e, ERR_EXISTS, "the name '%s' is taken by instance %s", name, in->id);
-		return err_hint(e, "choose another, or tmux-claude rename %s NAME", in->id);
-	}
-	return 0;
+	holder = idmap_get(&f->unit_by_name, name);
+	if (!holder || holder->in == self)
+		return 0;
+	err_set(e, ERR_EXISTS, "the name '%s' is taken by instance %s", name, holder->in->id);
+	return err_hint(e, "choose another, or tmux-claude rename %s NAME", holder->in->id);
 }
 
 static bool inside(const char *dir, const char *parent)
@@ -514,8 +513,7 @@ int fleet_rename(struct fleet *f, struct instance *in, const char *name, struct 
 
 	if (name_free(f, name, in, e) < 0)
 		return -1;
-	free(in->name);
-	in->name = xstrdup(name);
+	tree_rename(u, name);
 	unit_save(u);
 	P(f)->event_add(CTX(f), EV_RENAMED, in->id, NULL, json_pack("{s:s}", "name", name));
 	if (in->has_pane)

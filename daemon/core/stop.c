@@ -14,16 +14,14 @@
 static void place_gone(struct site *s);
 
 static void stop_done_all(struct unit *u, const struct err *why);
-static bool has_living_child(struct fleet *f, const struct instance *in, const struct instance **ret);
 
 static bool may_remove(struct unit *u)
 {
 	struct site *s = site_of(u);
-	const struct instance *child;
 
-	/* Caps are counted up the tree: a row with living children below it must stay. */
+	/* Caps are counted up the tree: a row with anything living below it must stay. */
 	return u->remove_after && state_final(u->in->state) && (!s || s->pl->state == PL_DOWN) &&
-	       !has_living_child(u->f, u->in, &child);
+	       !u->living_below;
 }
 
 static void remove_now(void *arg, const struct err *error)
@@ -196,7 +194,7 @@ static void unit_over(struct unit *u)
 	start_answer(u, failure.code ? &failure : NULL);
 	stop_done_all(u, NULL);
 	remove_later(u);
-	for (struct unit *up = u; up->in->parent[0] && (up = unit_find(u->f, up->in->parent));)
+	for (struct unit *up = u->up; up; up = up->up)
 		remove_later(up); /* one that waited for its last child */
 }
 
@@ -292,16 +290,17 @@ void stop_begin(struct unit *u, bool force)
 		unit_over(u);
 }
 
-static bool has_living_child(struct fleet *f, const struct instance *in, const struct instance **ret)
+static const struct instance *living_child(const struct unit *u)
 {
-	for (size_t i = 0; i < f->count; i++) {
-		const struct instance *c = f->order[i]->in;
-		if (state_living(c->state) && !strcmp(c->parent, in->id)) {
-			*ret = c;
-			return true;
-		}
-	}
-	return false;
+	for (const struct unit *c = u->living_children ? u->oldest_child : NULL; c; c = c->younger)
+		if (state_living(c->in->state))
+			return c->in;
+	return NULL;
+}
+
+bool fleet_has_living_child(struct fleet *f, const struct instance *in)
+{
+	return living_child(unit_find(f, in->id)) != NULL;
 }
 
 static void stop_one(struct unit *u, bool force, bool rm, fleet_done_fn *done, void *arg)
@@ -342,21 +341,20 @@ static void child_stopped(void *arg, const struct instance *in, const struct err
 int fleet_kill(struct fleet *f, struct instance *in, bool cascade, bool force, bool rm,
 	fleet_done_fn *done, void *arg, struct err *e)
 {
-	const struct instance *child;
 	struct unit *u = unit_find(f, in->id);
+	const struct instance *child = living_child(u);
 
-	if (!cascade && state_living(in->state) && has_living_child(f, in, &child)) {
+	if (!cascade && state_living(in->state) && child) {
 		err_set(e, ERR_STATE, "instance %s has living children (%s%s%s)", in->id, child->id,
 			child->name ? " " : "", child->name ? child->name : "");
 		return err_hint(e, "kill them first, or use --cascade");
 	}
 	if (cascade) {
-		/* The row's state changes at once, so a dying parent can spawn no more. */
-		for (size_t i = f->count; i-- > 0;) { /* backwards: one may be removed on the spot */
-			struct unit *c = f->order[i];
-			if (c != u && state_living(c->in->state) && fleet_is_within(f, in->id, c->in->id))
+		/* The row's state changes at once, so a dying parent can spawn no more. Children first; nobody is
+		 * removed on the spot. */
+		for (struct unit *c = tree_last(u); c != u; c = tree_prev(c))
+			if (state_living(c->in->state))
 				stop_one(c, force, rm, child_stopped, NULL);
-		}
 	}
 	stop_one(u, force, rm, done, arg);
 	return 0;
@@ -421,6 +419,6 @@ int fleet_remove(struct fleet *f, struct instance *in, struct err *e)
 		return 0;
 	}
 	u->remove_after = false;
-	err_set(e, ERR_STATE, "instance %s has living children; their caps are counted through it", in->id);
+	err_set(e, ERR_STATE, "instance %s has living descendants; their caps are counted through it", in->id);
 	return err_hint(e, "kill them first, or tmux-claude kill --cascade --rm %s", in->id);
 }
