@@ -180,8 +180,16 @@ static int put_in_place(int dir, const struct segment *s, const char *unfinished
 		unlinkat(dir, unfinished, 0);
 		return 0;
 	}
-	if (renameat(dir, unfinished, dir, name) < 0 || fsync(dir) < 0)
+	if (renameat(dir, unfinished, dir, name) < 0)
 		return broken(e, "put the packed segment in its place");
+	/* Whoever drops a segment removes the raw one before they look for a packed one: so either they find ours,
+	 * or we see here that they were there. */
+	if (fstat(raw, &st) == 0 && st.st_nlink == 0) {
+		unlinkat(dir, name, 0);
+		return 0;
+	}
+	if (fsync(dir) < 0)
+		return broken(e, "sync the packed segment's place");
 	segment_name(s, SEGMENT_INDEX, name);
 	unlinkat(dir, name, 0);
 	segment_name(s, SEGMENT_RAW, name);

@@ -30,6 +30,7 @@ void segment_name(const struct segment *s, enum segment_file file, char out[SEGM
 
 void segment_unlink(int dir, const struct segment *s)
 {
+	/* The raw one before the packed one: see put_in_place in pack.c. */
 	static const enum segment_file all[] = {SEGMENT_INDEX, SEGMENT_RAW, SEGMENT_PACKED, SEGMENT_NEW};
 	char name[SEGMENT_NAME_MAX];
 

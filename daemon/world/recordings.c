@@ -19,18 +19,17 @@
 /* A packer of the shim's may put two names into a folder that is being removed. */
 #define REMOVE_TRIES 4
 
-/* Calls the files of a recording; with drop removes them. Their size, or 0. */
-static uint64_t each_file(struct world *w, const char *instance, bool drop)
+/* Goes once over the files of a recording; with drop removes them. Their size together. */
+static uint64_t pass_over(int fd, bool drop)
 {
-	cleanup_free char *path = xasprintf("%s/%s", w->layout->recordings_dir, instance);
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = again < 0 ? NULL : fdopendir(again);
 	const struct dirent *ent;
 	uint64_t sum = 0;
 
 	if (!d) {
-		if (fd >= 0)
-			close(fd);
+		if (again >= 0)
+			close(again);
 		return 0;
 	}
 	while ((ent = readdir(d))) {
@@ -44,6 +43,21 @@ static uint64_t each_file(struct world *w, const char *instance, bool drop)
 			unlinkat(fd, ent->d_name, 0);
 	}
 	closedir(d);
+	return sum;
+}
+
+/* The size of an instance's recording, or 0; with drop it is removed. */
+static uint64_t each_file(struct world *w, const char *instance, bool drop)
+{
+	cleanup_free char *path = xasprintf("%s/%s", w->layout->recordings_dir, instance);
+	cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	uint64_t sum;
+
+	if (fd < 0)
+		return 0;
+	sum = pass_over(fd, drop);
+	if (drop) /* a packer may have put its file in place behind the first (record/pack.c) */
+		pass_over(fd, true);
 	return sum;
 }
 
