@@ -39,6 +39,18 @@ const struct method_def method_table[METHOD_COUNT] = {
 #undef ARG
 #undef END
 
+/* Whoever lets instances call a method says to whom they may do it. */
+#define METHOD(sym, name, who, flags, result, summary, description)                                \
+	_Static_assert(!((who) & P_INSTANCE) == !((who) & W_ALL) &&                                \
+			       (!((who) & W_NOBODY) || ((who) & W_ALL) == W_NOBODY),               \
+		name ": P_INSTANCE needs W_SELF, W_BELOW or W_NOBODY");
+#define ARG(...)
+#define END
+#include "ipc/methods.def"
+#undef METHOD
+#undef ARG
+#undef END
+
 static const struct {
 	const char *name, *help;
 } event_table[EV_COUNT] = {

@@ -36,8 +36,10 @@ enum {
 	A_STDIN = 16,
 	A_CLI = 32,
 	A_BYTES = 64,
+	A_INST = 128,
+	A_SECRET = 256,
 };
-enum { P_OPERATOR = 1, P_INSTANCE = 2 };
+enum { P_OPERATOR = 1, P_INSTANCE = 2, W_SELF = 4, W_BELOW = 8, W_NOBODY = 16, W_ALL = 28 };
 enum {
 	M_READ = 1,
 	M_DESTRUCTIVE = 2,

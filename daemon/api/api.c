@@ -240,7 +240,7 @@ static void abandoned(void *arg)
 /* Parses and runs; c has its caller and its way to answer. params borrowed. */
 static void run(struct call *c, const char *name, const json_t *params)
 {
-	unsigned who = c->who.instance ? P_INSTANCE : P_OPERATOR;
+	struct access access = {0};
 	struct err err = {0};
 
 	c->method = method_find(name);
@@ -249,13 +249,8 @@ static void run(struct call *c, const char *name, const json_t *params)
 		call_error(c, &err);
 		return;
 	}
-	if (!(c->method->who & who)) {
-		err_set(&err, ERR_DENIED, "%s is not for %s", name,
-			c->who.instance ? "instances: only the operator may call it" : "the operator");
-		call_error(c, &err);
-		return;
-	}
-	if (schema_check(c->method, params, &c->params, &err) < 0) {
+	if (access_method(c, &access, &err) < 0 || schema_check(c->method, params, &c->params, &err) < 0 ||
+		access_check(c, &access, &err) < 0) {
 		call_error(c, &err);
 		return;
 	}

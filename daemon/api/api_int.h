@@ -72,6 +72,22 @@ struct call {
 
 typedef void handler_fn(struct call *c);
 
+#define ACCESS_TARGETS_MAX 16
+
+/* What the table's permission rows said about a call. */
+struct access {
+	const char *why;       /* of a refusal, a word of ours for the audit: static */
+	char target[ID_SIZE];  /* and whom it really was about; empty: nobody */
+	size_t ntargets;       /* whom it names; the first of them: */
+	char targets[ACCESS_TARGETS_MAX][ID_SIZE];
+};
+/* access.c. a is zeroed by the caller. -1 with the error for the caller: the method is not for it; it names
+ * somebody to whom it may not do this. c's method (and, for the second, its params) are there. */
+int access_method(const struct call *c, struct access *a, struct err *e);
+int access_check(struct call *c, struct access *a, struct err *e);
+/* May the caller do its method to this one? For selectors: what they choose from is only what this allows. */
+bool access_may(const struct call *c, const struct instance *in);
+
 /* Answer once; all free the call. When something is not on disk yet, the answer waits until it is: a caller
  * is told nothing that a crash takes back. */
 void call_result(struct call *c, json_t *result); /* stolen */

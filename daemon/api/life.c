@@ -161,6 +161,15 @@ void api_SPAWN(struct call *c)
 	}
 }
 
+/* An instance learns that a name is taken, for names are the fleet's, but not by whom. */
+static void by_somebody(const struct call *c, struct err *e)
+{
+	if (!c->who.instance || e->code != ERR_EXISTS)
+		return;
+	err_set(e, ERR_EXISTS, "the name is taken");
+	err_hint(e, "choose another");
+}
+
 void api_RESTART(struct call *c)
 {
 	struct instance *in = call_target(c, "id");
@@ -177,6 +186,7 @@ void api_RESTART(struct call *c)
 	memcpy(c->started, in->id, ID_SIZE);
 	if (fleet_restart(c->w->fleet, in, &a, &err) < 0) {
 		c->started[0] = 0;
+		by_somebody(c, &err);
 		call_error(c, &err);
 	}
 }
@@ -362,8 +372,10 @@ void api_RENAME(struct call *c)
 
 	if (!in)
 		return;
-	if (fleet_rename(c->w->fleet, in, call_str(c, "name"), &err) < 0)
+	if (fleet_rename(c->w->fleet, in, call_str(c, "name"), &err) < 0) {
+		by_somebody(c, &err);
 		call_error(c, &err);
-	else
+	} else {
 		turn_answer(c, fleet_instance_json(c->w->fleet, in));
+	}
 }

@@ -83,7 +83,9 @@ static void new_id(struct fleet *f, char out[ID_SIZE])
 
 /* ---- what was asked for ---- */
 
-static int name_free(struct fleet *f, const char *name, const struct instance *self, struct err *e)
+/* who NULL: the operator. An instance learns that a name is taken (names are the fleet's), and not by whom. */
+static int name_free(struct fleet *f, const struct caller *who, const char *name, const struct instance *self,
+	struct err *e)
 {
 	const struct unit *holder;
 
@@ -94,6 +96,10 @@ static int name_free(struct fleet *f, const char *name, const struct instance *s
 	holder = idmap_get(&f->unit_by_name, name);
 	if (!holder || holder->in == self)
 		return 0;
+	if (who && who->instance && !fleet_is_within(f, who->instance, holder->in->id)) {
+		err_set(e, ERR_EXISTS, "the name '%s' is taken", name);
+		return err_hint(e, "choose another");
+	}
 	err_set(e, ERR_EXISTS, "the name '%s' is taken by instance %s", name, holder->in->id);
 	return err_hint(e, "choose another, or tmux-claude rename %s NAME", holder->in->id);
 }
@@ -162,7 +168,7 @@ static int accept_spawn(struct fleet *f, const struct caller *who, struct instan
 		*e = none;
 		return -1;
 	}
-	if (in->name && name_free(f, in->name, NULL, e) < 0)
+	if (in->name && name_free(f, who, in->name, NULL, e) < 0)
 		return -1;
 	if (P(f)->check(CTX(f), in, e) < 0)
 		return -1;
@@ -240,7 +246,7 @@ int fleet_restart(struct fleet *f, struct instance *in, const struct restart_arg
 	if (in->parent[0] && !parent)
 		return err_set(e, ERR_STATE, "the parent of instance %s (%s) was removed, and with it the caps it counts against",
 			in->id, in->parent);
-	if (P(f)->check(CTX(f), in, e) < 0 || (in->name && name_free(f, in->name, in, e) < 0))
+	if (P(f)->check(CTX(f), in, e) < 0 || (in->name && name_free(f, NULL, in->name, in, e) < 0))
 		return -1;
 	narrowed = *in; /* what it was given stays its own: a restart takes nothing away */
 	if (state_final(in->state) && caps_reserve(f, parent ? parent->in : NULL, &narrowed, e) < 0)
@@ -511,7 +517,7 @@ int fleet_rename(struct fleet *f, struct instance *in, const char *name, struct 
 {
 	struct unit *u = unit_find(f, in->id);
 
-	if (name_free(f, name, in, e) < 0)
+	if (name_free(f, NULL, name, in, e) < 0)
 		return -1;
 	tree_rename(u, name);
 	unit_save(u);
