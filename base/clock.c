@@ -21,6 +21,11 @@ int64_t clock_mono_ms(void)
 	return mono_source ? mono_source() : read_us(CLOCK_MONOTONIC) / 1000;
 }
 
+int64_t clock_boot_ms(void)
+{
+	return mono_source ? mono_source() : read_us(CLOCK_BOOTTIME) / 1000;
+}
+
 int64_t clock_mono_us(void)
 {
 	return mono_source ? mono_source() * 1000 : read_us(CLOCK_MONOTONIC);

@@ -95,7 +95,8 @@ int tree_remove(const char *path, struct err *e);
 int write_all(int fd, const void *data, size_t len);
 int fd_set_nonblock(int fd);
 int fd_set_cloexec(int fd, bool on);
-/* The boot id of the running kernel, 36 characters; "unknown" where there is none. */
+/* The boot id of the running kernel, 36 characters; "unknown" where there is none. Tests pretend another boot
+ * with TMUX_CLAUDE_TEST_BOOT_ID. */
 const char *boot_id(void);
 /* Start time of a process in clock ticks (field 22 of /proc/PID/stat), 0 when gone. With the pid it
  * names a process for ever. */

@@ -420,7 +420,7 @@ static char **shim_env(void)
 {
 	static const char *const keys[] = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR",
 		"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR",
-		"TMUX_CLAUDE_HOME", "TMUX_CLAUDE_LIBEXEC", "TMUX_CLAUDE_DATA", "TMUX_CLAUDE_LOG_LEVEL",
+		"TMUX_CLAUDE_HOME", "TMUX_CLAUDE_LIBEXEC", "TMUX_CLAUDE_DATA", "TMUX_CLAUDE_LOG_LEVEL", "TMUX_CLAUDE_TEST_BOOT_ID",
 		"ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS"};
 	char **env = strv_new();
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)

@@ -222,8 +222,15 @@ START_TEST(a_process_is_named_by_its_start_time)
 }
 END_TEST
 
+START_TEST(a_test_may_pretend_another_boot)
+{
+	setenv("TMUX_CLAUDE_TEST_BOOT_ID", "the next boot", 1); /* this test is a process of its own */
+	ck_assert_str_eq(boot_id(), "the next boot");
+}
+END_TEST
+
 TEST_MAIN_FIXTURE("base/util", setup, teardown, vectors, numbers_are_strict,
 	str_fmt_reports_truncation, utf8, base64, ids_look_right_and_differ,
 	files_are_written_whole_and_read_back, a_failed_write_leaves_no_temporary_file,
 	folders_are_made_with_their_parents, removing_a_tree_does_not_follow_links, descriptors,
-	a_process_is_named_by_its_start_time)
+	a_process_is_named_by_its_start_time, a_test_may_pretend_another_boot)
