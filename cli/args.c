@@ -234,6 +234,8 @@ static json_t *scalar(const struct arg_def *a, const char *s, struct err *e)
 	switch (a->type) {
 	case ARG_STRING:
 	case ARG_STRINGS:
+	case ARG_WORDS:
+	case ARG_LABELS:
 	case ARG_ARGV:
 	case ARG_JSON:
 	case ARG_KV:
@@ -305,7 +307,7 @@ static int give(struct reader *r, const struct arg_def *a, const char *s)
 		}
 		return add_pair(a, have, s, r->e);
 	}
-	if (a->type == ARG_STRINGS || a->type == ARG_ARGV) {
+	if (a->type == ARG_STRINGS || a->type == ARG_WORDS || a->type == ARG_LABELS || a->type == ARG_ARGV) {
 		v = text_value(a, s, r->e);
 		if (!v)
 			return -1;
@@ -488,15 +490,33 @@ static int read_all(struct reader *r)
 	return 0;
 }
 
+/* `rename -l role=lead NAME`: with a selector the first word is what stands behind the ID. */
+static void make_room(struct reader *r)
+{
+	const struct arg_def *id = next_positional(r->m->args), *next = id ? next_positional(id + 1) : NULL;
+	json_t *word = id ? json_object_get(r->params, id->name) : NULL;
+
+	if (!next || !word || !(id->flags & A_OR_SELECT) || id->type != ARG_STRING || next->type == ARG_ARGV ||
+		json_object_get(home_of(r, next), next->name))
+		return;
+	json_incref(word);
+	json_object_del(r->params, id->name);
+	if (schema_missing(id, r->params)) /* without a selector it is the ID */
+		json_object_set(r->params, id->name, word);
+	else
+		json_object_set(home_of(r, next), next->name, word);
+	json_decref(word);
+}
+
 static int check_missing(struct reader *r)
 {
 	for (const struct arg_def *a = r->m->args; a->name; a++) {
-		if (!(a->flags & A_REQUIRED) || !on_command_line(a) ||
-			json_object_get(home_of(r, a), a->name))
+		if (!on_command_line(a) || !schema_missing(a, home_of(r, a)))
 			continue;
 		cleanup_free char *verb = verb_words(r->m), *usage = help_usage(r->m);
 		cleanup_free char *name = called(a);
-		err_set(r->e, ERR_PARAMS, "%s needs %s: %s", verb, name, a->help);
+		err_set(r->e, ERR_PARAMS, "%s needs %s: %s%s", verb, name, a->help,
+			a->flags & A_OR_SELECT ? " (or --label, --state, --parent)" : "");
 		return err_hint(r->e, "%s", usage);
 	}
 	return 0;
@@ -510,7 +530,7 @@ int args_parse(const struct method_def *m, char *const *argv, struct globals *g,
 	r.params = json_object();
 	r.local = json_object();
 	r.positional = next_positional(m->args);
-	if (read_all(&r) < 0 || (!g->help && check_missing(&r) < 0)) {
+	if (read_all(&r) < 0 || (make_room(&r), !g->help && check_missing(&r) < 0)) {
 		json_decref(r.params);
 		json_decref(r.local);
 		return -1;

@@ -73,6 +73,12 @@ int daemon_await(struct cli *c, struct err *e);
 /* Waits for the process at the other end of the client's connection to be gone. */
 int daemon_await_end(int pidfd, int64_t timeout_ms, struct err *e);
 
+/* select.c. Was a selector given; its rows of the parameters (new reference). */
+bool selector_given(const struct cli *c);
+json_t *selector_params(const struct cli *c);
+/* Verbs that take one instance: with a selector, `id` becomes the one that it chooses. */
+int selector_settle(struct cli *c, struct err *e);
+
 /* render.c */
 void render_result(const struct writer *w, enum result_kind kind, const json_t *result);
 void render_instances(const struct writer *w, const json_t *list, bool tree, int64_t now_ms);

@@ -29,6 +29,9 @@ static verb_fn *const verbs[METHOD_COUNT] = {
 int verb_run(struct cli *c)
 {
 	verb_fn *fn = verbs[c->args.m->id];
+	struct err e = {0};
 
+	if (selector_settle(c, &e) < 0)
+		return cli_fail(c, &e);
 	return fn ? fn(c) : cli_generic(c);
 }

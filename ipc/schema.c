@@ -207,7 +207,7 @@ static int check_strings(const struct arg_def *a, const json_t *v, json_t **ret,
 			return -1;
 		json_decref(same);
 	}
-	if (i == 0 && (a->flags & A_REQUIRED))
+	if (i == 0 && (a->flags & (A_REQUIRED | A_OR_SELECT)))
 		return err_set(e, ERR_PARAMS, "'%s' must not be empty", a->name);
 	*ret = json_incref((json_t *)v);
 	return 0;
@@ -231,6 +231,37 @@ static int check_kv(const struct arg_def *a, const json_t *v, json_t **ret, stru
 		json_decref(same);
 	}
 	*ret = json_incref((json_t *)v);
+	return 0;
+}
+
+/* One string stands for an array of it. */
+static int check_words(const struct arg_def *a, const json_t *v, json_t **ret, struct err *e)
+{
+	json_t *one = NULL;
+
+	if (!json_is_string(v))
+		return check_strings(a, v, ret, e);
+	if (check_string(a, v, &one, e) < 0)
+		return -1;
+	*ret = json_pack("[o]", one);
+	return 0;
+}
+
+static int check_labels(const struct arg_def *a, const json_t *v, json_t **ret, struct err *e)
+{
+	const char *key;
+	json_t *item, *same = NULL;
+
+	if (!json_is_object(v))
+		return check_words(a, v, ret, e);
+	if (check_kv(a, v, &same, e) < 0)
+		return -1;
+	json_decref(same);
+	*ret = json_array();
+	json_object_foreach((json_t *)v, key, item) {
+		cleanup_free char *term = xasprintf("%s=%s", key, json_string_value(item));
+		json_array_append_new(*ret, json_string(term));
+	}
 	return 0;
 }
 
@@ -259,6 +290,10 @@ static int check_value(const struct arg_def *a, const json_t *v, json_t **ret, s
 	case ARG_STRINGS:
 	case ARG_ARGV:
 		return check_strings(a, v, ret, e);
+	case ARG_WORDS:
+		return check_words(a, v, ret, e);
+	case ARG_LABELS:
+		return check_labels(a, v, ret, e);
 	case ARG_KV:
 		return check_kv(a, v, ret, e);
 	case ARG_JSON:
@@ -299,6 +334,23 @@ static int check_given(const struct method_def *m, const json_t *params, json_t 
 	return 0;
 }
 
+static bool selector_given(const json_t *given)
+{
+	static const char *const rows[] = {"label", "state", "parent"};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (json_object_get(given, rows[i]))
+			return true;
+	return false;
+}
+
+bool schema_missing(const struct arg_def *a, const json_t *given)
+{
+	if (json_object_get(given, a->name))
+		return false;
+	return (a->flags & A_REQUIRED) || ((a->flags & A_OR_SELECT) && !selector_given(given));
+}
+
 int schema_check(const struct method_def *m, const json_t *params, json_t **ret, struct err *e)
 {
 	if (params && !json_is_object(params))
@@ -311,7 +363,7 @@ int schema_check(const struct method_def *m, const json_t *params, json_t **ret,
 		return -1;
 	}
 	for (const struct arg_def *a = m->args; a->name; a++) {
-		if ((a->flags & A_REQUIRED) && !(a->flags & A_CLI) && !json_object_get(out, a->name)) {
+		if (!(a->flags & A_CLI) && schema_missing(a, out)) {
 			json_decref(out);
 			return err_set(e, ERR_PARAMS, "%s needs '%s': %s", m->name, a->name, a->help);
 		}

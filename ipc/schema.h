@@ -23,6 +23,8 @@ enum arg_type {
 	ARG_SECONDS, /* a number >= 0, fractions allowed */
 	ARG_BOOL,
 	ARG_STRINGS, /* an array of strings; a repeated option */
+	ARG_WORDS,   /* an array of strings, or one string (given to the handler as an array) */
+	ARG_LABELS,  /* an array of terms K=V, K!=V, K; or an object of strings, each K=V; the handler gets the array */
 	ARG_KV,      /* an object of strings; repeated K=V */
 	ARG_ARGV,    /* an array of strings; what stands after -- */
 	ARG_JSON,    /* any value; not on the command line */
@@ -38,6 +40,7 @@ enum {
 	A_BYTES = 64,
 	A_INST = 128,
 	A_SECRET = 256,
+	A_OR_SELECT = 512,
 };
 enum { P_OPERATOR = 1, P_INSTANCE = 2, W_SELF = 4, W_BELOW = 8, W_NOBODY = 16, W_ALL = 28 };
 enum {
@@ -108,6 +111,8 @@ enum event_id {
 extern const struct method_def method_table[METHOD_COUNT];
 const struct method_def *method_find(const char *name); /* NULL when unknown */
 const struct arg_def *method_arg(const struct method_def *m, const char *name);
+/* Is it needed, and not among what was given? One that a selector can stand for is not, with one. */
+bool schema_missing(const struct arg_def *a, const json_t *given);
 const char *event_name(enum event_id id);
 const char *event_help(enum event_id id);
 

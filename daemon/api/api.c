@@ -169,16 +169,6 @@ void call_instance(struct call *c, const struct instance *in)
 	buf_finish(&text);
 }
 
-struct instance *call_target(struct call *c, const char *param)
-{
-	struct err err = {0};
-	struct instance *in = fleet_resolve(c->w->fleet, &c->who, call_str(c, param), &err);
-
-	if (!in)
-		call_error(c, &err);
-	return in;
-}
-
 const char *call_str(const struct call *c, const char *name)
 {
 	return json_string_value(json_object_get(c->params, name));

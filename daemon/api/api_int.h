@@ -99,7 +99,24 @@ void call_result_now(struct call *c, json_t *result); /* stolen */
 /* As call_result and call_error, once this turn's writes are on disk. */
 void turn_answer(struct call *c, json_t *result);
 void turn_answer_error(struct call *c, const struct err *e);
-/* The instance a parameter names, or NULL after answering with the error. */
+/* select.c. A selector: all of what is given must hold. */
+struct selector {
+	bool given;
+	const json_t *labels; /* terms (model/label.h), borrowed; may be NULL */
+	unsigned states;      /* bits by enum inst_state; 0: any */
+	const struct instance *parent;
+};
+int selector_read(struct call *c, struct selector *s, struct err *e);
+bool selector_chooses(const struct selector *s, const struct instance *in);
+bool selector_labels(const struct selector *s, const json_t *labels);
+/* Among whom a selector without a state chooses; FROM_ANY: among the living, and when it finds none there among those
+ * that ended. */
+enum select_from { FROM_LIVING, FROM_ENDED, FROM_ANY };
+/* The instances that the call means, each once: those of `ids` and `id`, of which the selector chooses; or all that
+ * it chooses. Never none. Owned; NULL after answering. */
+struct instance **call_targets(struct call *c, enum select_from from, size_t *ret_n);
+/* The one instance a parameter names (or, where its row is A_OR_SELECT, the call's selector chooses), or NULL after
+ * answering with the error. */
 struct instance *call_target(struct call *c, const char *param);
 const char *call_str(const struct call *c, const char *name); /* NULL when not given */
 bool call_bool(const struct call *c, const char *name);
@@ -111,8 +128,6 @@ char **call_strv(const struct call *c, const char *name); /* owned; NULL when no
 int call_key(struct call *c, char out[KEY_SIZE], const char **ret, struct err *e);
 /* send.c: texts that this connection has not given whole. */
 void uploads_drop(struct api *a, const struct client_conn *client, const char *place, json_int_t conn);
-/* Does it have all of these labels? */
-bool instance_has_labels(const struct instance *in, const json_t *want);
 
 /* One for every row of the table: a row without a handler does not link. */
 #define METHOD(sym, name, who, flags, result, summary, description) void api_##sym(struct call *c);

@@ -6,41 +6,6 @@
 #include "daemon/api/api_int.h"
 #include "daemon/tmux/attach.h"
 
-/* Living instances that are asked for by name or by label; NULL after an error was set. */
-static struct instance **chosen(struct call *c, size_t *ret_n, struct err *e)
-{
-	struct fleet *f = c->w->fleet;
-	const json_t *ids = json_object_get(c->params, "ids"), *labels = json_object_get(c->params, "label");
-	struct instance **set = xcalloc(json_array_size(ids) + fleet_count(f) + 1, sizeof(struct instance *));
-	const json_t *id;
-	size_t n = 0, i;
-
-	json_array_foreach(ids, i, id) {
-		struct instance *in = fleet_resolve(f, &c->who, json_string_value(id), e);
-		size_t k = 0;
-
-		if (!in) {
-			free(set);
-			return NULL;
-		}
-		while (k < n && set[k] != in)
-			k++;
-		if (k == n)
-			set[n++] = in;
-	}
-	for (i = 0; json_object_size(labels) > 0 && i < fleet_count(f); i++) {
-		struct instance *in = fleet_at(f, i);
-		size_t k = 0;
-
-		while (k < n && set[k] != in)
-			k++;
-		if (k == n && state_living(in->state) && in->place[0] && instance_has_labels(in, labels))
-			set[n++] = in;
-	}
-	*ret_n = n;
-	return set;
-}
-
 static int check_living(struct instance *const *set, size_t n, struct err *e)
 {
 	for (size_t i = 0; i < n; i++)
@@ -160,16 +125,11 @@ void api_ATTACH(struct call *c)
 {
 	struct err err = {0};
 	size_t n = 0;
-	cleanup_free struct instance **set = chosen(c, &n, &err);
+	cleanup_free struct instance **set = call_targets(c, FROM_LIVING, &n);
 
-	if (set && n == 0) {
-		if (json_object_get(c->params, "label"))
-			err_set(&err, ERR_NOT_FOUND, "no living instance has these labels");
-		else
-			err_set(&err, ERR_PARAMS, "attach needs an instance, or --label");
-		err_hint(&err, "`tmux-claude list` shows them");
-	}
-	if (err.code || check_living(set, n, &err) < 0)
+	if (!set)
+		return;
+	if (check_living(set, n, &err) < 0)
 		call_error(c, &err);
 	else if (n > 1)
 		answer_tiles(c, set, n);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Calls that start, end, rename and remove instances. */
 #include "daemon/api/api_int.h"
+#include "daemon/model/label.h"
 
 static void on_progress(void *arg, const char *id, const char *stage, const char *text)
 {
@@ -43,6 +44,11 @@ static struct instance *instance_asked(struct call *c)
 	if (json_is_object(json_object_get(c->params, "label"))) {
 		json_decref(in->labels);
 		in->labels = json_deep_copy(json_object_get(c->params, "label"));
+	}
+	if (labels_check(in->labels, &err) < 0) {
+		instance_free(in);
+		call_error(c, &err);
+		return NULL;
 	}
 	in->cpus = call_int(c, "cpus", 0);
 	in->memory_mib = call_int(c, "memory", 0);
@@ -288,27 +294,15 @@ static int children_covered(struct call *c, const struct set *s, struct err *e)
 	return 0;
 }
 
-/* The instances that `ids` names; -1 after answering. */
-static int targets(struct call *c, struct set *ret)
+/* The instances that the call means; -1 after answering. */
+static int targets(struct call *c, enum select_from from, struct set *ret)
 {
-	cleanup_strv char **ids = call_strv(c, "ids");
-	size_t n = strv_len(ids);
-	struct err err = {0};
+	size_t n;
+	cleanup_free struct instance **chosen = call_targets(c, from, &n);
 
-	for (size_t i = 0; i < n; i++) {
-		struct instance *in = fleet_resolve(c->w->fleet, &c->who, ids[i], &err);
-		if (!in) {
-			call_error(c, &err);
-			return -1;
-		}
-		set_add(ret, in);
-	}
-	if (!ret->n) {
-		err_set(&err, ERR_PARAMS, "no instance was named");
-		call_error(c, &err);
-		return -1;
-	}
-	return 0;
+	for (size_t i = 0; chosen && i < n; i++)
+		set_add(ret, chosen[i]);
+	return chosen ? 0 : -1;
 }
 
 void api_KILL(struct call *c)
@@ -317,7 +311,7 @@ void api_KILL(struct call *c)
 	bool force = call_bool(c, "force"), rm = call_bool(c, "rm");
 	struct err err = {0};
 
-	if (targets(c, &set) < 0)
+	if (targets(c, FROM_LIVING, &set) < 0)
 		return;
 	if (!call_bool(c, "cascade") && children_covered(c, &set, &err) < 0) {
 		call_error(c, &err);
@@ -337,7 +331,7 @@ void api_RM(struct call *c)
 	json_t *ids;
 	struct err err = {0}, kept = {0};
 
-	if (targets(c, &set) < 0)
+	if (targets(c, FROM_ENDED, &set) < 0)
 		return;
 	for (size_t i = 0; i < set.n; i++) {
 		if (state_final(set.all[i]->state))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Calls that only look: list, show, read, logs, events, subscribe, status. */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 
 #include "base/clock.h"
@@ -11,24 +12,11 @@
 #define READ_LINES_MAX 100000
 #define RENDER_MS 20000
 
-bool instance_has_labels(const struct instance *in, const json_t *want)
-{
-	const char *k;
-	json_t *v;
-
-	json_object_foreach((json_t *)want, k, v)
-		if (!json_equal(json_object_get(in->labels, k), v))
-			return false;
-	return true;
-}
-
 /* What a list was asked for. */
 struct list_filter {
 	struct call *c;
 	bool all;
-	enum inst_state state; /* ST_COUNT: any */
-	const struct instance *parent;
-	const json_t *labels;
+	struct selector sel;
 };
 
 static bool wanted(void *arg, const struct instance *in)
@@ -38,9 +26,9 @@ static bool wanted(void *arg, const struct instance *in)
 
 	if (c->who.instance && !fleet_is_within(c->w->fleet, c->who.instance, in->id))
 		return false;
-	if (q->state != ST_COUNT ? in->state != q->state : !q->all && !state_living(in->state))
+	if (!q->sel.states && !q->all && !state_living(in->state))
 		return false;
-	return (!q->parent || !strcmp(in->parent, q->parent->id)) && instance_has_labels(in, q->labels);
+	return selector_chooses(&q->sel, in);
 }
 
 /* A call that names no limit and no cursor gets an array, as long as that fits into a line. */
@@ -56,7 +44,9 @@ static void list_answer(struct call *c, struct fleet_page *p, bool paged)
 	if (fleet_list(c->w->fleet, p, &text, &err) < 0) {
 		call_error(c, &err);
 	} else if (paged) {
-		buf_printf(&text, p->next[0] ? ",\"next\":\"%s\"}" : ",\"next\":null}", p->next);
+		/* The answer waits for the disk where it is ahead of it, so this is the last event it has in it. */
+		buf_printf(&text, ",\"seq\":%" PRId64 ",\"next\":", store_event_last(c->w->store));
+		buf_printf(&text, p->next[0] ? "\"%s\"}" : "null}", p->next);
 		call_result_text(c, &text);
 	} else if (p->next[0]) {
 		err_set(&err, ERR_LIMIT, "the list is longer than 1 MiB");
@@ -71,23 +61,17 @@ static void list_answer(struct call *c, struct fleet_page *p, bool paged)
 
 void api_LIST(struct call *c)
 {
-	const char *state = call_str(c, "state"), *cursor = call_str(c, "cursor");
-	struct list_filter q = {.c = c, .all = call_bool(c, "all"), .state = ST_COUNT,
-		.labels = json_object_get(c->params, "label")};
+	const char *cursor = call_str(c, "cursor");
+	struct list_filter q = {.c = c, .all = call_bool(c, "all")};
 	int64_t limit = call_int(c, "limit", 0);
 	struct fleet_page p = {.want = wanted, .arg = &q, .after = cursor,
 		.limit = limit ? limit : INT64_MAX, .max = LIST_PAGE_MAX};
 	struct err err = {0};
 
-	if (state && state_from_name(state, &q.state) < 0) {
-		err_set(&err, ERR_PARAMS, "there is no state '%.32s'", state);
-		err_hint(&err, "idle, working, waiting, limited, starting, exited, failed, lost, ...");
+	if (selector_read(c, &q.sel, &err) < 0)
 		call_error(c, &err);
-		return;
-	}
-	if (call_str(c, "parent") && !(q.parent = call_target(c, "parent")))
-		return;
-	list_answer(c, &p, cursor || limit);
+	else
+		list_answer(c, &p, cursor || limit);
 }
 
 void api_SHOW(struct call *c)

@@ -53,6 +53,8 @@ static const char *sample(const struct arg_def *a)
 	switch (a->type) {
 	case ARG_STRING:
 	case ARG_STRINGS:
+	case ARG_WORDS:
+	case ARG_LABELS:
 	case ARG_ARGV:
 		return "word";
 	case ARG_PATH:
