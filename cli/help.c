@@ -66,7 +66,7 @@ char *help_usage(const struct method_def *m)
 	for (const struct arg_def *a = m->args; a->name; a++) {
 		if (!shown(a) || !(a->flags & A_POS) || a->type == ARG_ARGV)
 			continue;
-		buf_printf(&b, a->flags & A_REQUIRED ? " %s" : " [%s]", a->metavar);
+		buf_printf(&b, a->flags & (A_REQUIRED | A_OR_SELECT) ? " %s" : " [%s]", a->metavar);
 	}
 	if (options)
 		buf_printf(&b, " [OPTION...]");

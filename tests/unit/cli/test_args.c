@@ -79,7 +79,7 @@ static const char *sample(const struct arg_def *a)
 static void push_required(const struct method_def *m, char ***argv)
 {
 	for (const struct arg_def *a = m->args; a->name; a++) {
-		if (!(a->flags & A_REQUIRED) || (a->flags & A_API) || a->type == ARG_ARGV)
+		if (!(a->flags & (A_REQUIRED | A_OR_SELECT)) || (a->flags & A_API) || a->type == ARG_ARGV)
 			continue;
 		cleanup_free char *option = option_words(a);
 		if (!(a->flags & A_POS))

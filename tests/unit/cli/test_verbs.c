@@ -123,7 +123,7 @@ START_TEST(list_prints_a_table_or_an_array)
 	fake_start(respond);
 	RUN(&r, NULL, "list", "--label", "a=b", "--all", "--tree");
 	ck_assert_int_eq(r.code, 0);
-	ck_assert_str_eq(fake_heard(), "list {\"all\":true,\"label\":{\"a\":\"b\"},\"limit\":10000}");
+	ck_assert_str_eq(fake_heard(), "list {\"all\":true,\"label\":[\"a=b\"],\"limit\":10000}");
 	ck_assert_str_eq(fake_heard(), "gone");
 	SAYS(r.out, "ID      NAME   STATE");
 	SAYS(r.out, "ab12cd  fixer  working");
