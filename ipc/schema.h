@@ -41,6 +41,7 @@ enum {
 	A_INST = 128,
 	A_SECRET = 256,
 	A_OR_SELECT = 512,
+	A_SEEN = 1024,
 };
 enum { P_OPERATOR = 1, P_INSTANCE = 2, W_SELF = 4, W_BELOW = 8, W_NOBODY = 16, W_ALL = 28 };
 enum {

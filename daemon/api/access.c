@@ -61,7 +61,7 @@ static int check_one(struct call *c, const struct arg_def *arg, const char *ref,
 	struct err unseen = {0};
 	struct instance *in = fleet_resolve(c->w->fleet, &c->who, ref, &unseen);
 
-	if (in && access_may(c, in)) {
+	if (in && (access_may(c, in) || (arg->flags & A_SEEN))) {
 		if (a->ntargets < ACCESS_TARGETS_MAX)
 			memcpy(a->targets[a->ntargets], in->id, ID_SIZE);
 		a->ntargets++;
