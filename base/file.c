@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Files and folders of util.h: read whole, write whole or not at all, make and remove trees; and
  * what /proc says of the machine and of a process. */
+#include "base/fault.h"
 #include "base/util.h"
 
 #include <dirent.h>
@@ -106,12 +107,15 @@ static int write_new(const char *path, const void *data, size_t len, mode_t mode
 	cleanup_close int fd = open_temporary(path, &temp);
 	if (fd < 0)
 		return err_set_errno(e, ERR_IO, errno, "cannot create a file beside %s", path);
-	if (write_all(fd, data, len) < 0 || fchmod(fd, mode) < 0 || (sync && fsync(fd) < 0) ||
-		rename(temp, path) < 0) {
+	bool ok = !FAULT_ERROR("file.write", NULL) && write_all(fd, data, len) == 0 && fchmod(fd, mode) == 0 &&
+		  (!sync || fsync(fd) == 0);
+	FAULT_POINT("file.written");
+	if (!ok || rename(temp, path) < 0) {
 		int saved = errno;
 		unlink(temp);
 		return err_set_errno(e, ERR_IO, saved, "cannot write %s", path);
 	}
+	FAULT_POINT("file.named");
 	return 0;
 }
 
@@ -173,6 +177,7 @@ static int empty_dir(int fd, int depth)
 			return errno ? -1 : 0;
 		if (strcmp(ent->d_name, ".") == 0 || strcmp(ent->d_name, "..") == 0)
 			continue;
+		FAULT_POINT("tree.unlink");
 		if (unlinkat(dirfd(d), ent->d_name, 0) == 0 || errno == ENOENT)
 			continue;
 		if (errno != EISDIR && errno != EPERM)
@@ -196,8 +201,11 @@ int tree_remove(const char *path, struct err *e)
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT)
 		return 0;
-	if (fd < 0 || empty_dir(fd, 0) < 0 || (rmdir(path) < 0 && errno != ENOENT))
+	bool empty = fd >= 0 && empty_dir(fd, 0) == 0;
+	FAULT_POINT("tree.rmdir");
+	if (!empty || (rmdir(path) < 0 && errno != ENOENT))
 		return err_set_errno(e, ERR_IO, errno, "cannot remove the folder %s", path);
+	FAULT_POINT("tree.removed");
 	return 0;
 }
 

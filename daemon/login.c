@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/fault.h"
 #include "base/util.h"
 
 #define LOGIN_FILE_MAX (64 * 1024)
@@ -75,6 +76,8 @@ int login_load(const char *path, struct login *ret, struct err *e)
 	size_t len = 0;
 	ssize_t n = 0;
 
+	if (FAULT_ERROR("login.read", e))
+		return -1;
 	if (fd < 0 && errno == ENOENT) {
 		memset(ret, 0, sizeof(*ret));
 		return 0;

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/sock.h"
 #include "base/util.h"
@@ -119,12 +120,14 @@ static int wire(struct daemon *d, struct err *e)
 	log_bound_file(d->layout.log_file);
 	if (layout_make(&d->layout, e) < 0 || lock(d, e) < 0)
 		return -1;
+	FAULT_POINT("main.locked");
 	w->layout = &d->layout;
 	w->loop = loop_create(e);
 	if (!w->loop || store_open(d->layout.db_file, &w->store, e) < 0)
 		return -1;
-	if (sock_listen(d->layout.daemon_socket, 0600, &fd, e) < 0)
+	if (FAULT_ERROR("main.listen", e) || sock_listen(d->layout.daemon_socket, 0600, &fd, e) < 0)
 		return -1;
+	FAULT_POINT("main.listening");
 	d->end = loop_timer_create(w->loop, end_now, d);
 	if (world_init(w, e) < 0)
 		return -1;
@@ -133,6 +136,7 @@ static int wire(struct daemon *d, struct err *e)
 	d->intr = loop_signal_add(w->loop, SIGINT, on_stop, d);
 	if (world_load(w, e) < 0)
 		return -1;
+	FAULT_POINT("main.loaded");
 	d->api = api_create(w, take_fd(&fd));
 	api_on_down(d->api, on_down, d);
 	turn_event(w->turn, EV_DAEMON_STARTED, NULL, NULL,
@@ -146,8 +150,10 @@ static void unwire(struct daemon *d)
 {
 	struct world *w = &d->world;
 
+	FAULT_POINT("main.unlink");
 	if (d->api)
 		unlink(d->layout.daemon_socket);
+	FAULT_POINT("main.unlinked");
 	api_destroy(d->api);
 	if (w->turn)
 		world_finish(w);
@@ -183,6 +189,12 @@ int main(int argc, char **argv)
 	int64_t ready = -1;
 	int o;
 
+#ifdef TC_FAULT_POINTS
+	if (argc == 2 && !strcmp(argv[1], "--fault-points")) {
+		fault_list();
+		return 0;
+	}
+#endif
 	while ((o = getopt_long(argc, argv, "", opts, NULL)) != -1) {
 		if (o == 'h' || o == 'V') {
 			fputs(o == 'h' ? usage : "tmux-clauded " PACKAGE_VERSION "\n", stdout);
@@ -207,7 +219,9 @@ int main(int argc, char **argv)
 	}
 	log_info("main", NULL, "up, %zu instances, %zu living", fleet_count(d.world.fleet),
 		fleet_living(d.world.fleet));
+	FAULT_POINT("main.ready");
 	say_ready((int)ready);
+	FAULT_POINT("main.ready_told");
 	loop_run(d.world.loop);
 	if (!d.broken)
 		turn_event(d.world.turn, EV_DAEMON_STOPPED, NULL, NULL, NULL);

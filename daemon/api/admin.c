@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Calls about the daemon and its templates, and the verbs that the command line does itself. */
+#include "base/fault.h"
 #include "base/log.h"
 #include "daemon/api/api_int.h"
 
@@ -91,10 +92,11 @@ void api_TEMPLATE_REMOVE(struct call *c)
 		call_error(c, &err);
 		return;
 	}
-	if (tree_remove(dir, &err) < 0) {
+	if (FAULT_ERROR("template.remove", &err) || tree_remove(dir, &err) < 0) {
 		call_error(c, &err);
 		return;
 	}
+	FAULT_POINT("template.removed");
 	if (store_template_delete(c->w->store, name, &err) < 0)
 		log_warn("store", NULL, "%s", err.message);
 	turn_answer(c, NULL);

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/sock.h"
 
@@ -55,10 +56,12 @@ static void reply_inside(struct call *c, json_t *result, const struct err *e)
 
 void call_result_now(struct call *c, json_t *result)
 {
+	FAULT_POINT("answer.write");
 	if (c->req)
 		peer_result(c->req, result);
 	else
 		reply_inside(c, result, NULL);
+	FAULT_POINT("answer.written");
 	call_free(c);
 }
 
@@ -68,16 +71,20 @@ static void result_text_now(struct call *c, const struct buf *json)
 		call_result_now(c, json_loadb((const char *)buf_data(json), json->len, 0, NULL));
 		return;
 	}
+	FAULT_POINT("answer.text_write");
 	peer_result_text(c->req, json);
+	FAULT_POINT("answer.text_written");
 	call_free(c);
 }
 
 static void error_now(struct call *c, const struct err *e)
 {
+	FAULT_POINT("answer.error_write");
 	if (c->req)
 		peer_error(c->req, e);
 	else
 		reply_inside(c, NULL, e);
+	FAULT_POINT("answer.error_written");
 	call_free(c);
 }
 

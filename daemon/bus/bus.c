@@ -2,6 +2,7 @@
 /* Publishes events after commit; see bus.h for how a subscriber is fed. */
 #include "daemon/bus/bus.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/util.h"
 
@@ -161,6 +162,7 @@ void bus_publish(struct bus *b, const json_t *events)
 				break;
 			}
 			s->cursor = seq;
+			FAULT_POINT("events.told");
 		}
 		if (gone)
 			drop_slow(s);

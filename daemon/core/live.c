@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What shims tell of running instances, turned into facts. Everything in an event is untrusted. */
 #include "daemon/core/fleet_int.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 #define LOST_CALM_MS 30000 /* a shim that lived this long was not part of a crash loop */
@@ -124,9 +125,11 @@ static void forget_committed(void *arg, const struct err *error)
 {
 	struct forget_tick *t = arg;
 
+	FAULT_POINT("exit.forget");
 	if (!error && site_find(t->f, t->place))
 		P(t->f)->shim_call(CTX(t->f), t->place, "forget", json_pack("{s:s}", "instance", t->id),
 			SHIM_CALL_MS, NULL, NULL);
+	FAULT_POINT("exit.forgotten");
 	free(t);
 }
 
@@ -300,6 +303,7 @@ void fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const
 		ack_later(s, seq);
 	}
 	u = unit_named(s, ev);
+	FAULT_POINT("shim.event");
 	if (!strcmp(type, "link_up"))
 		on_link_up(s, ev);
 	else if (!strcmp(type, "adopted"))
@@ -384,6 +388,7 @@ static void adopt(struct site *s, json_t *hello)
 
 	s->adopting = false;
 	s->f->adopting--;
+	FAULT_POINT("reconcile.adopt");
 	if (!u || state_final(u->in->state) || u->in->state == ST_STOPPING) {
 		if (u && u->in->state == ST_STOPPING)
 			u->step = STEP_STOP;

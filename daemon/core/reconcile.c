@@ -10,6 +10,7 @@
  *   intent "remove"    -> the removal is finished
  */
 #include "daemon/core/fleet_int.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 void fleet_load_intent(struct fleet *f, const struct intent *in)
@@ -95,6 +96,7 @@ int fleet_reconcile(struct fleet *f)
 	struct site *next;
 
 	bind_units(f);
+	FAULT_POINT("reconcile.begin");
 	for (struct site *s = f->sites; s; s = next) {
 		next = s->next;
 		if (s->pl->state == PL_DOWN)
@@ -119,6 +121,7 @@ int fleet_reconcile(struct fleet *f)
 		if (!site_find(f, *d))
 			orphan(f, *d);
 	strv_free(folders);
+	FAULT_POINT("reconcile.asked");
 	/* Rows that were accepted but had no place yet. */
 	for (size_t i = 0; i < f->count; i++) {
 		struct unit *u = f->order[i];
@@ -129,6 +132,7 @@ int fleet_reconcile(struct fleet *f)
 		u->failure = err;
 		fleet_apply(u, ST_FAILED, "interrupted", err.message);
 	}
+	FAULT_POINT("reconcile.end");
 	return f->adopting;
 }
 

@@ -10,6 +10,7 @@
  * gives up, ends the place and removes what was made; the row stays, as failed.
  */
 #include "daemon/core/fleet_int.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 static void shim_go(void *arg, const struct err *error);
@@ -277,6 +278,7 @@ static void make_done(void *arg, const struct err *error)
 
 	if (!s || u->step != STEP_MAKE)
 		return;
+	FAULT_POINT("start.made");
 	if (error) {
 		start_fail(u, error);
 		return;
@@ -296,7 +298,9 @@ static void shim_go(void *arg, const struct err *error)
 	if (!u || u->step != STEP_LINK || error)
 		return;
 	start_stage(u, "boot", "starting its place");
+	FAULT_POINT("start.pane_open");
 	P(u->f)->pane_open(CTX(u->f), u->in);
+	FAULT_POINT("start.shim_start");
 	u->in->has_pane = true;
 	site_of(u)->starting = true;
 	P(u->f)->shim_start(CTX(u->f), u->in->place);
@@ -357,8 +361,10 @@ void start_linked(struct site *s, struct unit *u)
 	u->step = STEP_SETUP;
 	fleet_apply(u, ST_STARTING, NULL, NULL);
 	start_stage(u, "setup", "its place answers; making it its own");
+	FAULT_POINT("start.setup");
 	params = P(u->f)->setup_params(CTX(u->f), s->pl, u->in);
 	P(u->f)->shim_call(CTX(u->f), s->pl->id, "setup", params, SETUP_CALL_MS, setup_done, tick_new(u));
+	FAULT_POINT("start.setup_sent");
 }
 
 static void setup_done(void *arg, json_t *result, const struct err *error)
@@ -373,6 +379,7 @@ static void setup_done(void *arg, json_t *result, const struct err *error)
 	(void)result;
 	if (!u || u->step != STEP_SETUP)
 		return;
+	FAULT_POINT("start.setup_answered");
 	if (error) {
 		start_fail(u, error);
 		return;
@@ -392,6 +399,7 @@ static void setup_done(void *arg, json_t *result, const struct err *error)
 	unit_save(u);
 	start_stage(u, "run", "starting the program");
 	P(u->f)->shim_call(CTX(u->f), u->in->place, "run", params, SHIM_CALL_MS * 2, run_done, tick_new(u));
+	FAULT_POINT("start.run_sent");
 }
 
 static void deadline_passed(void *arg)
@@ -421,6 +429,7 @@ static void run_done(void *arg, json_t *result, const struct err *error)
 
 	if (!u || u->step != STEP_RUN)
 		return;
+	FAULT_POINT("start.run_answered");
 	if (error) {
 		start_fail(u, error);
 		return;

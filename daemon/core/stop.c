@@ -9,6 +9,7 @@
  * finds them by pid and start time. place_gone is the one way out of all of them.
  */
 #include "daemon/core/fleet_int.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 static void place_gone(struct site *s);
@@ -41,6 +42,7 @@ static void remove_later(struct unit *u)
 
 static void quit_answered(void *arg, json_t *result, const struct err *error)
 {
+	FAULT_POINT("stop.answered");
 	(void)arg; /* the end of the connection is what counts; the stop timer guards it */
 	(void)result;
 	(void)error;
@@ -104,9 +106,11 @@ static void stop_go(struct site *s, bool force)
 		stop_holder_over(s);
 		return;
 	}
+	FAULT_POINT("stop.ask");
 	P(s->f)->shim_call(CTX(s->f), s->pl->id, "stop",
 		json_pack("{s:b, s:i}", "force", force, "deadline_ms", STOP_MS), SHIM_CALL_MS, quit_answered,
 		NULL);
+	FAULT_POINT("stop.asked");
 }
 
 static void stop_committed(void *arg, const struct err *error)
@@ -146,10 +150,12 @@ void stop_place(struct site *s, bool force)
 void stop_holder_over(struct site *s)
 {
 	s->holder_over = true;
+	FAULT_POINT("stop.quit");
 	if (s->connected)
 		P(s->f)->shim_call(CTX(s->f), s->pl->id, "quit", NULL, SHIM_CALL_MS, quit_answered, NULL);
 	else
 		place_gone(s);
+	FAULT_POINT("stop.quit_asked");
 }
 
 void stop_shim_lost(struct site *s)
@@ -372,6 +378,7 @@ static void remove_files(void *arg, const struct err *error)
 	struct remove_tick *t = arg;
 
 	if (!error) {
+		FAULT_POINT("remove.files");
 		if (t->place[0])
 			P(t->f)->place_clear(CTX(t->f), t->place, false);
 		P(t->f)->recording_remove(CTX(t->f), t->id);

@@ -8,6 +8,7 @@
  * daemon asks, and what was never handed over whole is handed over once more.
  */
 #include "daemon/core/fleet_int.h"
+#include "base/fault.h"
 
 #define ANSWER_MS 10000 /* behind an input's own deadline: the shim tells in time, or it is stuck */
 
@@ -214,8 +215,10 @@ static void call(struct pending_prompt *pp, json_t *params, bool last)
 	struct unit *u = pp->u;
 	int64_t left = pp->deadline - clock_mono_ms();
 
+	FAULT_POINT("input.send");
 	P(u->f)->shim_call(CTX(u->f), u->in->place, "input", params, (left > 0 ? left : 0) + ANSWER_MS,
 		last ? typed_done : NULL, last ? type_tick(u, pp) : NULL);
+	FAULT_POINT("input.sent");
 }
 
 static void hand_over(struct pending_prompt *pp, json_t *keep)

@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include "base/fault.h"
 #include "base/proc.h"
 #include "base/util.h"
 #include "daemon/driver/accel.h"
@@ -288,12 +289,14 @@ static void on_img_exit(void *arg, pid_t pid, struct proc_status st)
 		img_failed(m, st);
 		return;
 	}
+	FAULT_POINT("overlay.made");
 	if (give_overlay(m, new, &e) || rename(new, overlay)) {
 		if (!e.code)
 			err_set_errno(&e, ERR_IO, errno, "cannot name the VM's disk %s", overlay);
 		fail(m, &e);
 		return;
 	}
+	FAULT_POINT("overlay.named");
 	conclude(m);
 }
 
@@ -319,8 +322,9 @@ static int start_img(struct making *m, struct err *e)
 		return err_set_errno(e, ERR_IO, errno, "cannot open %s", log);
 	proc_spec_fd(&spec, fd, 1);
 	proc_spec_fd(&spec, fd, 2);
-	if (proc_spawn(&spec, &m->img_pid, e))
+	if (FAULT_ERROR("overlay.make", e) || proc_spawn(&spec, &m->img_pid, e))
 		return -1;
+	FAULT_POINT("overlay.begun");
 	m->img = loop_child_watch(m->env->loop, m->img_pid, on_img_exit, m, e);
 	if (!m->img) {
 		kill(m->img_pid, SIGKILL);

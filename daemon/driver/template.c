@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "base/fault.h"
 #include "base/util.h"
 
 #define STAMP_MAX (1024 * 1024)
@@ -67,6 +68,7 @@ static bool link_parts(const char *from, const char *to)
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		cleanup_free char *old = xasprintf("%s/%s", from, parts[i]);
 		cleanup_free char *new = xasprintf("%s/%s", to, parts[i]);
+		FAULT_POINT("overlay.base_link");
 		if (link(old, new) == 0)
 			continue;
 		for (size_t k = 0; k < i; k++) {

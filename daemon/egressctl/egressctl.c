@@ -17,6 +17,7 @@
 #include <sys/inotify.h>
 
 #include "base/conn.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/sock.h"
@@ -121,7 +122,7 @@ static int tell(struct egressctl *c, struct route *r, struct err *e)
 
 	/* Not sock_listen: a socket of an ended egress program, or of the one before, is replaced. */
 	unlink(path);
-	if (sock_listen(path, 0600, &fd, e) < 0) {
+	if (FAULT_ERROR("egress.add", e) || sock_listen(path, 0600, &fd, e) < 0) {
 		json_decref(allow);
 		json_decref(id);
 		return -1;
@@ -148,6 +149,7 @@ static int tell(struct egressctl *c, struct route *r, struct err *e)
 	if (n < 0)
 		return err_set(e, ERR_UNAVAILABLE, "the egress program does not take orders");
 	r->told = true;
+	FAULT_POINT("egress.added");
 	expect_answer(c);
 	return 0;
 }
@@ -314,8 +316,9 @@ static int start(struct egressctl *c, struct err *e)
 		proc_spec_fd(&spec, fd, 1);
 		proc_spec_fd(&spec, fd, 2);
 	}
-	if (proc_spawn(&spec, &c->pid, e) < 0)
+	if (FAULT_ERROR("egress.spawn", e) || proc_spawn(&spec, &c->pid, e) < 0)
 		return -1;
+	FAULT_POINT("egress.spawned");
 	loop_child_watch(c->loop, c->pid, on_exit_child, c, NULL);
 	return 0;
 }
@@ -428,7 +431,9 @@ void egressctl_remove(struct egressctl *c, const char *place)
 			continue;
 		*pp = r->next;
 		route_free(r);
+		FAULT_POINT("egress.remove");
 		say(c, "place.remove", json_string(place), json_pack("{s:s}", "place", place));
+		FAULT_POINT("egress.removed");
 		return;
 	}
 }
@@ -441,6 +446,8 @@ void egressctl_ack(struct egressctl *c, uint64_t seq)
 void egressctl_end(struct egressctl *c)
 {
 	c->ended = true;
+	FAULT_POINT("egress.end");
 	if (c->conn)
 		peer_signal(c, SIGTERM);
+	FAULT_POINT("egress.ended");
 }

@@ -29,6 +29,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
+#include "base/fault.h"
 #include "base/proc.h"
 #include "base/sock.h"
 #include "base/util.h"
@@ -284,7 +285,9 @@ static void on_hello(void *arg, json_t *result, const struct err *error)
 	}
 	loop_timer_stop(c->deadline);
 	c->state = UP;
+	FAULT_POINT("shim.connected");
 	c->ops->on_hello(c->arg, result);
+	FAULT_POINT("shim.hello_heard");
 }
 
 /* Connects and says hello. -1 when nobody listens (yet) or it is not ours to connect to. */
@@ -305,6 +308,7 @@ static int greet(struct shimctl *c, struct err *e)
 		loop_timer_start(c->deadline, SHIM_CONNECT_MS);
 	peer_call(c->peer, "hello", json_pack("{s:s}", "role", "control"), 2 * SHIM_CONNECT_MS,
 		on_hello, c);
+	FAULT_POINT("shim.greeted");
 	return 0;
 }
 
@@ -421,7 +425,7 @@ static char **shim_env(void)
 	static const char *const keys[] = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR",
 		"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR",
 		"TMUX_CLAUDE_HOME", "TMUX_CLAUDE_LIBEXEC", "TMUX_CLAUDE_DATA", "TMUX_CLAUDE_LOG_LEVEL", "TMUX_CLAUDE_TEST_BOOT_ID",
-		"ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS"};
+		"ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS" FAULT_ENV};
 	char **env = strv_new();
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		if (getenv(keys[i]))
@@ -445,8 +449,9 @@ static int spawn(struct shimctl *c, struct err *e)
 	struct proc_spec spec = {.file = program, .argv = argv, .envp = env, .cwd = "/", .setsid = true};
 	proc_spec_fd(&spec, fd, 1);
 	proc_spec_fd(&spec, fd, 2);
-	if (proc_spawn(&spec, &pid, e))
+	if (FAULT_ERROR("shim.spawn", e) || proc_spawn(&spec, &pid, e))
 		return err_prefix(e, "starting the shim");
+	FAULT_POINT("shim.spawned");
 	struct shim_child *child = xcalloc(1, sizeof(*child));
 	struct loop_child *watch = loop_child_watch(c->loop, pid, on_exit_status, child, e);
 	if (!watch) {
@@ -565,8 +570,10 @@ void shimctl_call(struct shimctl *c, const char *method, json_t *params, int64_t
 
 void shimctl_ack(struct shimctl *c, uint64_t seq)
 {
+	FAULT_POINT("shim.ack");
 	if (c->state == UP && seq)
 		peer_notify(c->peer, "ack", json_pack("{s:I}", "seq", (json_int_t)seq));
+	FAULT_POINT("shim.acked");
 }
 
 void shimctl_api_reply(struct shimctl *c, json_int_t conn, json_t *msg)

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#include "base/fault.h"
 #include "base/util.h"
 #include "daemon/store/db.h"
 
@@ -52,10 +53,12 @@ static int backup(sqlite3 *db, const char *path, int version, struct err *e)
 	sqlite3_finalize(st);
 	if (rc != SQLITE_DONE || sync_path(tmp, O_RDWR, e))
 		goto fail;
+	FAULT_POINT("store.backup.copied");
 	if (rename(tmp, to)) {
 		err_set_errno(e, ERR_IO, errno, "cannot name the copy of the database %s", to);
 		goto fail;
 	}
+	FAULT_POINT("store.backup.named");
 	char *slash = strrchr(dir, '/');
 	if (slash)
 		slash[slash == dir] = '\0';
@@ -80,8 +83,10 @@ static int run_steps(sqlite3 *db, const char *path, const struct migration *step
 	}
 	snprintf(mark, sizeof(mark), "PRAGMA user_version=%d;PRAGMA application_id=%d", to,
 		STORE_APPLICATION_ID);
+	FAULT_POINT("store.migrate");
 	if (store_exec(db, path, mark, e) || store_exec(db, path, "COMMIT", e))
 		goto fail;
+	FAULT_POINT("store.migrated");
 	return 0;
 fail:
 	sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);

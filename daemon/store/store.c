@@ -13,6 +13,7 @@
 #include <fcntl.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/util.h"
 #include "daemon/store/db.h"
 #include "daemon/store/migrate.h"
@@ -219,13 +220,14 @@ int store_commit(struct store *s, struct err *e)
 	if (s->failed)
 		return err_set(e, ERR_STATE, "an earlier write of this transaction failed");
 	int64_t start = clock_mono_us();
-	if (step_plain(s, commit, "committing", e)) {
+	if (FAULT_ERROR("store.commit", e) || step_plain(s, commit, "committing", e)) {
 		s->failed = true;
 		return -1;
 	}
 	s->commits++;
 	s->commit_us += clock_mono_us() - start;
 	s->open = false;
+	FAULT_POINT("store.committed");
 	return 0;
 }
 

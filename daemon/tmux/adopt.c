@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 
+#include "base/fault.h"
 #include "base/sock.h"
 #include "base/util.h"
 
@@ -21,6 +22,7 @@ void pool_adopted(struct tmux_pool *p)
 		if (sv->adopting && !sv->gone)
 			return;
 	p->adopting = false;
+	FAULT_POINT("tmux.adopted");
 	found = xcalloc(p->npanes + 1, sizeof(*found));
 	TAILQ_FOREACH (pa, &p->panes, all)
 		if (pa->found && !pa->forgotten) {

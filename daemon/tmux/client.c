@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/conn.h"
+#include "base/fault.h"
 #include "base/proc.h"
 #include "base/util.h"
 #include "daemon/tmux/parse.h"
@@ -335,8 +336,9 @@ static int client_spawn(struct tmux_client *c, struct err *e)
 	proc_spec_fd(&ps, to_read, 0);
 	proc_spec_fd(&ps, from_write, 1);
 	proc_spec_fd(&ps, from_write, 2);
-	if (proc_spawn(&ps, &pid, e) < 0)
+	if (FAULT_ERROR("tmux.spawn", e) || proc_spawn(&ps, &pid, e) < 0)
 		return -1;
+	FAULT_POINT("tmux.spawned");
 	if (tmux_reaper_add(c->reaper, pid, &c->process, e) < 0)
 		return -1;
 	c->pid = pid;

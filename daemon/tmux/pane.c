@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/util.h"
 
 bool pane_id_ok(const char *id)
@@ -118,6 +119,7 @@ void pane_watch(struct pane *pa)
 void pane_opened(struct pane *pa)
 {
 	pa->phase = PANE_OPEN;
+	FAULT_POINT("pane.opened");
 	if (pa->revive != NULL)
 		loop_timer_stop(pa->revive);
 	pane_watch(pa);
@@ -192,6 +194,7 @@ void pane_killed(struct pane *pa)
 
 void pane_closed(struct pane *pa, const struct err *e)
 {
+	FAULT_POINT("pane.closed");
 	pool_tell_all(pa, &pa->closing, e);
 	pool_forget(pa);
 }

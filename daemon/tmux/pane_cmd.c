@@ -2,6 +2,7 @@
 /* The commands that move a pane towards what is wanted, and their answers. */
 #include "daemon/tmux/pool.h"
 
+#include "base/fault.h"
 #include "base/util.h"
 #include "daemon/tmux/conf.h"
 
@@ -123,7 +124,9 @@ static bool pane_send_open(struct pane *pa)
 	} else {
 		pane_cmd_open(&cmd, pa, pa->pool->version.dead_panes);
 	}
+	FAULT_POINT("pane.open");
 	sent = pane_send(pa, &cmd, restart ? restart_reply : open_reply, NULL) == 0;
+	FAULT_POINT("pane.open_sent");
 	if (sent) {
 		pa->phase = PANE_SENT;
 		pa->title_sent = !restart;
@@ -161,7 +164,9 @@ void pane_send_close(struct pane *pa)
 		tmux_cmd_add(&cmd, "kill-session -t");
 		tmux_cmd_arg(&cmd, target);
 	}
+	FAULT_POINT("pane.close");
 	pa->resend = pane_send(pa, &cmd, close_reply, NULL) < 0;
+	FAULT_POINT("pane.close_sent");
 	tmux_cmd_finish(&cmd);
 }
 
@@ -233,8 +238,11 @@ void pane_touch_up(struct pane *pa)
 {
 	if (!pa->has_pane || pa->phase != PANE_OPEN || pa->server == NULL)
 		return;
-	if (!pa->title_sent && pa->has_spec)
+	if (!pa->title_sent && pa->has_spec) {
+		FAULT_POINT("pane.rename");
 		pa->title_sent = pane_tell(pa, "rename-window -t", NULL, pa->title, true, title_told);
+		FAULT_POINT("pane.rename_sent");
+	}
 	/* '#' is doubled: the status line reads styles in what the option holds. */
 	if (!pa->status_sent && pa->viewers > 0)
 		pa->status_sent = pane_tell(pa, "set-option -t", TMUX_STATE_OPTION, pa->status, true, status_told);

@@ -2,6 +2,7 @@
 /* The pool's servers: what becomes of the panes on one, where panes are placed, when one is ended. */
 #include "daemon/tmux/pool.h"
 
+#include "base/fault.h"
 #include "base/util.h"
 
 static void server_ready(void *arg, bool fresh)
@@ -45,6 +46,7 @@ static void server_give_up(struct server *sv, const struct err *e)
 static void server_stop(struct server *sv)
 {
 	sv->ending = true;
+	FAULT_POINT("tmux.give_up");
 	tmux_shard_stop(sv->shard);
 }
 
@@ -179,7 +181,9 @@ static void linger_listed(void *arg, const struct err *e, const char *text, size
 	if (e == NULL && strcmp(text, TMUX_HUB) != 0)
 		return; /* the end of theirs is an event, and looks again */
 	sv->ending = true;
+	FAULT_POINT("tmux.end");
 	tmux_shard_stop(sv->shard);
+	FAULT_POINT("tmux.end_asked");
 }
 
 static void linger_over(void *arg)

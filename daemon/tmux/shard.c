@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/util.h"
 #include "daemon/tmux/conf.h"
 #include "daemon/tmux/listener.h"
@@ -37,7 +38,9 @@ static void shard_gone(struct tmux_shard *s)
 	s->state = SHARD_GONE;
 	loop_timer_stop(s->timer);
 	loop_timer_stop(s->events_timer);
+	FAULT_POINT("tmux.sweep");
 	tmux_shard_sweep(s->socket);
+	FAULT_POINT("tmux.swept");
 	s->ops->on_gone(s->arg);
 }
 

@@ -2,6 +2,7 @@
 /* Core's port to places: their folders, their shims, what is made and cleared of them on disk. */
 #include <dirent.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "daemon/world/world_int.h"
@@ -89,7 +90,10 @@ static int write_place_json(struct world *w, const char *place, json_t *o, struc
 
 	if (!text)
 		return err_set(e, ERR_INTERNAL, "the description of place %s is not JSON", place);
-	return file_replace(path, text, strlen(text), 0600, e);
+	if (FAULT_ERROR("place.json", e) || file_replace(path, text, strlen(text), 0600, e) < 0)
+		return -1;
+	FAULT_POINT("place.json.written");
+	return 0;
 }
 
 static void made(void *arg, json_t *o, const struct err *error)
@@ -125,10 +129,11 @@ static void w_place_make(void *ctx, struct place *p, const struct instance *in, 
 	struct making *m;
 	struct err err = {0};
 
-	if (dir_make(dir, 0700, &err) < 0) {
+	if (FAULT_ERROR("place.folder", &err) || dir_make(dir, 0700, &err) < 0) {
 		done(arg, &err);
 		return;
 	}
+	FAULT_POINT("place.folder.made");
 	m = xcalloc(1, sizeof(*m));
 	m->w = w;
 	memcpy(m->place, p->id, ID_SIZE);
@@ -213,10 +218,12 @@ static void w_place_clear(void *ctx, const char *place, bool keep_disk)
 	DIR *d;
 	struct dirent *de;
 
+	FAULT_POINT("place.clear");
 	egressctl_remove(w->egress, place);
 	if (!keep_disk) {
 		if (tree_remove(dir, &err) < 0)
 			log_error("place", place, "its folder could not be removed: %s", err.message);
+		FAULT_POINT("place.removed");
 		return;
 	}
 	/* What `restart` and `logs` need stays: the disk, what it was, what was said. */
@@ -227,6 +234,7 @@ static void w_place_clear(void *ctx, const char *place, bool keep_disk)
 	}
 	if (d)
 		closedir(d);
+	FAULT_POINT("place.cleared");
 }
 
 static char **w_place_folders(void *ctx)

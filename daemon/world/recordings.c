@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "daemon/world/world_int.h"
@@ -117,8 +118,10 @@ void recordings_remove(struct world *w, const char *instance)
 	struct err err = {0};
 	int tries = REMOVE_TRIES;
 
+	FAULT_POINT("recording.remove");
 	while (tree_remove(dir, &err) < 0 && --tries > 0)
 		err_clear(&err);
 	if (tries == 0)
 		log_error("record", instance, "its recording could not be removed: %s", err.message);
+	FAULT_POINT("recording.removed");
 }

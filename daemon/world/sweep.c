@@ -8,6 +8,7 @@
  */
 #include <signal.h>
 
+#include "base/fault.h"
 #include "base/kin.h"
 #include "base/log.h"
 #include "base/proc.h"
@@ -69,11 +70,14 @@ static int end_named(const char *dir, bool *ret_search)
 
 	if (shim > 0) /* first, so that it starts nothing again */
 		kill(shim, SIGKILL);
+	FAULT_POINT("sweep.shim_ended");
 	holder = named(dir, "holder.pid");
 	if (holder > 0) {
 		kill(holder, SIGSTOP); /* still the subreaper of its programs, but it starts none */
 		all = kin_kill_below(holder);
+		FAULT_POINT("sweep.programs_ended");
 		kill(holder, SIGKILL);
+		FAULT_POINT("sweep.holder_ended");
 	}
 	*ret_search = holder != 0; /* what a dead one left is nobody's child that we know */
 	return all ? 0 : -1;
@@ -128,6 +132,7 @@ static void on_exit_child(void *arg, pid_t pid, struct proc_status st)
 	if (st.code != 0)
 		err_set(&err, ERR_TIMEOUT, "not all of its processes ended in time (code %d, signal %d)", st.code,
 			st.signal);
+	FAULT_POINT("sweep.ended");
 	tell_swept(s, err.code ? &err : NULL);
 }
 
@@ -151,8 +156,9 @@ static int spawn(struct sweeps *s, struct err *e)
 		strv_push(&argv, dir);
 	}
 	spec.argv = argv;
-	if (proc_spawn(&spec, &s->pid, e) < 0)
+	if (FAULT_ERROR("sweep.spawn", e) || proc_spawn(&spec, &s->pid, e) < 0)
 		return -1;
+	FAULT_POINT("sweep.spawned");
 	s->child = loop_child_watch(s->w->loop, s->pid, on_exit_child, s, e);
 	return s->child ? 0 : -1;
 }

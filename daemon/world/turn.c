@@ -3,6 +3,7 @@
 #include "daemon/world/turn.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/util.h"
 
@@ -152,12 +153,15 @@ static void round_once(struct turn *t)
 			t->broken(t->broken_arg, &err);
 		t->broken = NULL;
 	} else {
+		FAULT_POINT("events.publish");
 		bus_publish(t->bus, events);
+		FAULT_POINT("events.published");
 	}
 	json_decref(events);
 	while (list) {
 		struct after *a = list;
 		list = a->next;
+		FAULT_POINT("turn.effect");
 		a->fn(a->arg, err.code ? &err : NULL);
 		free(a);
 	}

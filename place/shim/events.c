@@ -2,6 +2,7 @@
 /* What the daemon is told: numbered, kept until it says that it is durable, bounded. */
 #include "place/shim/events.h"
 
+#include "base/fault.h"
 #include "base/util.h"
 
 struct event {
@@ -114,7 +115,9 @@ void events_tell(struct events *ev, const char *type, json_t *fields)
 	ev->tail = &x->next;
 	ev->count++;
 	ev->bytes += x->bytes;
+	FAULT_POINT("event");
 	send_event(ev, x->msg);
+	FAULT_POINT("event.sent");
 	make_room(ev);
 }
 

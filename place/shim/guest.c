@@ -18,6 +18,7 @@
 #include <sys/inotify.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/sock.h"
 #include "base/util.h"
@@ -216,7 +217,9 @@ static void try_connect(struct guest *g)
 	if (g->gone || link_io_attached(g->io))
 		return;
 	watched = watch_start(g);
+	FAULT_POINT("link.connect");
 	if (sock_connect(g->shim->conf->link, &fd, &e) == 0) {
+		FAULT_POINT("link.connected");
 		loop_timer_stop(g->retry);
 		watch_stop(g);
 		/* QEMU's end stays open when the guest behind it goes: old bytes may come first. */
@@ -266,6 +269,7 @@ static void on_end(void *arg, const char *reason)
 static void ready(struct guest *g)
 {
 	g->ready = true;
+	FAULT_POINT("link.up");
 	events_tell(g->shim->events, "link_up", g->up);
 	g->up = NULL;
 	if (!g->was_up)

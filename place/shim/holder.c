@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/fault.h"
 #include "base/kin.h"
 #include "base/log.h"
 #include "base/proc.h"
@@ -139,10 +140,13 @@ static void tell_exit(struct holder *h)
 
 	loop_timer_stop(h->clear);
 	h->cleared = true;
+	FAULT_POINT("place_exit");
 	unlink(HOLDER_PID_FILE);
+	FAULT_POINT("place_exit.pid_gone");
 	events_tell(h->shim->events, "place_exit",
 		json_pack("{s:i, s:i, s:s, s:s}", "code", h->status.code, "signal", h->status.signal, "reason",
 			h->reason, "console_tail", tail));
+	FAULT_POINT("place_exit.told");
 }
 
 /* Something could not be ended in time: the place is over all the same. */
@@ -178,6 +182,7 @@ static void on_exit_of_holder(void *arg, pid_t pid, struct proc_status st)
 	loop_timer_stop(h->boot);
 	loop_timer_stop(h->stop);
 	log_info("holder", NULL, "%d is gone (code %d, signal %d): %s", (int)pid, st.code, st.signal, h->reason);
+	FAULT_POINT("holder.gone");
 	guest_gone(h->shim->guest);
 	inst_place_gone(h->shim, h->reason);
 	if (h->adopted)
@@ -206,6 +211,7 @@ static void kill_holder(struct holder *h)
 		kill(h->pid, SIGSTOP);
 		kin_kill_below(h->pid);
 	}
+	FAULT_POINT("holder.kill");
 	if (kill(h->pid, SIGKILL) < 0)
 		log_error("holder", NULL, "cannot kill %d: %s", (int)h->pid, strerror(errno));
 	if (h->shim->conf->qmp)
@@ -272,7 +278,8 @@ static int start(struct holder *h, struct err *e)
 			log_warn("holder", NULL, "cannot give its log away: %s", strerror(errno));
 	}
 	if (rc == 0)
-		rc = proc_spawn(&spec, &h->pid, e);
+		rc = FAULT_ERROR("holder.spawn", e) ? -1 : proc_spawn(&spec, &h->pid, e);
+	FAULT_POINT("holder.spawned");
 	for (i = 0; i < n; i++)
 		close(fds[i]);
 	if (log >= 0)
@@ -280,7 +287,10 @@ static int start(struct holder *h, struct err *e)
 	if (rc < 0)
 		return err_prefix(e, "cannot start the place");
 	h->start = proc_start_time(h->pid);
-	return pid_save(HOLDER_PID_FILE, h->pid, h->start, e);
+	if (pid_save(HOLDER_PID_FILE, h->pid, h->start, e) < 0)
+		return -1;
+	FAULT_POINT("holder.pid_written");
+	return 0;
 }
 
 static void next_step(struct holder *h);
@@ -447,6 +457,7 @@ void holder_stop(struct holder *h, bool force, int64_t deadline_ms)
 {
 	if (!h->running)
 		return;
+	FAULT_POINT("holder.stop");
 	h->deadline_ms = deadline_ms < STOP_LEAST_MS ? STOP_LEAST_MS : deadline_ms;
 	loop_timer_stop(h->boot);
 	if (force)

@@ -2,6 +2,7 @@
 /* One write to the terminal: a piece in its brackets, and what is owed when it was cut. */
 #include "place/shim/input_int.h"
 
+#include "base/fault.h"
 #include "base/util.h"
 
 void input_owe_end(struct input *in)
@@ -13,8 +14,10 @@ bool input_put(struct input *in, int what, const void *data, size_t len)
 {
 	struct under_way *w = &in->w;
 
+	FAULT_POINT("input.write");
 	if (in->ops.write(in->arg, data, len) < 0)
 		return false;
+	FAULT_POINT("input.written");
 	w->what = what;
 	if (data != w->data) {
 		w->len = len;

@@ -13,6 +13,7 @@
 #include "place/shim/inst_int.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "place/shim/follow.h"
@@ -277,7 +278,9 @@ static void ended(struct inst *i, int code, int signal, const char *reason)
 	i->busy = false;
 	loop_timer_stop(i->quiet);
 	loop_timer_stop(i->titles);
+	FAULT_POINT("exit");
 	inst_save(i);
+	FAULT_POINT("exit.saved");
 	record_rest(i->record);
 	err_set(&gone, ERR_STATE, "the program in %s has ended", i->id);
 	input_fail(i->input, &gone);
@@ -291,6 +294,7 @@ static void ended(struct inst *i, int code, int signal, const char *reason)
 	if (reason)
 		json_object_set_new(fin, "reason", json_string(reason));
 	events_tell(i->shim->events, "exited", fin);
+	FAULT_POINT("exit.told");
 	if (i->shim->holder)
 		holder_kick(i->shim->holder);
 }
@@ -314,6 +318,7 @@ static void on_started(struct inst *i, pid_t pid)
 	i->state = INST_RUNNING;
 	if (!fresh)
 		return;
+	FAULT_POINT("run.started");
 	events_tell(i->shim->events, "started", json_pack("{s:s, s:I}", "instance", i->id, "pid", (json_int_t)pid));
 	i->started = NULL;
 	if (fn)
@@ -476,6 +481,7 @@ int inst_run(struct shim *s, const json_t *params, inst_started_fn *fn, void *ar
 	if (create(s, id, &i, e) < 0)
 		return -1;
 	begin_screen(i, (int)json_get_int(params, "rows", 24), (int)json_get_int(params, "cols", 80));
+	FAULT_POINT("run");
 	i->stream = link_open(guest_link(s->guest), run_open(params, id, i->screen), &stream_ops, i, e);
 	if (!i->stream) {
 		destroy(i);
@@ -483,7 +489,9 @@ int inst_run(struct shim *s, const json_t *params, inst_started_fn *fn, void *ar
 	}
 	i->started = fn;
 	i->started_arg = arg;
+	FAULT_POINT("run.sent");
 	inst_save(i);
+	FAULT_POINT("run.saved");
 	server_instance_ready(s, i);
 	return 0;
 }
@@ -564,6 +572,7 @@ int inst_forget(struct shim *s, const char *id, struct err *e)
 		return 0; /* asked for again: it is forgotten */
 	if (i->state != INST_ENDED)
 		return err_set(e, ERR_STATE, "the instance %s is still running", id);
+	FAULT_POINT("forget");
 	if (i->stream)
 		link_close(i->stream);
 	i->stream = NULL;

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "place/shim/api.h"
@@ -107,8 +108,13 @@ static int start(struct shim *s, bool adopt_only, struct err *e)
 		return -1;
 	s->events = events_create(server_control_slow, s);
 	/* The socket is also the lock: a second shim of the same place ends here. */
-	if (server_create(s, &s->server, e) < 0 || write_pid(e) < 0)
+	FAULT_POINT("begin");
+	if (server_create(s, &s->server, e) < 0)
 		return -1;
+	FAULT_POINT("socket.bound");
+	if (write_pid(e) < 0)
+		return -1;
+	FAULT_POINT("pid.written");
 	s->api = api_create(s);
 	s->guest = guest_create(s, on_up);
 	if (holder_create(s, adopt_only, &s->holder, e) < 0)
@@ -124,8 +130,11 @@ static int start(struct shim *s, bool adopt_only, struct err *e)
 static void finish(struct shim *s)
 {
 	if (s->server && s->quitting) {
+		FAULT_POINT("quit");
 		unlink(SHIM_SOCKET);
+		FAULT_POINT("quit.socket_gone");
 		unlink(SHIM_PID_FILE);
+		FAULT_POINT("quit.pid_gone");
 	}
 	server_destroy(s->server);
 	s->server = NULL;
@@ -158,6 +167,12 @@ int main(int argc, char **argv)
 	struct err e = {0};
 	int c, rc = 0;
 
+#ifdef TC_FAULT_POINTS
+	if (argc == 2 && !strcmp(argv[1], "--fault-points")) {
+		fault_list();
+		return 0;
+	}
+#endif
 	if (play_wanted(argc, argv))
 		return play_main(argc, argv);
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {

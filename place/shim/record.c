@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "place/shim/packer.h"
@@ -121,6 +122,7 @@ static void make_dirty(struct record *r)
 /* Closes the segment that is appended to; synced: now, as nobody will pack it soon. */
 static void close_segment(struct record *r, bool synced)
 {
+	FAULT_POINT("segment.close");
 	if (r->fd >= 0 && synced)
 		fdatasync(r->fd);
 	if (r->times_fd >= 0 && synced)
@@ -132,6 +134,7 @@ static void close_segment(struct record *r, bool synced)
 	r->fd = r->times_fd = -1;
 	r->dirty = r->syncing = false;
 	loop_timer_stop(r->sync);
+	FAULT_POINT("segment.closed");
 }
 
 static void drop_oldest(struct record *r)
