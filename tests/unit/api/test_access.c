@@ -106,8 +106,10 @@ START_TEST(an_instance_reaches_whom_the_row_says)
 			if (!(arg->flags & A_INST))
 				continue;
 			for (size_t k = 0; k < ARRAY_LEN(tree); k++) {
-				bool may = (m->who & P_INSTANCE) && ((tree[k].self && (m->who & W_SELF)) ||
-									(tree[k].below && (m->who & W_BELOW)));
+				bool seen = arg->flags & A_SEEN;
+				bool may = (m->who & P_INSTANCE) &&
+					   ((tree[k].self && (seen || (m->who & W_SELF))) ||
+						   (tree[k].below && (seen || (m->who & W_BELOW))));
 				ck_assert_msg((verdict(m, "caller", arg, tree[k].id, &a, &e) == 0) == may, "%s %s by its id",
 					m->name, tree[k].name);
 				ck_assert_msg((verdict(m, "caller", arg, tree[k].name, &a, &e) == 0) == may, "%s %s by name",
