@@ -3,7 +3,7 @@
  * The one function that changes an instance's state. It holds the table of legal moves, keeps the
  * time spent in each state, and writes row and event into the same transaction.
  */
-#include "daemon/core/fleet_int.h"
+#include "daemon/core/admit.h"
 #include "base/log.h"
 
 #define B(s) (1u << (s))
@@ -13,8 +13,8 @@
 /* From each state to which. Entering the same state again only renews reason and detail. */
 static const unsigned moves[ST_COUNT] = {
 	[ST_QUEUED] = B(ST_PROVISIONING) | B(ST_STOPPING) | B(ST_FAILED),
-	[ST_PROVISIONING] = B(ST_STARTING) | ENDS,
-	[ST_STARTING] = RUNNING | ENDS | B(ST_PROVISIONING),
+	[ST_PROVISIONING] = B(ST_STARTING) | B(ST_QUEUED) | ENDS,
+	[ST_STARTING] = RUNNING | ENDS | B(ST_PROVISIONING) | B(ST_QUEUED),
 	[ST_IDLE] = RUNNING | ENDS | B(ST_PAUSED) | B(ST_ASLEEP),
 	[ST_WORKING] = RUNNING | ENDS | B(ST_PAUSED) | B(ST_ASLEEP),
 	[ST_WAITING] = RUNNING | ENDS | B(ST_PAUSED) | B(ST_ASLEEP),
@@ -69,6 +69,8 @@ void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const c
 			in->time_in_state[from] += now - in->state_since_ms;
 		in->state_since_ms = now;
 	}
+	if (to == ST_QUEUED && (state_final(from) || from == ST_LOST))
+		in->queue_no = in->requeued = 0; /* a start of its own: at the end of the line */
 	in->state = to;
 	if (state_living(from) != state_living(to))
 		tree_lives(u, state_living(to));
@@ -79,6 +81,7 @@ void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const c
 		json_pack("{s:s, s:s, s:s?, s:s?}", "from", state_name(from), "to", state_name(to),
 			"reason", reason, "detail", detail));
 	waits_check(u);
+	admit_look(u);
 	if (to == ST_IDLE || to == ST_WORKING)
 		prompts_next(u); /* it looks itself whether one may be given */
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The fleet's tables: finding instances and places, and how an instance is shown. */
-#include "daemon/core/fleet_int.h"
+#include "daemon/core/admit.h"
 
 struct fleet *fleet_create(const struct core_port *port, const struct core_settings *set)
 {
@@ -8,6 +8,7 @@ struct fleet *fleet_create(const struct core_port *port, const struct core_setti
 
 	f->port = port;
 	f->set = set;
+	f->admission = admission_create();
 	return f;
 }
 
@@ -22,6 +23,7 @@ void fleet_destroy(struct fleet *f)
 	idmap_finish(&f->unit_by_id);
 	idmap_finish(&f->site_by_id);
 	idmap_finish(&f->unit_by_name);
+	admission_destroy(f->admission);
 	free(f->order);
 	free(f);
 }
@@ -54,6 +56,7 @@ void unit_drop(struct unit *u)
 	struct site *s = site_of(u);
 
 	tree_drop(u);
+	admit_drop(u);
 	idmap_drop(&f->unit_by_id, u->in->id);
 	for (size_t i = f->count; i-- > 0;) {
 		if (f->order[i] != u)
@@ -78,9 +81,6 @@ void unit_drop(struct unit *u)
 	loop_timer_free(u->deadline);
 	loop_timer_free(u->prompt_timer);
 	loop_timer_free(u->quiet);
-	if (u->first_prompt)
-		explicit_bzero(u->first_prompt, strlen(u->first_prompt));
-	free(u->first_prompt);
 	free(u->title);
 	free(u->spawned);
 	instance_free(u->in);

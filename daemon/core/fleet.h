@@ -78,6 +78,7 @@ struct spawn_args {
 	bool wait;            /* done when it is ready, not at once */
 	const char *key;      /* or NULL: the same key again starts nothing, it hears of the first one */
 	const char *digest;   /* with a key: of everything that was asked for */
+	bool no_queue;        /* refused rather than made to wait for its start */
 	fleet_progress_fn *progress; /* may be NULL */
 	fleet_done_fn *done;
 	void *arg;
@@ -136,7 +137,12 @@ void fleet_wait_cancel(struct wait_handle *w); /* its caller is gone; done is no
 int fleet_shim_call(struct fleet *f, struct instance *in, const char *method, json_t *params,
 	int64_t ms, port_reply_fn *fn, void *arg, struct err *e);
 
+/* Admission as it stands: {pressure, waiting, starting, head: null or {id, reason, detail}}; new reference. */
+json_t *fleet_admission_json(struct fleet *f);
+
 /* What the world tells. */
+/* The kernel: tasks waited for memory, longer than the option pressure_high allows. */
+void fleet_on_pressure(struct fleet *f);
 void fleet_on_hello(struct fleet *f, const char *place, json_t *hello);
 void fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const char *type,
 	json_t *event);

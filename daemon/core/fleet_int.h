@@ -9,6 +9,7 @@
 #include "base/idmap.h"
 #include "base/util.h"
 #include "daemon/core/fleet.h"
+#include "daemon/core/line.h"
 
 #define SHIM_CALL_MS 15000   /* a shim's own work */
 #define SETUP_CALL_MS 120000 /* mounts and files inside a slow guest */
@@ -83,8 +84,13 @@ struct unit {
 	bool cancelled;
 	bool remove_after; /* kill --rm, spawn --rm */
 	bool force;
-	char *first_prompt;
 	struct err failure; /* why the start failed */
+	/* Admission (admit.c). */
+	struct line_entry line; /* while it waits for its start */
+	bool slot;              /* its start is under way, and counted */
+	struct start_need need;
+	int64_t told_place; /* in line, to its caller */
+	int told_why;
 	struct loop_timer *deadline;
 	/* the caller of spawn or restart */
 	fleet_done_fn *start_done;
@@ -144,6 +150,7 @@ struct fleet {
 	struct site *sites;
 	int adopting;
 	int64_t waits; /* numbers them */
+	struct admission *admission;
 };
 
 #define P(f) ((f)->port)
@@ -197,9 +204,17 @@ void caps_count_all(struct fleet *f); /* into each unit's counts, in one pass */
 int caps_reserve(struct fleet *f, const struct instance *parent, struct instance *child,
 	struct err *e);
 
-/* admit.c */
-/* Its row is there, queued: it starts as soon as the host has room for it. */
+/* admit.c; admit.h has the rest */
+/* Its row is there, queued: it starts as soon as its turn has come and the host has room for it. */
 void admit(struct unit *u);
+
+/* again.c: starts that a daemon did not live to finish */
+/* Undoes a start of which nothing ran yet, and queues it again, once. False: it cannot be known, or it was
+ * done before. The caller ends what there is of its place; when that is gone it stands in line. known: its
+ * program was certainly not begun, whatever the row says. */
+bool start_again(struct unit *u, bool known);
+/* Its start is undone so, and its place is gone now. */
+bool start_again_due(const struct unit *u);
 
 /* start.c */
 void start_begin(struct unit *u);
@@ -220,6 +235,7 @@ void stop_begin(struct unit *u, bool force);
 void stop_place(struct site *s, bool force);
 void stop_holder_over(struct site *s); /* the shim told that the place ended */
 void stop_shim_lost(struct site *s);   /* its connection ended while stopping */
+void unit_over(struct unit *u);        /* nothing of it runs any more: its last state, and who waits hears */
 void unit_remove(struct unit *u);
 
 /* prompt.c */
@@ -233,8 +249,14 @@ void prompt_settle(struct unit *u, struct pending_prompt *pp, enum prompt_status
 void prompt_again(struct pending_prompt *pp, int64_t pause_ms);
 struct pending_prompt *prompt_find(struct unit *u, const char *key); /* not settled; NULL */
 void prompt_drop(struct pending_prompt *pp); /* nobody is told */
-/* The prompt of spawn; by_arg: it stands on the command line, only its report is waited for. */
-void prompt_first(struct unit *u, const char *text, bool by_arg);
+/* The prompt of spawn: a row from the beginning, given once its program runs; kept while no program of the
+ * instance ever ran. */
+void prompt_first_make(struct unit *u, const char *text);
+/* It goes on the command line: from now on handed over. Its text (borrowed), or NULL when there is none. */
+const char *prompt_first_by_arg(struct unit *u);
+void prompt_first_not_run(struct unit *u); /* that command line was never run */
+/* The program runs: it counts from now, and whoever waits for the start hears what became of it. */
+void prompt_first_go(struct unit *u);
 
 /* type.c: handing prompts to the shim */
 void type_later(struct unit *u, struct pending_prompt *pp);

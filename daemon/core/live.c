@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What shims tell of running instances, turned into facts. Everything in an event is untrusted. */
-#include "daemon/core/fleet_int.h"
+#include "daemon/core/admit.h"
 #include "base/fault.h"
 #include "base/log.h"
 
@@ -189,6 +189,8 @@ void live_place_lost(struct site *s, const char *reason, const char *detail)
 	if (!u)
 		return;
 	err_set(&err, ERR_STATE, "the place of instance %s is gone: %s", u->in->id, detail);
+	if (u->in->state == ST_QUEUED || (u->step == STEP_NONE && start_again(u, false)))
+		return; /* it is done again once that place is gone */
 	if (u->in->starts == 0 && (u->in->state == ST_PROVISIONING || u->in->state == ST_STARTING)) {
 		start_fail(u, &err); /* there is nothing yet that it could come back to */
 		return;
@@ -343,8 +345,11 @@ static void resume_unit(struct site *s, struct unit *u, const json_t *row)
 	if (row && json_is_true(json_object_get(row, "running")) && u->in->state != ST_PROVISIONING) {
 		u->in->pid = int_of(row, "pid");
 		u->step = u->in->state == ST_STARTING ? STEP_READY : STEP_LIVE;
-		if (u->step == STEP_READY) /* its start was not heard of: run_done counts it otherwise */
+		if (u->step == STEP_READY) { /* its start was not heard of: run_done counts it otherwise */
 			u->in->starts++;
+			admit_hold(u);
+		}
+		prompt_first_go(u);
 		if (u->in->state == ST_LOST)
 			fleet_apply(u, ST_WORKING, "found", NULL);
 		unit_save(u);
@@ -357,6 +362,10 @@ static void resume_unit(struct site *s, struct unit *u, const json_t *row)
 		P(u->f)->pane_open(CTX(u->f), u->in); /* one that was told lost is told back when it stands */
 		waits_again(u);
 		prompts_next(u);
+		return;
+	}
+	if (u->step == STEP_NONE && start_again(u, s->same_shim)) {
+		stop_place(s, true);
 		return;
 	}
 	err_set(&err, ERR_UNAVAILABLE, "the daemon was stopped while the instance was being started");
@@ -381,6 +390,14 @@ static void ask_overdue(void *arg)
 	live_place_lost(arg, "no_answer", "its place does not tell what it holds");
 }
 
+/* A start whose program was not begun: nothing in its place has to be asked about it. */
+static bool half_started(const struct site *s)
+{
+	const struct instance *in = s->u->in;
+
+	return (in->state == ST_PROVISIONING || in->state == ST_STARTING) && (!in->begun || s->same_shim);
+}
+
 static void adopt(struct site *s, json_t *hello)
 {
 	struct unit *u = s->u;
@@ -389,7 +406,7 @@ static void adopt(struct site *s, json_t *hello)
 	s->adopting = false;
 	s->f->adopting--;
 	FAULT_POINT("reconcile.adopt");
-	if (!u || state_final(u->in->state) || u->in->state == ST_STOPPING) {
+	if (!u || state_final(u->in->state) || u->in->state == ST_STOPPING || u->in->state == ST_QUEUED) {
 		if (u && u->in->state == ST_STOPPING)
 			u->step = STEP_STOP;
 		s->holder_over = !holder;
@@ -402,7 +419,7 @@ static void adopt(struct site *s, json_t *hello)
 		stop_place(s, true);
 		return;
 	}
-	if (!row_of(hello, u->in->id) && u->in->starts > 0) {
+	if (!row_of(hello, u->in->id) && u->in->starts > 0 && !half_started(s)) {
 		/* A shim as new as we are: it tells what the guest holds once it has asked. */
 		s->asking = true;
 		if (!s->ask_timer)

@@ -13,11 +13,20 @@
 
 #include "base/loop.h"
 #include "daemon/agent/agent.h"
+#include "daemon/model/host.h"
 #include "daemon/model/model.h"
 #include "ipc/schema.h"
 
 typedef void port_done_fn(void *arg, const struct err *error); /* error NULL: done */
 typedef void port_reply_fn(void *arg, json_t *result, const struct err *error);
+
+/* Whose memory is to be weighed: an instance and the process that holds it. */
+struct memory_holder {
+	char id[ID_SIZE];
+	int64_t pid;
+};
+/* use: the biggest first; n 0 when it could not be found out. */
+typedef void port_weighed_fn(void *arg, const struct memory_use *use, size_t n);
 
 /* The operator's limits and other settings core decides by. */
 struct core_settings {
@@ -27,6 +36,10 @@ struct core_settings {
 	int64_t start_timeout_ms;
 	int64_t ask_ms; /* for a new shim to learn what a guest holds; 0: the default */
 	int64_t rows, cols;
+	/* Admission (room.h); 0 where there is no bound, max_starts 0: by the processors. */
+	int64_t max_starts, max_queue, cores;
+	int64_t memory_reserve_mib, disk_reserve_mib;
+	int64_t pressure_high, pressure_low; /* percent */
 };
 
 struct core_port {
@@ -57,6 +70,13 @@ struct core_port {
 	/* Checks driver, template, folder, agent for a new instance; fills defaults into it. */
 	int (*check)(void *ctx, struct instance *in, struct err *e);
 	bool (*isolated)(void *ctx, const char *driver);
+
+	/* The host; each may be NULL: then nothing is counted. What a start takes, what is left (cheap: it may be
+	 * a moment old), and who uses most of the memory (it takes a while). */
+	void (*start_need)(void *ctx, const struct instance *in, struct start_need *ret);
+	void (*host_look)(void *ctx, struct host_room *ret);
+	void (*memory_weigh)(void *ctx, const struct memory_holder *held, size_t n, port_weighed_fn *fn,
+		void *arg);
 
 	/* Places. */
 	void (*place_make)(void *ctx, struct place *p, const struct instance *in, port_done_fn *done,

@@ -114,6 +114,12 @@ void prompt_settle(struct unit *u, struct pending_prompt *pp, enum prompt_status
 	prompts_next(u);
 }
 
+/* The prompt of a spawn whose program never ran. */
+static bool first_kept(const struct unit *u, const struct pending_prompt *pp)
+{
+	return pp->p->first && !pp->typed && u->in->starts == 0;
+}
+
 /* ---- deadlines ---- */
 
 static void unreported(struct unit *u, struct pending_prompt *pp)
@@ -290,11 +296,19 @@ void prompts_fact(struct unit *u, const struct agent_fact *fact)
 	prompt_settle(u, pp, PR_DELIVERED, NULL);
 }
 
+/* The next prompt that will not be given any more; the first one is, should the instance be restarted. */
+static struct pending_prompt *failing(const struct unit *u)
+{
+	struct pending_prompt *pp = u->prompts;
+
+	return pp && first_kept(u, pp) ? pp->next : pp;
+}
+
 void prompts_fail(struct unit *u, const struct err *why)
 {
 	struct pending_prompt *pp;
 
-	while ((pp = u->raws ? u->raws : u->prompts))
+	while ((pp = u->raws ? u->raws : failing(u)))
 		prompt_settle(u, pp, pp->typed ? PR_UNKNOWN : PR_FAILED, why);
 }
 
@@ -340,21 +354,52 @@ static void first_settled(void *arg, const struct prompt *p, const struct err *e
 	start_answer(u, error);
 }
 
-void prompt_first(struct unit *u, const char *text, bool by_arg)
+void prompt_first_make(struct unit *u, const char *text)
 {
 	struct prompt *p = xcalloc(1, sizeof(*p));
 	struct pending_prompt *pp;
 
 	prompt_set(p, PM_PASTE, text, strlen(text));
-	pp = pending_new(u, p, NULL, u->f->set->start_timeout_ms);
-	pp->first_by_arg = pp->typed = by_arg;
-	u->last_lines = type_lines(p);
-	if (by_arg) {
-		p->status = PR_DELIVERING;
-		p->reason = xstrdup(BY_ARGUMENT);
-	}
-	wait_for(&pp->waiters, first_settled, tick_new(u));
+	p->first = true;
+	pp = pending_new(u, p, NULL, 0);
+	pp->deadline = INT64_MAX; /* it has time until its program runs */
 	queue(u, pp);
+}
+
+const char *prompt_first_by_arg(struct unit *u)
+{
+	struct pending_prompt *pp = u->prompts;
+
+	if (!pp || !pp->p->first || pp->typed)
+		return NULL;
+	pp->first_by_arg = pp->typed = true;
+	free(pp->p->reason);
+	pp->p->reason = xstrdup(BY_ARGUMENT);
+	status(u, pp, PR_DELIVERING);
+	return pp->p->text;
+}
+
+void prompt_first_not_run(struct unit *u)
+{
+	struct pending_prompt *pp = u->prompts;
+
+	if (!pp || !pp->p->first || !pp->first_by_arg)
+		return;
+	pp->first_by_arg = pp->typed = false;
+	free(take_ptr(pp->p->reason));
+	pp->deadline = INT64_MAX;
+	status(u, pp, PR_QUEUED);
+}
+
+void prompt_first_go(struct unit *u)
+{
+	struct pending_prompt *pp = u->prompts;
+
+	if (!pp || !pp->p->first || pp->waiters)
+		return;
+	u->last_lines = type_lines(pp->p);
+	pp->deadline = clock_mono_ms() + u->f->set->start_timeout_ms;
+	wait_for(&pp->waiters, first_settled, tick_new(u));
 	prompts_arm(u);
 }
 
@@ -463,7 +508,7 @@ void fleet_load_prompt(struct fleet *f, struct prompt *p)
 	pp->typed = pp->again = p->status == PR_DELIVERING;
 	pp->first_by_arg = pp->typed && p->reason && !strcmp(p->reason, BY_ARGUMENT);
 	pp->ask = pp->typed && !pp->first_by_arg;
-	pp->deadline = clock_mono_ms() + f->set->start_timeout_ms;
+	pp->deadline = p->first ? INT64_MAX : clock_mono_ms() + f->set->start_timeout_ms; /* see prompt_first_go */
 	for (at = p->mode == PM_PASTE ? &u->prompts : &u->raws; *at; at = &(*at)->next)
 		;
 	*at = pp;

@@ -4,12 +4,13 @@
  * lives; every place is either adopted, finished or undone:
  *
  *   row, same boot     -> connect to its shim (start another when it is gone); its hello decides
- *   row, still making  -> no shim was started yet: undone, the start failed
+ *   row, still making  -> no shim was started yet: undone, and queued again (once)
+ *   row, queued        -> it stands in line again, where it stood
  *   row, other boot    -> the host was started anew: nothing lives, the instance is lost (or undone)
  *   folder without row -> nothing owns it: what may live there is ended, the folder removed
  *   intent "remove"    -> the removal is finished
  */
-#include "daemon/core/fleet_int.h"
+#include "daemon/core/admit.h"
 #include "base/fault.h"
 #include "base/log.h"
 
@@ -39,7 +40,7 @@ static void other_boot(struct site *s)
 {
 	struct unit *u = s->u;
 
-	if (u && state_living(u->in->state)) {
+	if (u && state_living(u->in->state) && u->in->state != ST_QUEUED && !start_again(u, false)) {
 		if (u->in->state == ST_STOPPING)
 			u->step = STEP_STOP;
 		else if (u->in->starts > 0)
@@ -63,7 +64,8 @@ static void half_made(struct site *s)
 	struct err err = {0};
 
 	s->holder_over = true;
-	if (!u || !state_living(u->in->state) || u->in->state == ST_STOPPING) {
+	if (!u || !state_living(u->in->state) || u->in->state == ST_STOPPING || u->in->state == ST_QUEUED ||
+		start_again(u, true)) {
 		if (u && u->in->state == ST_STOPPING)
 			u->step = STEP_STOP;
 		stop_place(s, true);
@@ -126,12 +128,13 @@ int fleet_reconcile(struct fleet *f)
 	for (size_t i = 0; i < f->count; i++) {
 		struct unit *u = f->order[i];
 		struct err err = {0};
-		if (state_final(u->in->state) || site_of(u))
+		if (state_final(u->in->state) || site_of(u) || u->in->state == ST_QUEUED)
 			continue;
 		err_set(&err, ERR_UNAVAILABLE, "the daemon was stopped while the instance was being started");
 		u->failure = err;
 		fleet_apply(u, ST_FAILED, "interrupted", err.message);
 	}
+	admit_again(f);
 	FAULT_POINT("reconcile.end");
 	return f->adopting;
 }

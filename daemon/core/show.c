@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* How an instance is shown, and many of them in pages. */
-#include "daemon/core/fleet_int.h"
+#include "daemon/core/admit.h"
 #include "ipc/jsonw.h"
 #include "ipc/rpc.h"
 
@@ -100,6 +100,9 @@ static void put_instance(struct jsonw *w, const struct unit *u, const struct cap
 {
 	const struct instance *in = u->in;
 	const struct site *s = site_of(u);
+	const char *reason = in->reason;
+	char line[ERR_HINT_MAX];
+	bool waits = admit_shown(u, &reason, line, sizeof(line));
 
 	jsonw_open(w, '{');
 	put_string(w, "id", in->id);
@@ -108,8 +111,10 @@ static void put_instance(struct jsonw *w, const struct unit *u, const struct cap
 	put_string(w, "driver", in->driver);
 	put_string(w, "agent", in->agent);
 	put_string(w, "state", state_name(in->state));
-	put_string(w, "reason", in->reason);
-	put_string(w, "detail", in->detail);
+	put_string(w, "reason", reason);
+	put_string(w, "detail", waits ? line : in->detail);
+	if (waits)
+		put_int(w, "line", u->line.place);
 	put_string(w, "dir", in->dir);
 	put_string(w, "pane", in->has_pane ? in->id : NULL);
 	put_vm(w, in, s);

@@ -17,7 +17,7 @@ const char *key_shown(const char *key)
 
 static bool starts(const struct unit *u)
 {
-	return u->step != STEP_NONE && u->step != STEP_LIVE && u->step != STEP_STOP;
+	return u->in->state == ST_QUEUED || (u->step != STEP_NONE && u->step != STEP_LIVE && u->step != STEP_STOP);
 }
 
 int spawned_before(struct fleet *f, const struct spawn_args *a, char *ret_id, struct err *e)

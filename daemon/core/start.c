@@ -9,7 +9,7 @@
  * answer in time is ended and made again boot_retries times. Any other failure, or a caller that
  * gives up, ends the place and removes what was made; the row stays, as failed.
  */
-#include "daemon/core/fleet_int.h"
+#include "daemon/core/admit.h"
 #include "base/fault.h"
 #include "base/log.h"
 
@@ -196,7 +196,7 @@ int fleet_spawn(struct fleet *f, const struct caller *who, struct spawn_args *a,
 		instance_free(in);
 		return before == 1 ? 0 : -1;
 	}
-	if (accept_spawn(f, who, in, &parent, e) < 0) {
+	if (accept_spawn(f, who, in, &parent, e) < 0 || admit_asked(f, in, a->no_queue, e) < 0) {
 		instance_free(in);
 		return -1;
 	}
@@ -207,7 +207,6 @@ int fleet_spawn(struct fleet *f, const struct caller *who, struct spawn_args *a,
 	if (parent)
 		caps_note_spawn(parent, in->created_ms);
 	u->remove_after = in->rm;
-	u->first_prompt = xstrdup(a->prompt);
 	env_note_names(in);
 	unit_save(u);
 	spawn_key_note(u, a);
@@ -215,6 +214,8 @@ int fleet_spawn(struct fleet *f, const struct caller *who, struct spawn_args *a,
 		json_pack("{s:s?, s:s?, s:s, s:s, s:s?}", "name", in->name, "parent",
 			in->parent[0] ? in->parent : NULL, "driver", in->driver, "agent", in->agent, "dir",
 			in->dir));
+	if (a->prompt)
+		prompt_first_make(u, a->prompt);
 	memcpy(ret_id, in->id, ID_SIZE);
 	u->start_done = a->done;
 	u->start_arg = a->arg;
@@ -343,6 +344,7 @@ void start_begin(struct unit *u)
 	u->run++;
 	u->step = STEP_MAKE;
 	u->cancelled = u->force = false;
+	u->in->begun = false;
 	err_clear(&u->failure);
 	free(s->pl->boot);
 	s->pl->boot = xstrdup(boot_id());
@@ -367,6 +369,36 @@ void start_linked(struct site *s, struct unit *u)
 	FAULT_POINT("start.setup_sent");
 }
 
+struct run_tick {
+	struct tick *tick;
+	json_t *params;
+};
+
+static void run_go(void *arg, const struct err *error)
+{
+	struct run_tick *t = arg;
+	struct unit *u = tick_take(t->tick);
+
+	if (u && u->step == STEP_RUN && !error) {
+		start_stage(u, "run", "starting the program");
+		P(u->f)->shim_call(CTX(u->f), u->in->place, "run", t->params, SHIM_CALL_MS * 2, run_done, tick_new(u));
+		FAULT_POINT("start.run_sent");
+	} else {
+		json_decref(t->params);
+	}
+	free(t);
+}
+
+/* That it may run, and with which prompt, is on disk before it does. */
+static void run_later(struct unit *u, json_t *params)
+{
+	struct run_tick *t = xcalloc(1, sizeof(*t));
+
+	t->tick = tick_new(u);
+	t->params = params;
+	P(u->f)->after_commit(CTX(u->f), run_go, t);
+}
+
 static void setup_done(void *arg, json_t *result, const struct err *error)
 {
 	struct unit *u = tick_take(arg);
@@ -374,7 +406,7 @@ static void setup_done(void *arg, json_t *result, const struct err *error)
 	json_t *params = NULL;
 	char *conversation = NULL;
 	struct err err = {0};
-	bool by_arg;
+	const char *text;
 
 	(void)result;
 	if (!u || u->step != STEP_SETUP)
@@ -385,21 +417,20 @@ static void setup_done(void *arg, json_t *result, const struct err *error)
 		return;
 	}
 	prog = P(u->f)->agent(CTX(u->f), u->in->agent);
-	by_arg = prog->reports && u->first_prompt && !u->resume;
-	if (P(u->f)->run_params(CTX(u->f), site_of(u)->pl, u->in, by_arg ? u->first_prompt : NULL, u->resume,
-		    &params, &conversation, &err) < 0) {
+	text = prog->reports && !u->resume ? prompt_first_by_arg(u) : NULL;
+	if (P(u->f)->run_params(CTX(u->f), site_of(u)->pl, u->in, text, u->resume, &params, &conversation, &err) < 0) {
+		prompt_first_not_run(u);
 		start_fail(u, &err);
 		return;
 	}
 	u->step = STEP_RUN;
+	u->in->begun = true;
 	if (conversation) { /* known before the program is: a crash cannot lose it */
 		free(u->in->conversation);
 		u->in->conversation = conversation;
 	}
 	unit_save(u);
-	start_stage(u, "run", "starting the program");
-	P(u->f)->shim_call(CTX(u->f), u->in->place, "run", params, SHIM_CALL_MS * 2, run_done, tick_new(u));
-	FAULT_POINT("start.run_sent");
+	run_later(u, params);
 }
 
 static void deadline_passed(void *arg)
@@ -412,6 +443,7 @@ static void deadline_passed(void *arg)
 	err_hint(&err, "it goes on; tmux-claude attach %s shows what it does", u->in->id);
 	if (u->step == STEP_READY)
 		u->step = STEP_LIVE;
+	admit_look(u);
 	start_answer(u, &err);
 }
 
@@ -431,6 +463,8 @@ static void run_done(void *arg, json_t *result, const struct err *error)
 		return;
 	FAULT_POINT("start.run_answered");
 	if (error) {
+		if (error->code != ERR_UNREACHABLE && error->code != ERR_TIMEOUT && error->code != ERR_CANCELLED)
+			prompt_first_not_run(u); /* refused: it may be given again */
 		start_fail(u, error);
 		return;
 	}
@@ -440,8 +474,7 @@ static void run_done(void *arg, json_t *result, const struct err *error)
 	u->step = STEP_READY;
 	unit_save(u);
 	start_stage(u, "ready", "waiting for its prompt");
-	if (u->first_prompt && !u->resume)
-		prompt_first(u, u->first_prompt, prog->reports);
+	prompt_first_go(u);
 	start_deadline(u);
 	if (!prog->reports) {
 		fleet_apply(u, ST_WORKING, NULL, NULL);
@@ -455,6 +488,7 @@ void start_ready(struct unit *u)
 
 	if (u->step == STEP_READY)
 		u->step = STEP_LIVE;
+	admit_look(u);
 	if (waits_for_prompt) {
 		prompts_next(u); /* a shell's is typed now; its delivery ends the start */
 		return;
@@ -479,6 +513,8 @@ void start_fail(struct unit *u, const struct err *why)
 	prompts_fail(u, why);
 	if (s)
 		stop_place(s, true);
+	else
+		unit_over(u); /* it waited in line */
 }
 
 void start_place_lost(struct site *s, struct unit *u, const struct err *why)

@@ -174,7 +174,7 @@ static void failed_before(struct err *e, const struct instance *in)
 }
 
 /* The place holds nothing that runs any more. */
-static void unit_over(struct unit *u)
+void unit_over(struct unit *u)
 {
 	struct err failure = u->failure;
 
@@ -232,7 +232,9 @@ static void place_gone(struct site *s)
 	}
 	place_apply(s, PL_DOWN, NULL);
 	P(f)->intent_done(CTX(f), "place", s->pl->id);
-	if (u->in->state != ST_LOST || u->step == STEP_STOP)
+	if (start_again_due(u))
+		admit(u);
+	else if (u->in->state != ST_LOST || u->step == STEP_STOP)
 		unit_over(u);
 }
 

@@ -276,6 +276,9 @@ static const struct field fields[] = {
 	FIELD("exit_code", F_I32, exit.code, true),
 	FIELD("exit_signal", F_I32, exit.signal, true),
 	FIELD("has_pane", F_BOOL, has_pane, true),
+	FIELD("queue_no", F_INT, queue_no, false),
+	FIELD("requeued", F_INT, requeued, false),
+	FIELD("begun", F_BOOL, begun, false),
 };
 
 static json_t *strv_to_json(char *const *v)

@@ -78,6 +78,9 @@ struct instance {
 	int64_t pid;                        /* in its place; 0 when it does not run */
 	struct exit_info exit;
 	bool has_pane;
+	int64_t queue_no; /* in the line of those that wait for their start; 0: it is in none */
+	int64_t requeued; /* how often this start was undone and queued again */
+	bool begun;       /* its program was asked for, or may have been, in this start */
 };
 
 enum place_state { PL_MAKING, PL_BOOTING, PL_UP, PL_STOPPING, PL_DOWN, PL_LOST, PL_STATE_COUNT };
@@ -113,6 +116,7 @@ struct prompt {
 	enum prompt_mode mode;
 	enum prompt_status status;
 	enum err_code code; /* of the error it ended with, ERR_NONE without */
+	bool first;         /* the one of spawn: a program may take it by argument */
 	bool untyped;       /* it failed with nothing typed, for a reason that may pass */
 	char *reason, *hint;
 	int64_t created_ms, changed_ms;

@@ -22,6 +22,7 @@ static const struct {
 	{"time_in_state", C_JSON}, {"conversation", C_TEXT}, {"starts", C_INT},
 	{"turns", C_INT},	{"pid", C_INT},		{"exit_known", C_INT},	    {"exit_code", C_INT},
 	{"exit_signal", C_INT}, {"has_pane", C_INT},
+	{"queue_no", C_INT},	{"requeued", C_INT},	    {"begun", C_INT},
 };
 
 static void add(char *sql, const char *before, const char *name, const char *after)

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/util.h"
 
-#define COLUMNS "key, instance, text, raw, status, reason, created_ms, changed_ms, digest, code, hint, untyped"
+#define COLUMNS "key, instance, text, raw, status, reason, created_ms, changed_ms, digest, code, hint, untyped, first"
 
 static int trim_instance(struct store *s, const char *instance, struct err *e)
 {
@@ -41,7 +41,7 @@ static int trim(struct store *s, const char *instance, struct err *e)
 int store_prompt_put(struct store *s, const struct prompt *p, struct err *e)
 {
 	static const char sql[] =
-		"INSERT INTO prompts(" COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
+		"INSERT INTO prompts(" COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)"
 		" ON CONFLICT(key) DO UPDATE SET"
 		" text=CASE WHEN excluded.status IN ('queued', 'delivering') THEN excluded.text ELSE '' END,"
 		" status=excluded.status, reason=excluded.reason, changed_ms=excluded.changed_ms,"
@@ -63,6 +63,7 @@ int store_prompt_put(struct store *s, const struct prompt *p, struct err *e)
 	bind_text(st, 10, p->code ? err_code_name(p->code) : NULL);
 	bind_text(st, 11, p->hint);
 	sqlite3_bind_int(st, 12, p->untyped);
+	sqlite3_bind_int(st, 13, p->first);
 	if (store_done(s, st, "writing a prompt", e) < 0)
 		return -1;
 	return open ? 0 : trim(s, p->instance, e);
@@ -90,6 +91,7 @@ static struct prompt *row_read(sqlite3_stmt *st)
 	p->reason = column_dup(st, 5);
 	p->hint = column_dup(st, 10);
 	p->untyped = sqlite3_column_int(st, 11) != 0;
+	p->first = sqlite3_column_int(st, 12) != 0;
 	p->created_ms = sqlite3_column_int64(st, 6);
 	p->changed_ms = sqlite3_column_int64(st, 7);
 	return p;

@@ -72,11 +72,16 @@ static const char version_2[] =
 /* A prompt that failed with nothing of it typed is queued anew by a retry under its key. */
 static const char version_3[] = "ALTER TABLE prompts ADD COLUMN untyped INTEGER NOT NULL DEFAULT 0;";
 
-/* A parent is for life: caps are counted through it. */
+/* A parent is for life: caps are counted through it. Who waits for a start keeps its place in line, and the
+ * prompt of a spawn is a row from the beginning. */
 static const char version_4[] =
 	"CREATE TRIGGER instances_parent BEFORE UPDATE OF parent ON instances"
 	" WHEN new.parent IS NOT old.parent BEGIN"
-	" SELECT RAISE(ABORT, 'an instance keeps its parent'); END;";
+	" SELECT RAISE(ABORT, 'an instance keeps its parent'); END;"
+	"ALTER TABLE instances ADD COLUMN queue_no INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE instances ADD COLUMN requeued INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE instances ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE prompts ADD COLUMN first INTEGER NOT NULL DEFAULT 0;";
 
 const struct migration store_migrations[] = {
 	{"the first tables", version_1},

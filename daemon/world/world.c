@@ -68,6 +68,13 @@ static void settings_read(struct world *w)
 	s->start_timeout_ms = config_int(c, OPT_START_TIMEOUT) * 1000;
 	s->rows = config_int(c, OPT_ROWS);
 	s->cols = config_int(c, OPT_COLS);
+	s->max_starts = config_int(c, OPT_MAX_STARTS);
+	s->max_queue = config_int(c, OPT_MAX_QUEUE);
+	s->memory_reserve_mib = config_int(c, OPT_MEMORY_RESERVE);
+	s->disk_reserve_mib = config_int(c, OPT_DISK_RESERVE);
+	s->pressure_high = config_int(c, OPT_PRESSURE_HIGH);
+	s->pressure_low = config_int(c, OPT_PRESSURE_LOW);
+	s->cores = sysconf(_SC_NPROCESSORS_ONLN);
 }
 
 /* What is taken of the user's own tmux configuration; `config check` says what is left of it. */

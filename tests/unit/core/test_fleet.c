@@ -699,22 +699,23 @@ START_TEST(a_restart_adopts_the_living_undoes_the_half_done_and_ends_the_unowned
 	ck_assert_int_eq(fleet_reconcile(w.f), 3);
 	fake_turn(&w);
 	ck_assert_int_eq(w.adopts, 3);
-	ck_assert_int_eq(fleet_get(w.f, "nowher")->state, ST_FAILED);
+	ck_assert_int_eq(fleet_get(w.f, "nowher")->state, ST_PROVISIONING); /* it waited, and starts now */
 	ck_assert_int_eq(fleet_get(w.f, "booted")->state, ST_LOST);
 
 	h = json_pack("{s:i, s:{s:i, s:b}, s:b, s:[{s:s, s:i, s:b}]}", "shim_pid", 300, "holder", "pid", 9,
 		"running", 1, "link", 1, "instances", "id", "living", "pid", 8, "running", 1);
 	greet("living", h);
 	ck_assert_int_eq(fleet_get(w.f, "living")->state, ST_WORKING);
-	ck_assert_int_eq(w.pane_open, 1);
+	ck_assert_int_eq(w.pane_open, 2); /* and that of the one that waited */
 	report("living", 4, "stop"); /* known before the restart */
 	ck_assert_int_eq(fleet_get(w.f, "living")->state, ST_WORKING);
 	report("living", 5, "stop");
 	ck_assert_int_eq(fleet_get(w.f, "living")->state, ST_IDLE);
 
 	greet("halfup", hello(300, true, true));
+	ck_assert_int_eq(fleet_get(w.f, "halfup")->state, ST_QUEUED); /* until what there was is gone */
 	let_end("halfup");
-	ck_assert_int_eq(fleet_get(w.f, "halfup")->state, ST_FAILED);
+	ck_assert_int_eq(fleet_get(w.f, "halfup")->state, ST_PROVISIONING);
 
 	h = hello(301, true, true);
 	fleet_on_hello(w.f, "orphan", h);
@@ -725,19 +726,27 @@ START_TEST(a_restart_adopts_the_living_undoes_the_half_done_and_ends_the_unowned
 }
 END_TEST
 
-START_TEST(a_start_that_had_made_nothing_has_failed)
+START_TEST(a_start_of_which_nothing_ran_begins_again_once)
 {
+	struct instance *twice = row("twiced", "plcfou", ST_PROVISIONING, 0);
+
+	twice->requeued = 1;
 	fleet_load_instance(w.f, row("making", "plcone", ST_PROVISIONING, 0));
 	fleet_load_instance(w.f, row("remake", "plctwo", ST_PROVISIONING, 3));
 	fleet_load_instance(w.f, row("ending", "plcthr", ST_STOPPING, 1));
+	fleet_load_instance(w.f, twice);
 	fleet_load_place(w.f, place_row("plcone", PL_MAKING, boot_id()));
 	fleet_load_place(w.f, place_row("plctwo", PL_MAKING, boot_id()));
 	fleet_load_place(w.f, place_row("plcthr", PL_MAKING, boot_id()));
+	fleet_load_place(w.f, place_row("plcfou", PL_MAKING, boot_id()));
 	ck_assert_int_eq(fleet_reconcile(w.f), 0);
 	fake_turn(&w);
 	ck_assert_int_eq(w.adopts, 0);
-	ck_assert_int_eq(fleet_get(w.f, "making")->state, ST_FAILED);
-	ck_assert_int_eq(fleet_get(w.f, "remake")->state, ST_FAILED);
+	ck_assert_int_eq(fleet_get(w.f, "making")->state, ST_PROVISIONING);
+	ck_assert_int_eq(fleet_get(w.f, "remake")->state, ST_PROVISIONING);
+	ck_assert_int_eq(fleet_get(w.f, "making")->requeued, 1);
+	ck_assert_int_eq(w.makes, 2);
+	ck_assert_int_eq(twice->state, ST_FAILED);
 	ck_assert_int_eq(fleet_get(w.f, "ending")->state, ST_EXITED);
 	ck_assert(fleet_settled(w.f));
 }
@@ -932,7 +941,7 @@ TEST_MAIN_FIXTURE("core/fleet", setup, teardown,
 		an_event_from_another_place_is_ignored, a_shim_that_cannot_begin_is_given_up, a_lost_shim_is_replaced_while_the_agent_lives,
 		a_place_that_dies_leaves_its_instance_lost_and_restartable,
 		a_restart_adopts_the_living_undoes_the_half_done_and_ends_the_unowned,
-		a_start_that_had_made_nothing_has_failed,
+		a_start_of_which_nothing_ran_begins_again_once,
 		a_place_that_does_not_tell_what_it_holds_is_lost_until_it_does,
 		waiting_for_a_state_answers_or_says_that_it_never_comes,
 		every_state_has_its_legal_moves)
