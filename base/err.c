@@ -76,6 +76,15 @@ int err_hint(struct err *e, const char *fmt, ...)
 	return -1;
 }
 
+int err_details(struct err *e, const char *json)
+{
+	size_t len = json ? strlen(json) + 1 : 0;
+
+	if (e && len && len <= sizeof(e->details))
+		memcpy(e->details, json, len);
+	return -1;
+}
+
 int err_prefix(struct err *e, const char *fmt, ...)
 {
 	if (!e)

@@ -7,6 +7,7 @@
 
 #define ERR_MESSAGE_MAX 512
 #define ERR_HINT_MAX 256
+#define ERR_DETAILS_MAX 320
 
 enum err_code {
 	ERR_NONE = 0,
@@ -22,6 +23,7 @@ struct err {
 	bool retryable;
 	char message[ERR_MESSAGE_MAX]; /* what failed and why */
 	char hint[ERR_HINT_MAX];       /* what to do; may be empty */
+	char details[ERR_DETAILS_MAX]; /* for programs: a JSON object as text, or empty */
 };
 
 /* Each sets *e (which may be NULL) and returns -1, so that a caller can `return err_set(...)`. */
@@ -32,6 +34,8 @@ int err_set_errno(struct err *e, enum err_code code, int errnum, const char *fmt
 	__attribute__((format(printf, 4, 5)));
 /* Sets the hint of an error that is already set. Returns -1. */
 int err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Sets the details of an error that is already set; what is too long is left out. Returns -1. */
+int err_details(struct err *e, const char *json);
 /* Puts "context: " before the message of an error that is already set. Returns -1. */
 int err_prefix(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void err_clear(struct err *e);

@@ -228,6 +228,7 @@ static json_t *path_value(const struct arg_def *a, const char *s, struct err *e)
 /* The value in the form that is sent; NULL with the error. */
 static json_t *scalar(const struct arg_def *a, const char *s, struct err *e)
 {
+	json_t *checked;
 	int64_t n;
 	char *end;
 
@@ -239,6 +240,7 @@ static json_t *scalar(const struct arg_def *a, const char *s, struct err *e)
 	case ARG_ARGV:
 	case ARG_JSON:
 	case ARG_KV:
+	case ARG_COUNTS:
 		return text_value(a, s, e);
 	case ARG_PATH:
 		return path_value(a, s, e);
@@ -247,13 +249,20 @@ static json_t *scalar(const struct arg_def *a, const char *s, struct err *e)
 			return bad(a, s, "a whole number", e);
 		return json_integer(n);
 	case ARG_COUNT:
-		if (strcmp(s, "unlimited") == 0)
-			return json_string(s);
-		if (str_to_i64(s, 0, 1000000, &n) < 0)
-			return bad(a, s, "a whole number up to 1000000, or 'unlimited'", e);
-		return json_integer(n);
+	case ARG_MIB: {
+		json_t *v = str_to_i64(s, 0, INT64_C(1) << 53, &n) == 0 ? json_integer(n) : text_value(a, s, e);
+		if (v && schema_check_arg(a, v, &checked, NULL) == 0) {
+			json_decref(checked);
+			return v;
+		}
+		if (!v)
+			return NULL;
+		json_decref(v);
+		return bad(a, s, a->type == ARG_MIB ? "a whole number of MiB up to 1000000000, or 'unlimited'"
+						    : "a whole number up to 1000000, or 'unlimited'", e);
+	}
 	case ARG_RATE: {
-		json_t *v = text_value(a, s, e), *checked;
+		json_t *v = text_value(a, s, e);
 		if (!v)
 			return NULL;
 		if (schema_check_arg(a, v, &checked, NULL) < 0) {
@@ -292,15 +301,24 @@ static int add_pair(const struct arg_def *a, json_t *map, const char *s, struct 
 		cleanup_free char *name = called(a);
 		return err_set(e, ERR_PARAMS, "%s gives '%.60s' a second time", name, key);
 	}
-	json_t *v = text_value(a, eq + 1, e);
-	return v ? json_object_set_new(map, key, v) : -1;
+	json_t *v = text_value(a, eq + 1, e), *checked;
+	if (!v)
+		return -1;
+	json_object_set_new(map, key, v);
+	if (a->type == ARG_COUNTS && schema_check_arg(a, map, &checked, NULL) < 0) {
+		bad(a, s, "ROLE=N with N a whole number or 'unlimited'", e);
+		return -1;
+	}
+	if (a->type == ARG_COUNTS)
+		json_decref(checked);
+	return 0;
 }
 
 static int give(struct reader *r, const struct arg_def *a, const char *s)
 {
 	json_t *home = home_of(r, a), *have = json_object_get(home, a->name), *v;
 
-	if (a->type == ARG_KV) {
+	if (a->type == ARG_KV || a->type == ARG_COUNTS) {
 		if (!have) {
 			json_object_set_new(home, a->name, json_object());
 			have = json_object_get(home, a->name);

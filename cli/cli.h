@@ -82,6 +82,10 @@ int selector_settle(struct cli *c, struct err *e);
 /* render.c */
 void render_result(const struct writer *w, enum result_kind kind, const json_t *result);
 void render_instances(const struct writer *w, const json_t *list, bool tree, int64_t now_ms);
+/* cap.c: how caps stand, of the holder of this id or "fleet". */
+void render_caps(const struct writer *w, const json_t *caps, const char *holder);
+/* What a spawn got less of than it asked for, as a sentence. */
+void say_narrowed(struct cli *c, const json_t *in);
 void render_event(const struct writer *w, const json_t *event);
 enum color state_color(const char *state);
 /* Members of JSON objects, with "" and 0 where they are missing. */
@@ -91,6 +95,6 @@ json_int_t jint(const json_t *o, const char *key);
 /* The verbs that need more than one call. */
 verb_fn verb_spawn, verb_restart, verb_list, verb_send, verb_read, verb_wait, verb_attach, verb_exec,
 	verb_events, verb_up, verb_down, verb_status, verb_template_build, verb_template_list, verb_login,
-	verb_replay, verb_logs, verb_config_show, verb_config_check, verb_doctor, verb_version;
+	verb_replay, verb_logs, verb_cap_set, verb_config_show, verb_config_check, verb_doctor, verb_version;
 
 #endif

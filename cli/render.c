@@ -82,6 +82,7 @@ static void instance_row(struct table *t, const json_t *in, const char *indent, 
 	table_row(t);
 	table_cellf(t, C_BOLD, "%s%s", indent, jstr(in, "id"));
 	table_cell(t, C_NONE, jstr(in, "name"));
+	table_cell(t, C_NONE, jstr(in, "role"));
 	table_cell(t, state_color(jstr(in, "state")), state);
 	table_cell(t, C_DIM, since < 0 ? "" : text_span(now_ms - since, span));
 	table_cell(t, C_NONE, jstr(in, "agent"));
@@ -143,6 +144,7 @@ void render_instances(const struct writer *w, const json_t *list, bool tree, int
 
 	table_column(t, "ID", 0);
 	table_column(t, "NAME", T_FLEX | T_HIDE_EMPTY);
+	table_column(t, "ROLE", T_HIDE_EMPTY);
 	table_column(t, "STATE", 0);
 	table_column(t, "FOR", T_RIGHT);
 	table_column(t, "AGENT", 0);
@@ -166,18 +168,6 @@ static void field_if(const struct writer *w, const char *name, const char *value
 {
 	if (value[0])
 		writer_field(w, name, C_NONE, value);
-}
-
-static void render_cap(const struct writer *w, const json_t *cap)
-{
-	cleanup_free char *children = limit(cap, "max_children"), *all = limit(cap, "max_descendants");
-	cleanup_free char *depth = limit(cap, "max_depth"), *rate = limit(cap, "spawn_rate");
-	cleanup_free char *text = xasprintf("%lld of %s children, %lld of %s descendants, depth %lld of %s, "
-					    "%s spawns a minute",
-		(long long)jint(cap, "children"), children, (long long)jint(cap, "descendants"), all,
-		(long long)jint(cap, "depth"), depth, rate);
-
-	writer_field(w, "cap", C_NONE, text);
 }
 
 static void render_vm(const struct writer *w, const json_t *in)
@@ -232,8 +222,8 @@ static void render_instance(const struct writer *w, const json_t *in)
 	render_vm(w, in);
 	field_if(w, "folder", jstr(in, "dir"));
 	field_if(w, "parent", jstr(in, "parent"));
-	if (json_is_object(json_object_get(in, "cap")))
-		render_cap(w, json_object_get(in, "cap"));
+	field_if(w, "role", jstr(in, "role"));
+	render_caps(w, json_object_get(in, "caps"), jstr(in, "id"));
 	render_labels(w, json_object_get(in, "labels"));
 	field_if(w, "conversation", jstr(in, "conversation"));
 	field_number(w, "pid", jint(in, "pid"));
@@ -372,6 +362,9 @@ void render_result(const struct writer *w, enum result_kind kind, const json_t *
 		break;
 	case R_STATUS:
 		render_status(w, result);
+		break;
+	case R_CAPS:
+		render_caps(w, json_object_get(result, "caps"), jstr(result, "holder"));
 		break;
 	case R_EMPTY:
 	case R_ATTACH:

@@ -71,6 +71,8 @@ static int start(struct cli *c)
 		writer_json(&c->w, in);
 	} else {
 		writer_printf(&c->w, "%s\n", jstr(in, "id"));
+		if (c->args.m->id == METHOD_SPAWN)
+			say_narrowed(c, in);
 		say_state(c, in);
 	}
 	json_decref(in);

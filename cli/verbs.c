@@ -9,6 +9,7 @@ static verb_fn *const verbs[METHOD_COUNT] = {
 	[METHOD_SEND] = verb_send,
 	[METHOD_READ] = verb_read,
 	[METHOD_REPLAY] = verb_replay,
+	[METHOD_CAP_SET] = verb_cap_set,
 	[METHOD_LOGS] = verb_logs,
 	[METHOD_WAIT] = verb_wait,
 	[METHOD_ATTACH] = verb_attach,

@@ -12,12 +12,14 @@
 #include <sys/stat.h>
 
 #include "base/util.h"
+#include "ipc/roles.h"
 
 #define CONFIG_FILE_MAX (256 * 1024)
 #define CONFIG_VALUE_MAX 8192
 #define ENV_PREFIX "TMUX_CLAUDE_"
+#define UNLIMITED "unlimited"
 
-enum option_type { O_STRING, O_PATH, O_INT, O_BOOL, O_LIST };
+enum option_type { O_STRING, O_PATH, O_INT, O_COUNT, O_BOOL, O_LIST };
 enum source { FROM_DEFAULT, FROM_FILE, FROM_ENV };
 
 static const struct option_def {
@@ -142,10 +144,14 @@ static int set_value(struct config *c, enum option_id id, const char *value, enu
 		if (!text)
 			return bad_value(o, value, "an absolute path (or begin with ~/)", e);
 		break;
+	case O_COUNT:
 	case O_INT:
-		if (str_to_i64(value, o->min, o->max, &number) < 0)
-			return err_set(e, ERR_PARAMS, "%s must be a whole number from %lld to %lld, not '%.60s'",
-				o->name, (long long)o->min, (long long)o->max, value);
+		if (o->type == O_COUNT && strcmp(value, UNLIMITED) == 0)
+			number = -1;
+		else if (str_to_i64(value, o->min, o->max, &number) < 0)
+			return err_set(e, ERR_PARAMS, "%s must be a whole number from %lld to %lld%s, not '%.60s'",
+				o->name, (long long)o->min, (long long)o->max,
+				o->type == O_COUNT ? " or unlimited" : "", value);
 		break;
 	case O_BOOL:
 		if (parse_bool(value, &number) < 0)
@@ -154,6 +160,10 @@ static int set_value(struct config *c, enum option_id id, const char *value, enu
 	case O_LIST:
 		if (id == OPT_ALLOW && check_hosts(o, value, e) < 0)
 			return -1;
+		if (id == OPT_ROLES && roles_check(value, e) < 0)
+			return err_prefix(e, "%s", o->name);
+		if (id == OPT_MAX_ROLES && role_limits_check(value, e) < 0)
+			return err_prefix(e, "%s", o->name);
 		break;
 	}
 	free(c->v[id].text);
@@ -320,6 +330,8 @@ static json_t *value_to_json(enum option_type type, const char *text, int64_t nu
 	switch (type) {
 	case O_INT:
 		return json_integer(number);
+	case O_COUNT:
+		return number < 0 ? json_string(text) : json_integer(number);
 	case O_BOOL:
 		return json_boolean(number != 0);
 	case O_STRING:
@@ -358,9 +370,10 @@ char *config_example(void)
 	for (int i = 0; i < OPT_COUNT; i++) {
 		const struct option_def *o = &options[i];
 		char *more;
-		if (o->type == O_INT)
-			more = xasprintf("%s\n# %s\n# (%lld to %lld)\n#%s = %s\n", text, o->help,
-				(long long)o->min, (long long)o->max, o->name, o->def);
+		if (o->type == O_INT || o->type == O_COUNT)
+			more = xasprintf("%s\n# %s\n# (%lld to %lld%s)\n#%s = %s\n", text, o->help,
+				(long long)o->min, (long long)o->max,
+				o->type == O_COUNT ? ", or unlimited" : "", o->name, o->def);
 		else
 			more = xasprintf("%s\n# %s\n#%s = %s\n", text, o->help, o->name, o->def);
 		free(text);

@@ -259,6 +259,14 @@ int rpc_write_result_text(struct buf *out, json_t *id, const struct buf *json)
 	return 0;
 }
 
+static void put_details(json_t *o, const struct err *e)
+{
+	json_t *details = e->details[0] ? json_loads(e->details, JSON_REJECT_DUPLICATES, NULL) : NULL;
+
+	if (details)
+		json_object_set_new(o, "details", details);
+}
+
 int rpc_write_error(struct buf *out, json_t *id, const struct err *error)
 {
 	json_t *o = new_message(id), *wire = json_object(), *data = json_object();
@@ -268,6 +276,7 @@ int rpc_write_error(struct buf *out, json_t *id, const struct err *error)
 	json_object_set_new(data, "code", json_string(err_code_name(error->code)));
 	json_object_set_new(data, "hint", json_text(error->hint, strlen(error->hint)));
 	json_object_set_new(data, "retryable", json_boolean(error->retryable));
+	put_details(data, error);
 	json_object_set_new(wire, "code", json_integer(err_code_number(error->code)));
 	json_object_set_new(wire, "message", json_text(error->message, strlen(error->message)));
 	json_object_set_new(wire, "data", data);
@@ -283,6 +292,7 @@ json_t *err_to_json(const struct err *e)
 	json_object_set_new(o, "message", json_text(e->message, strlen(e->message)));
 	json_object_set_new(o, "hint", json_text(e->hint, strlen(e->hint)));
 	json_object_set_new(o, "retryable", json_boolean(e->retryable));
+	put_details(o, e);
 	return o;
 }
 
@@ -302,7 +312,7 @@ void err_from_json(const json_t *o, struct err *e)
 	const json_t *number = json_object_get(o, "code");
 	const char *message = json_string_value(json_object_get(o, "message"));
 	const char *hint = json_string_value(json_object_get(from, "hint"));
-	const json_t *retryable = json_object_get(from, "retryable");
+	const json_t *retryable = json_object_get(from, "retryable"), *details = json_object_get(from, "details");
 	enum err_code code = ERR_INTERNAL;
 
 	if (name)
@@ -314,6 +324,11 @@ void err_from_json(const json_t *o, struct err *e)
 		err_hint(e, "%s", hint);
 	if (e && json_is_boolean(retryable))
 		e->retryable = json_is_true(retryable);
+	if (json_is_object(details)) {
+		char *text = json_dumps(details, JSON_COMPACT);
+		err_details(e, text);
+		free(text);
+	}
 }
 
 int rpc_next_line(const struct buf *in, const char **line, size_t *len)

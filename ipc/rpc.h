@@ -40,7 +40,8 @@ int rpc_write_notification(struct buf *out, const char *method, json_t *params);
 int rpc_write_result(struct buf *out, json_t *id, json_t *result);
 int rpc_write_result_text(struct buf *out, json_t *id, const struct buf *json); /* a value, as text */
 int rpc_write_error(struct buf *out, json_t *id, const struct err *error);
-/* {"code","message","hint","retryable"} as the contract's --json error; new reference. */
+/* {"code","message","hint","retryable"} as the contract's --json error, and "details" where there are; new
+ * reference. */
 json_t *err_to_json(const struct err *e);
 /* Reads that form, and the one on the wire. */
 void err_from_json(const json_t *o, struct err *e);

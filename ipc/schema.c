@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "ipc/roles.h"
 
 /* The largest integer that every JSON reader keeps exact. */
 #define INT_ARG_MAX (INT64_C(1) << 53)
 #define COUNT_ARG_MAX 1000000
+#define MIB_ARG_MAX 1000000000
 #define SECONDS_ARG_MAX 1e9
 #define RATE_SUFFIX "/minute"
 
@@ -140,22 +142,59 @@ static int check_int(const struct arg_def *a, const json_t *v, json_t **ret, str
 	return 0;
 }
 
+/* "unlimited", and where the row allows it "default". */
+static bool count_word(const struct arg_def *a, const char *s, json_t **ret)
+{
+	if (strcmp(s, "unlimited") == 0)
+		*ret = json_integer(-1);
+	else if (a->flags & A_DEFAULT && strcmp(s, "default") == 0)
+		*ret = json_integer(ARG_DEFAULT);
+	else
+		return false;
+	return true;
+}
+
 static int check_count(const struct arg_def *a, const json_t *v, json_t **ret, struct err *e)
 {
-	static const char wanted[] = "an integer from 0 to 1000000 or \"unlimited\"";
+	int64_t max = a->type == ARG_MIB ? MIB_ARG_MAX : COUNT_ARG_MAX;
+	char wanted[96];
 
-	if (json_is_string(v)) {
-		if (strcmp(json_string_value(v), "unlimited") != 0)
-			return bad_text(a, json_string_value(v), wanted, e);
-		*ret = json_integer(-1);
-		return 0;
-	}
+	str_fmt(wanted, sizeof(wanted), "an integer from 0 to %lld or \"unlimited\"%s", (long long)max,
+		a->flags & A_DEFAULT ? " or \"default\"" : "");
+	if (json_is_string(v))
+		return count_word(a, json_string_value(v), ret) ? 0 : bad_text(a, json_string_value(v), wanted, e);
 	if (!json_is_integer(v))
 		return wrong_type(a, v, wanted, e);
 	json_int_t n = json_integer_value(v);
-	if (n < 0 || n > COUNT_ARG_MAX)
+	if (n < 0 || n > max)
 		return err_set(e, ERR_PARAMS, "'%s' must be %s, not %lld", a->name, wanted, (long long)n);
 	*ret = json_integer(n);
+	return 0;
+}
+
+static int check_counts(const struct arg_def *a, const json_t *v, json_t **ret, struct err *e)
+{
+	json_t *out, *item, *checked;
+	const char *role;
+
+	if (!json_is_object(v))
+		return wrong_type(a, v, "an object of counts", e);
+	out = json_object();
+	json_object_foreach((json_t *)v, role, item) {
+		int64_t n;
+		/* The command line gives all as strings. */
+		bool digits = json_is_string(item) && str_to_i64(json_string_value(item), 0, COUNT_ARG_MAX, &n) == 0;
+		json_t *number = digits ? json_integer(n) : json_incref(item);
+		int r = role_valid(role) ? check_count(a, number, &checked, e)
+					 : err_set(e, ERR_PARAMS, "'%s' names '%.60s', which is no role", a->name, role);
+		json_decref(number);
+		if (r < 0) {
+			json_decref(out);
+			return -1;
+		}
+		json_object_set_new(out, role, checked);
+	}
+	*ret = out;
 	return 0;
 }
 
@@ -168,10 +207,8 @@ static int check_rate(const struct arg_def *a, const json_t *v, json_t **ret, st
 	if (!json_is_string(v))
 		return wrong_type(a, v, wanted, e);
 	const char *s = json_string_value(v);
-	if (strcmp(s, "unlimited") == 0) {
-		*ret = json_integer(-1);
+	if (count_word(a, s, ret))
 		return 0;
-	}
 	const char *slash = strchr(s, '/');
 	if (!slash || strcmp(slash, RATE_SUFFIX) != 0 ||
 		str_fmt(digits, sizeof(digits), "%.*s", (int)(slash - s), s) < 0 ||
@@ -277,7 +314,10 @@ static int check_value(const struct arg_def *a, const json_t *v, json_t **ret, s
 	case ARG_INT:
 		return check_int(a, v, ret, e);
 	case ARG_COUNT:
+	case ARG_MIB:
 		return check_count(a, v, ret, e);
+	case ARG_COUNTS:
+		return check_counts(a, v, ret, e);
 	case ARG_RATE:
 		return check_rate(a, v, ret, e);
 	case ARG_SECONDS:

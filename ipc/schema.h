@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 
+#define ARG_DEFAULT (-2) /* "default", as a handler gets it where a row says A_DEFAULT */
 #define SEND_MAX (1024 * 1024)  /* bytes of one text */
 #define SEND_PART (128 * 1024)  /* of a piece of it: a line of JSON holds it whatever it is made of */
 /* What the daemon hands over to a shim of raw inputs before it hears of them; beside them one prompt. */
@@ -20,6 +21,8 @@ enum arg_type {
 	ARG_INT,     /* an integer >= 0 */
 	ARG_COUNT,   /* an integer >= 0, or "unlimited" (given to the handler as -1) */
 	ARG_RATE,    /* "N/minute" or "unlimited" (given to the handler as the integer N, or -1) */
+	ARG_MIB,     /* as ARG_COUNT, of MiB */
+	ARG_COUNTS,  /* an object of role to count or "unlimited" (given to the handler as integers); repeated R=N */
 	ARG_SECONDS, /* a number >= 0, fractions allowed */
 	ARG_BOOL,
 	ARG_STRINGS, /* an array of strings; a repeated option */
@@ -42,6 +45,7 @@ enum {
 	A_SECRET = 256,
 	A_OR_SELECT = 512,
 	A_SEEN = 1024,
+	A_DEFAULT = 2048,
 };
 enum { P_OPERATOR = 1, P_INSTANCE = 2, W_SELF = 4, W_BELOW = 8, W_NOBODY = 16, W_ALL = 28 };
 enum {
@@ -70,6 +74,7 @@ enum result_kind {
 	R_TEMPLATE,
 	R_TEMPLATES,
 	R_CONFIG,
+	R_CAPS,       /* {holder, name, role, caps:[{cap, role?, limit, count, left, by, by_name, by_cap}]} */
 	R_DOCTOR,     /* {checks:[{name, ok, level, text, hint}]} */
 };
 

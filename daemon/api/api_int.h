@@ -126,6 +126,8 @@ char **call_strv(const struct call *c, const char *name); /* owned; NULL when no
 
 /* The caller's key as it is stored, *ret NULL when none was given. */
 int call_key(struct call *c, char out[KEY_SIZE], const char **ret, struct err *e);
+/* cap.c: role and caps, where none are given those of the role and the options. */
+int caps_asked(struct call *c, struct instance *in, struct err *e);
 /* send.c: texts that this connection has not given whole. */
 void uploads_drop(struct api *a, const struct client_conn *client, const char *place, json_int_t conn);
 

@@ -28,7 +28,6 @@ static void started(void *arg, const struct instance *in, const struct err *erro
 static struct instance *instance_asked(struct call *c)
 {
 	struct instance *in = instance_new();
-	const struct cap *def = &c->w->settings.default_cap;
 	const char *perm = call_str(c, "permissions"), *driver = call_str(c, "driver");
 	struct err err = {0};
 
@@ -55,10 +54,11 @@ static struct instance *instance_asked(struct call *c)
 	in->rows = (int)call_int(c, "rows", 0);
 	in->cols = (int)call_int(c, "cols", 0);
 	in->rm = call_bool(c, "rm");
-	in->cap.max_children = call_int(c, "max_children", def->max_children);
-	in->cap.max_descendants = call_int(c, "max_descendants", def->max_descendants);
-	in->cap.max_depth = call_int(c, "max_depth", def->max_depth);
-	in->cap.spawn_rate = call_int(c, "spawn_rate", def->spawn_rate);
+	if (caps_asked(c, in, &err) < 0) {
+		instance_free(in);
+		call_error(c, &err);
+		return NULL;
+	}
 	if (!in->driver)
 		in->driver = xstrdup(config_string(c->w->config, OPT_DRIVER));
 	/* A place that holds an agent may let it act; on the host it has to ask. */

@@ -47,6 +47,7 @@ static bool same(const char *a, const char *b)
 
 void unit_save(struct unit *u)
 {
+	tally_unit(u);
 	P(u->f)->instance_put(CTX(u->f), u->in);
 }
 
@@ -93,6 +94,8 @@ void place_apply(struct site *s, enum place_state to, const char *reason)
 	if (p->state == to && !reason)
 		return;
 	p->state = to;
+	if (s->u)
+		tally_unit(s->u);
 	P(s->f)->place_put(CTX(s->f), p);
 	P(s->f)->event_add(CTX(s->f), EV_PLACE_STATE, s->u ? s->u->in->id : NULL, p->id,
 		json_pack("{s:s, s:s?, s:s?, s:I}", "state", place_state_name(to), "reason", reason,

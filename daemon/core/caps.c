@@ -1,176 +1,273 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Spawn caps over the tree. Counts are derived from the rows, so a slot is taken by inserting the
- * child's row and given back by its end, whatever ended it; nothing can leak.
+ * Caps over the tree: may one more be spawned, and what may it spawn itself?
+ *
+ * Asked in the turn that inserts the row (or queues an ended one again), from the fleet down through every
+ * ancestor to the parent, so that what is reached high up explains what is narrow below. Nothing is written
+ * for a reservation: the row itself is it (tally.c). Only what no row could tell is noted beside it, in
+ * the same transaction: how many were ever spawned (in each ancestor's row) and when (spawn_window.c).
+ *
+ * A child's own caps are narrowed to what each ancestor has left at that moment, itself not counted; what it
+ * got less of is kept in its row (`narrowed`) and told to whoever spawned it.
  */
 #include "daemon/core/fleet_int.h"
 
-
-static bool descends(const struct fleet *f, const struct instance *in, const char *ancestor,
-	int64_t *ret_depth)
+struct cap fleet_cap(const struct fleet *f)
 {
-	int64_t depth = 0;
+	struct cap c = {CAP_UNLIMITED, f->set->max_instances, CAP_UNLIMITED, f->set->fleet_spawn_rate,
+		CAP_UNLIMITED, f->set->fleet_memory, f->set->fleet_disk};
 
-	while (in->parent[0] && depth <= (int64_t)f->count) {
-		struct unit *p;
-		depth++;
-		if (!strcmp(in->parent, ancestor)) {
-			*ret_depth = depth;
-			return true;
-		}
-		p = unit_find(f, in->parent);
-		if (!p)
-			return false;
-		in = p->in;
-	}
-	return false;
+	for (int k = 0; k < CAP_KINDS; k++)
+		if (f->own_set[k])
+			*cap_at(&c, k) = cap_get(&f->own_cap, k);
+	return c;
 }
 
-void caps_count(const struct fleet *f, const char *id, struct cap_counts *ret)
+int64_t holder_limit(const struct fleet *f, const struct unit *u, enum cap_kind k)
 {
-	struct cap_counts c = {0};
+	struct cap c;
 
-	for (size_t i = 0; i < f->count; i++) {
-		const struct instance *in = f->order[i]->in;
-		int64_t depth;
-		if (!in->parent[0] || !state_living(in->state) || !descends(f, in, id, &depth))
-			continue;
-		c.descendants++;
-		if (depth == 1)
-			c.children++;
-		if (depth > c.depth)
-			c.depth = depth;
-	}
-	*ret = c;
-}
-
-void caps_count_all(struct fleet *f)
-{
-	for (size_t i = 0; i < f->count; i++)
-		f->order[i]->counts = (struct cap_counts){0};
-	for (size_t i = 0; i < f->count; i++) {
-		const struct instance *in = f->order[i]->in;
-		struct unit *up;
-		if (!state_living(in->state))
-			continue;
-		for (int64_t depth = 1; in->parent[0] && depth <= (int64_t)f->count; depth++) {
-			up = unit_find(f, in->parent);
-			if (!up)
-				break;
-			up->counts.descendants++;
-			up->counts.children += depth == 1;
-			if (depth > up->counts.depth)
-				up->counts.depth = depth;
-			in = up->in;
-		}
-	}
-}
-
-/* Spawns by parent in the last minute; *ret_wait: ms until the oldest of them no longer counts. Kept
- * apart from the rows: a child that was removed still counts. */
-static int64_t recent_spawns(const struct fleet *f, const char *parent, int64_t *ret_wait)
-{
-	struct unit *u = unit_find(f, parent);
-	int64_t now = clock_wall_ms();
-	size_t kept = 0;
-
-	for (size_t i = 0; u && i < u->nspawned; i++)
-		if (u->spawned[i] > now - RATE_WINDOW_MS && u->spawned[i] <= now)
-			u->spawned[kept++] = u->spawned[i];
 	if (u)
-		u->nspawned = kept;
-	*ret_wait = kept ? u->spawned[0] + RATE_WINDOW_MS - now : 0;
-	return (int64_t)kept;
+		return cap_get(&u->in->cap, k);
+	c = fleet_cap(f);
+	return cap_get(&c, k);
 }
 
-void caps_note_spawn(struct unit *parent, int64_t when)
+int64_t holder_count(struct fleet *f, struct unit *u, enum cap_kind k)
 {
-	parent->spawned = xrealloc(parent->spawned, (parent->nspawned + 1) * sizeof(int64_t));
-	parent->spawned[parent->nspawned++] = when;
+	const struct tally *t = u ? &u->below : &f->all;
+
+	switch (k) {
+	case CAP_CHILDREN:
+		return u ? u->living_children : 0;
+	case CAP_DESCENDANTS:
+		return t->living;
+	case CAP_DEPTH:
+		return u ? tally_depth(t) : 0;
+	case CAP_RATE:
+		return window_count(u ? &u->spawned : &f->spawned, CAP_UNLIMITED, NULL);
+	case CAP_TOTAL:
+		return u ? u->in->spawned_total : 0;
+	case CAP_MEMORY:
+		return t->memory;
+	case CAP_DISK:
+		return t->disk;
+	case CAP_KINDS:
+		break;
+	}
+	return 0;
 }
 
-static int refuse(const struct fleet *f, const char *cap, const char *holder, int64_t count,
-	int64_t limit, const char *passes, struct err *e)
+int64_t holder_role_limit(const struct fleet *f, const struct unit *u, const char *role)
 {
-	P(f)->event_add(CTX(f), EV_REFUSED, holder[0] ? holder : NULL, NULL,
-		json_pack("{s:s, s:s?, s:I, s:I}", "cap", cap, "holder", holder[0] ? holder : NULL,
-			"count", (json_int_t)count, "limit", (json_int_t)limit));
-	err_set(e, ERR_CAP, "the cap %s of %s%s is reached: %lld of %lld", cap,
-		holder[0] ? "instance " : "the fleet", holder, (long long)count, (long long)limit);
-	return err_hint(e, "%s", passes);
+	const json_t *v = json_object_get(u ? u->in->max_roles : f->own_roles, role);
+
+	return json_is_integer(v) ? json_integer_value(v) : CAP_UNLIMITED;
 }
 
-static bool reached(int64_t count, int64_t limit)
+int64_t holder_role_count(const struct fleet *f, const struct unit *u, const char *role)
 {
-	return limit != CAP_UNLIMITED && count >= limit;
+	return tally_role(u ? &u->below : &f->all, role);
 }
 
-/* At most what is asked, and at most what the ancestor has left. */
-static int64_t narrow(int64_t asked, int64_t left)
+/* What one more takes. */
+struct need {
+	int64_t of[CAP_KINDS];
+	const char *role;
+	struct unit *parent;
+};
+
+static int refuse_kind(struct fleet *f, const struct need *n, struct unit *holder, enum cap_kind k,
+	int64_t count, int64_t wait_ms, struct err *e)
 {
-	if (left == CAP_UNLIMITED)
-		return asked;
+	const struct refusal r = {.holder = holder, .kind = k, .count = count, .need = n->of[k],
+		.limit = holder_limit(f, holder, k), .wait_ms = wait_ms};
+
+	return cap_refuse(f, n->parent, &r, e);
+}
+
+/* The rate is a holder's own: of what it spawns itself, and of all that the fleet spawns. */
+static int ask_rate(struct fleet *f, const struct need *n, struct unit *holder, struct err *e)
+{
+	int64_t limit = holder_limit(f, holder, CAP_RATE), wait;
+	int64_t count = window_count(holder ? &holder->spawned : &f->spawned, limit, &wait);
+
+	if (limit == CAP_UNLIMITED || count < limit)
+		return 0;
+	return refuse_kind(f, n, holder, CAP_RATE, count, wait, e);
+}
+
+/* Has this holder, an ancestor at this distance (or the fleet, NULL), room for it? */
+static int ask(struct fleet *f, const struct need *n, struct unit *holder, int64_t distance, struct err *e)
+{
+	static const enum cap_kind order[] = {CAP_DESCENDANTS, CAP_DEPTH, CAP_CHILDREN, CAP_TOTAL, CAP_MEMORY,
+		CAP_DISK};
+
+	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+		enum cap_kind k = order[i];
+		int64_t limit = holder_limit(f, holder, k), count, need = n->of[k];
+		if (limit == CAP_UNLIMITED || (k == CAP_CHILDREN && distance > 1) || !need)
+			continue;
+		count = k == CAP_DEPTH ? distance - 1 : holder_count(f, holder, k);
+		if (count > limit - need)
+			return refuse_kind(f, n, holder, k, count, 0, e);
+	}
+	if (n->role) {
+		struct refusal r = {.holder = holder, .kind = CAP_KINDS, .role = n->role, .need = 1,
+			.count = holder_role_count(f, holder, n->role),
+			.limit = holder_role_limit(f, holder, n->role)};
+		if (r.limit != CAP_UNLIMITED && r.count >= r.limit)
+			return cap_refuse(f, n->parent, &r, e);
+	}
+	return 0;
+}
+
+static int ask_ancestors(struct fleet *f, const struct need *n, struct unit *a, int64_t distance,
+	struct err *e)
+{
+	if (!a)
+		return 0;
+	if (ask_ancestors(f, n, a->up, distance + 1, e) < 0)
+		return -1;
+	return ask(f, n, a, distance, e);
+}
+
+static int ask_all(struct fleet *f, const struct need *n, struct err *e)
+{
+	if (ask(f, n, NULL, 0, e) < 0 || ask_rate(f, n, NULL, e) < 0)
+		return -1;
+	if (n->parent && ask_rate(f, n, n->parent, e) < 0)
+		return -1;
+	return ask_ancestors(f, n, n->parent, 1, e);
+}
+
+/* ---- narrowing ---- */
+
+static json_t *amount(int64_t n)
+{
+	return n == CAP_UNLIMITED ? json_string("unlimited") : json_integer(n);
+}
+
+static void narrow(int64_t *at, int64_t left, const struct unit *by, const struct unit **ret_by)
+{
 	if (left < 0)
 		left = 0;
-	return asked == CAP_UNLIMITED || asked > left ? left : asked;
+	if (*at != CAP_UNLIMITED && *at <= left)
+		return;
+	*at = left;
+	*ret_by = by;
 }
 
-/* What a, an ancestor at this distance from the child to be, has to say; narrows the child's caps. */
-static int ask_ancestor(struct fleet *f, const struct instance *a, int64_t depth, struct instance *child,
-	struct err *e)
+/* What an ancestor leaves to the child to be. */
+static void narrow_by(struct fleet *f, const struct need *n, struct unit *a, int64_t distance,
+	struct instance *child, const struct unit *by[CAP_KINDS])
 {
-	struct cap_counts c;
+	static const enum cap_kind shared[] = {CAP_DESCENDANTS, CAP_TOTAL, CAP_MEMORY, CAP_DISK};
+	const struct cap *c = &a->in->cap;
 
-	caps_count(f, a->id, &c);
-	if (reached(c.descendants, a->cap.max_descendants))
-		return refuse(f, "max_descendants", a->id, c.descendants, a->cap.max_descendants,
-			"it passes when one of its descendants ends", e);
-	if (a->cap.max_depth != CAP_UNLIMITED && depth > a->cap.max_depth)
-		return refuse(f, "max_depth", a->id, depth - 1, a->cap.max_depth,
-			"it never passes here: spawn from an instance higher in the tree", e);
-	if (depth == 1 && reached(c.children, a->cap.max_children))
-		return refuse(f, "max_children", a->id, c.children, a->cap.max_children,
-			"it passes when one of its children ends", e);
-	if (a->cap.max_descendants != CAP_UNLIMITED) {
-		int64_t left = a->cap.max_descendants - c.descendants - 1;
-		child->cap.max_descendants = narrow(child->cap.max_descendants, left);
-		child->cap.max_children = narrow(child->cap.max_children, left);
+	for (size_t i = 0; i < ARRAY_LEN(shared); i++) {
+		enum cap_kind k = shared[i];
+		int64_t limit = cap_get(c, k), left = limit - holder_count(f, a, k) - n->of[k];
+		if (limit == CAP_UNLIMITED)
+			continue;
+		narrow(cap_at(&child->cap, k), left, a, &by[k]);
+		if (k == CAP_DESCENDANTS)
+			narrow(&child->cap.max_children, left, a, &by[CAP_CHILDREN]);
 	}
-	if (a->cap.max_depth != CAP_UNLIMITED)
-		child->cap.max_depth = narrow(child->cap.max_depth, a->cap.max_depth - depth);
+	if (c->max_depth != CAP_UNLIMITED)
+		narrow(&child->cap.max_depth, c->max_depth - distance, a, &by[CAP_DEPTH]);
+	if (distance == 1 && c->spawn_rate != CAP_UNLIMITED)
+		narrow(&child->cap.spawn_rate, c->spawn_rate, a, &by[CAP_RATE]);
+	if (distance == 1 && c->max_children != CAP_UNLIMITED)
+		narrow(&child->cap.max_children, c->max_children, a, &by[CAP_CHILDREN]);
+}
+
+static void note_narrowed(struct instance *child, const char *cap, const char *role, int64_t asked,
+	int64_t got, const struct unit *by)
+{
+	json_t *o;
+
+	if (!by)
+		return;
+	if (!child->narrowed)
+		child->narrowed = json_array();
+	o = json_pack("{s:s, s:o, s:o, s:s, s:s?}", "cap", cap, "asked", amount(asked), "got", amount(got), "by",
+		by->in->id, "by_name", by->in->name);
+	if (role)
+		json_object_set_new(o, "role", json_string(role));
+	json_array_append_new(child->narrowed, o);
+}
+
+/* Only roles that it asked to cap: of others its ancestors' caps hold as they are. */
+static void narrow_roles(struct fleet *f, struct instance *child, struct unit *parent)
+{
+	const char *role, *own = instance_role(child);
+	json_t *v;
+
+	json_object_foreach(child->max_roles, role, v) {
+		int64_t asked = json_integer_value(v), got = asked;
+		const struct unit *by = NULL;
+		for (struct unit *a = parent; a; a = a->up) {
+			int64_t limit = holder_role_limit(f, a, role);
+			if (limit != CAP_UNLIMITED)
+				narrow(&got, limit - holder_role_count(f, a, role) - (own && !strcmp(own, role)), a,
+					&by);
+		}
+		json_integer_set(v, got);
+		note_narrowed(child, "max_role", role, asked, got, by);
+	}
+}
+
+static void narrow_all(struct fleet *f, const struct need *n, struct instance *child)
+{
+	const struct unit *by[CAP_KINDS] = {0};
+	struct cap asked = child->cap;
+	int64_t distance = 1;
+
+	json_decref(child->narrowed);
+	child->narrowed = NULL;
+	for (struct unit *a = n->parent; a; a = a->up)
+		narrow_by(f, n, a, distance++, child, by);
+	for (int k = 0; k < CAP_KINDS; k++)
+		note_narrowed(child, cap_name(k), NULL, cap_get(&asked, k), cap_get(&child->cap, k), by[k]);
+	narrow_roles(f, child, n->parent);
+}
+
+/* ---- the calls ---- */
+
+static struct need need_of(const struct instance *in, struct unit *parent)
+{
+	return (struct need){.of = {[CAP_CHILDREN] = 1, [CAP_DESCENDANTS] = 1, [CAP_DEPTH] = 1, [CAP_TOTAL] = 1,
+				     [CAP_MEMORY] = in->vm_memory_mib, [CAP_DISK] = in->vm_disk_mib},
+		.role = instance_role(in),
+		.parent = parent};
+}
+
+int caps_reserve(struct fleet *f, struct unit *parent, struct instance *child, struct err *e)
+{
+	struct need n = need_of(child, parent);
+
+	if (ask_all(f, &n, e) < 0)
+		return -1;
+	narrow_all(f, &n, child);
 	return 0;
 }
 
-/* From the root down: what is reached high up explains what is narrow below. */
-static int ask_ancestors(struct fleet *f, const struct instance *a, int64_t depth,
-	struct instance *child, struct err *e)
+int caps_reserve_again(struct unit *u, struct err *e)
 {
-	struct unit *up = a->parent[0] ? unit_find(f, a->parent) : NULL;
+	struct need n = need_of(u->in, u->up);
 
-	if (up && depth <= (int64_t)f->count && ask_ancestors(f, up->in, depth + 1, child, e) < 0)
-		return -1;
-	return ask_ancestor(f, a, depth, child, e);
+	n.of[CAP_TOTAL] = 0; /* it was counted when it was spawned */
+	if (u->held.holds)
+		n.of[CAP_MEMORY] = n.of[CAP_DISK] = 0;
+	return ask_all(u->f, &n, e);
 }
 
-int caps_reserve(struct fleet *f, const struct instance *parent, struct instance *child,
-	struct err *e)
+void caps_note_spawn(struct unit *u, bool anew)
 {
-	int64_t living = (int64_t)fleet_living(f), wait;
-	char when[96];
-
-	if (reached(living, f->set->max_instances))
-		return refuse(f, "max_instances", "", living, f->set->max_instances,
-			"it passes when an instance ends; the option max_instances raises it", e);
-	if (!parent)
-		return 0;
-	if (reached(recent_spawns(f, parent->id, &wait), parent->cap.spawn_rate)) {
-		snprintf(when, sizeof(when), "it passes in %lld s", (long long)(wait / 1000 + 1));
-		return refuse(f, "spawn_rate", parent->id, recent_spawns(f, parent->id, &wait),
-			parent->cap.spawn_rate, when, e);
+	spawn_note(u->f, u->up);
+	for (struct unit *a = anew ? u->up : NULL; a; a = a->up) {
+		a->in->spawned_total++;
+		unit_save(a);
 	}
-	if (ask_ancestors(f, parent, 1, child, e) < 0)
-		return -1;
-	child->cap.spawn_rate = narrow(child->cap.spawn_rate, parent->cap.spawn_rate);
-	child->cap.max_children = narrow(child->cap.max_children, parent->cap.max_children);
-	return 0;
 }

@@ -24,6 +24,10 @@ void fleet_destroy(struct fleet *f)
 	idmap_finish(&f->site_by_id);
 	idmap_finish(&f->unit_by_name);
 	admission_destroy(f->admission);
+	tally_finish(&f->all);
+	window_finish(&f->spawned);
+	refusals_free(f->refusals);
+	json_decref(f->own_roles);
 	free(f->order);
 	free(f);
 }
@@ -47,6 +51,7 @@ struct unit *unit_add(struct fleet *f, struct instance *in)
 	}
 	f->order[f->count++] = u;
 	tree_add(u);
+	tally_unit(u);
 	return u;
 }
 
@@ -55,6 +60,7 @@ void unit_drop(struct unit *u)
 	struct fleet *f = u->f;
 	struct site *s = site_of(u);
 
+	tally_drop(u);
 	tree_drop(u);
 	admit_drop(u);
 	idmap_drop(&f->unit_by_id, u->in->id);
@@ -82,7 +88,9 @@ void unit_drop(struct unit *u)
 	loop_timer_free(u->prompt_timer);
 	loop_timer_free(u->quiet);
 	free(u->title);
-	free(u->spawned);
+	tally_finish(&u->below);
+	window_finish(&u->spawned);
+	refusals_free(u->refusals);
 	instance_free(u->in);
 	free(u);
 }

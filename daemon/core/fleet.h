@@ -31,6 +31,9 @@ void fleet_load_instance(struct fleet *f, struct instance *in);
 void fleet_load_place(struct fleet *f, struct place *p);
 void fleet_load_prompt(struct fleet *f, struct prompt *p);
 void fleet_load_intent(struct fleet *f, const struct intent *in);
+void fleet_load_spawn_time(struct fleet *f, const struct spawn_time *t); /* after the instances */
+void fleet_load_caps(struct fleet *f, const char *text); /* of the fleet, as meta_put got them; may be NULL */
+const char *fleet_caps_key(void); /* under which */
 /* Adopts what lives, undoes what was half done, ends what nothing owns. Returns how many places are being
  * adopted; fleet_settled tells when each was found or given up. */
 int fleet_reconcile(struct fleet *f);
@@ -71,6 +74,25 @@ struct fleet_page {
 /* Appends a JSON array of instance objects to out. What comes and goes between pages is in none or one of
  * them; what stays is in exactly one. -1: no cursor of ours. */
 int fleet_list(struct fleet *f, struct fleet_page *p, struct buf *out, struct err *e);
+
+/* ---- caps: docs/caps.md ---- */
+
+#define CAP_DEFAULT (-2) /* in a change of the fleet's: what the config says */
+
+struct cap_change {
+	bool given[CAP_KINDS];
+	int64_t v[CAP_KINDS];
+	const json_t *roles; /* role to limit (integer; CAP_UNLIMITED takes it away); may be NULL */
+};
+/* in NULL: the fleet's own (its CAP_DESCENDANTS are its instances). ERR_DENIED: an instance may lower those of
+ * its descendants only. */
+int fleet_cap_set(struct fleet *f, const struct caller *who, struct instance *in,
+	const struct cap_change *c, struct err *e);
+/* {holder, name, role, caps:[{cap, role?, limit, count, left, by, by_name, by_cap, retry_after_ms?}]}: left is
+ * what all holders up to the fleet leave, by the one that leaves least. in NULL: the fleet. New reference. */
+json_t *fleet_caps_json(struct fleet *f, const struct instance *in);
+/* Counts everything anew from the rows; ERR_INTERNAL where what is kept differs. Slow. */
+int fleet_caps_check(struct fleet *f, struct err *e);
 
 struct spawn_args {
 	struct instance *in;  /* what was asked for, with name, driver... set; stolen */

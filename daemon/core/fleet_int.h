@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/idmap.h"
 #include "base/util.h"
+#include "daemon/core/caps.h"
 #include "daemon/core/fleet.h"
 #include "daemon/core/line.h"
 
@@ -26,7 +27,6 @@
 #define ENTER_AGAIN_MS 2000  /* no report by then: Enter once more (facts: a swallowed Enter) */
 #define BUSY_PAUSE_MS 250    /* before a shim that had no room is tried again */
 #define CLEAR_LINES_MAX 100   /* of a prompt that was put back and is cleared */
-#define RATE_WINDOW_MS 60000
 
 /* How far the start of an instance is. LIVE: its program runs and it was ready or waits. */
 enum step { STEP_NONE, STEP_MAKE, STEP_LINK, STEP_SETUP, STEP_RUN, STEP_READY, STEP_LIVE, STEP_STOP };
@@ -64,11 +64,6 @@ struct wait_handle {
 	struct loop_timer *timer;
 	fleet_done_fn *done;
 	void *arg;
-};
-
-/* Living ones below an instance. */
-struct cap_counts {
-	int64_t children, descendants, depth;
 };
 
 /* An instance with what is only known while the daemon runs. */
@@ -112,9 +107,10 @@ struct unit {
 	struct loop_timer *prompt_timer;
 	int64_t busy_until; /* monotonic: its shim had no room; 0: nothing is held back */
 	struct wait_handle *waits;
-	struct cap_counts counts; /* as caps_count_all found them last */
-	int64_t *spawned; /* wall times of its spawns in the last minute */
-	size_t nspawned;
+	struct held held;    /* what of it is counted above */
+	struct tally below;
+	struct spawn_window spawned; /* by it, in the last minute */
+	struct refusals *refusals;   /* met by it */
 };
 
 /* A place with what is only known while the daemon runs. */
@@ -151,6 +147,13 @@ struct fleet {
 	int adopting;
 	int64_t waits; /* numbers them */
 	struct admission *admission;
+	struct tally all;
+	struct spawn_window spawned;
+	struct refusals *refusals; /* of spawns without a parent */
+	/* Caps of its own that were set while it ran: they win over the config. */
+	struct cap own_cap;
+	bool own_set[CAP_KINDS];
+	json_t *own_roles;
 };
 
 #define P(f) ((f)->port)
@@ -197,12 +200,34 @@ struct tick *tick_new(const struct unit *u);
 struct unit *tick_take(void *arg); /* frees the tick; NULL when the unit is gone or in another run */
 
 /* caps.c */
-void caps_note_spawn(struct unit *parent, int64_t when);
-void caps_count(const struct fleet *f, const char *id, struct cap_counts *ret);
-void caps_count_all(struct fleet *f); /* into each unit's counts, in one pass */
-/* Would one more child of parent (NULL: of nobody) pass? Narrows child->cap to what is left. */
-int caps_reserve(struct fleet *f, const struct instance *parent, struct instance *child,
-	struct err *e);
+/* Would one more child of parent (NULL: of nobody) pass? Narrows its caps to what is left, and notes that. */
+int caps_reserve(struct fleet *f, struct unit *parent, struct instance *child, struct err *e);
+/* Would it pass again, after its end? What it was given stays its own. */
+int caps_reserve_again(struct unit *u, struct err *e);
+/* It was spawned (anew), or started again: counted for the rate, and for the totals of all above. */
+void caps_note_spawn(struct unit *u, bool anew);
+/* A holder of caps is an instance, or the fleet (NULL). */
+int64_t holder_limit(const struct fleet *f, const struct unit *u, enum cap_kind k);
+int64_t holder_count(struct fleet *f, struct unit *u, enum cap_kind k);
+int64_t holder_role_limit(const struct fleet *f, const struct unit *u, const char *role);
+int64_t holder_role_count(const struct fleet *f, const struct unit *u, const char *role);
+struct cap fleet_cap(const struct fleet *f);
+
+/* spawn_window.c */
+void spawn_note(struct fleet *f, struct unit *parent); /* now; parent NULL: the operator's own */
+void spawns_settle(struct fleet *f); /* after loading */
+
+/* cap_say.c */
+struct refusal {
+	struct unit *holder; /* NULL: the fleet */
+	enum cap_kind kind;  /* CAP_KINDS: of a role */
+	const char *role;
+	int64_t count, limit, need;
+	int64_t wait_ms; /* of a rate: until it passes, -1: never */
+};
+/* Sets *e with all of it, tells the event; -1. */
+int cap_refuse(struct fleet *f, struct unit *asker, const struct refusal *r, struct err *e);
+json_t *caps_report(struct fleet *f, struct unit *u); /* each cap, see fleet_caps_json */
 
 /* admit.c; admit.h has the rest */
 /* Its row is there, queued: it starts as soon as its turn has come and the host has room for it. */

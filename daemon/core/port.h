@@ -31,7 +31,9 @@ typedef void port_weighed_fn(void *arg, const struct memory_use *use, size_t n);
 /* The operator's limits and other settings core decides by. */
 struct core_settings {
 	int64_t max_instances;
+	int64_t fleet_memory, fleet_disk, fleet_spawn_rate; /* as max_instances, of all; CAP_UNLIMITED */
 	struct cap default_cap;
+	int64_t refusal_pause_ms; /* between events of the same refusal; 0: the default */
 	int64_t boot_retries;
 	int64_t start_timeout_ms;
 	int64_t ask_ms; /* for a new shim to learn what a guest holds; 0: the default */
@@ -55,6 +57,10 @@ struct core_port {
 	struct prompt *(*prompt_get)(void *ctx, const char *key); /* owned; NULL: none */
 	void (*spawn_key_put)(void *ctx, const struct spawn_key *k);
 	int (*spawn_key_get)(void *ctx, const char *key, struct spawn_key *ret); /* -1: none */
+	/* Times of spawns: also drops those of the same boot that are older than older_ms; those of other boots. */
+	void (*spawn_time_add)(void *ctx, const struct spawn_time *t, int64_t older_ms);
+	void (*spawn_times_other)(void *ctx, const char *boot);
+	void (*meta_put)(void *ctx, const char *key, const char *value); /* NULL removes it */
 	void (*intent_add)(void *ctx, const char *kind, const char *key);
 	void (*intent_done)(void *ctx, const char *kind, const char *key);
 	void (*event_add)(void *ctx, enum event_id type, const char *instance, const char *place,

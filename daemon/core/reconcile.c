@@ -33,7 +33,9 @@ static void bind_units(struct fleet *f)
 		struct site *s = site_of(f->order[i]);
 		if (s)
 			s->u = f->order[i];
+		tally_unit(f->order[i]);
 	}
+	spawns_settle(f);
 }
 
 static void other_boot(struct site *s)

@@ -59,18 +59,40 @@ static void put_vm(struct jsonw *w, const struct instance *in, const struct site
 	jsonw_close(w, '}');
 }
 
-static void put_cap(struct jsonw *w, const struct instance *in, const struct cap_counts *c)
+static void put_cap(struct jsonw *w, const struct unit *u)
 {
+	const struct instance *in = u->in;
+
 	jsonw_key(w, "cap");
 	jsonw_open(w, '{');
 	put_limit(w, "max_children", in->cap.max_children);
-	put_int(w, "children", c->children);
+	put_int(w, "children", u->living_children);
 	put_limit(w, "max_descendants", in->cap.max_descendants);
-	put_int(w, "descendants", c->descendants);
+	put_int(w, "descendants", u->below.living);
 	put_limit(w, "max_depth", in->cap.max_depth);
-	put_int(w, "depth", c->depth);
+	put_int(w, "depth", tally_depth(&u->below));
 	put_limit(w, "spawn_rate", in->cap.spawn_rate);
+	put_limit(w, "max_total", in->cap.max_total);
+	put_int(w, "total", in->spawned_total);
+	put_limit(w, "max_memory", in->cap.max_memory);
+	put_int(w, "memory", u->below.memory);
+	put_limit(w, "max_disk", in->cap.max_disk);
+	put_int(w, "disk", u->below.disk);
 	jsonw_close(w, '}');
+}
+
+/* What only one instance shown whole says: how each cap stands, and what it got less of than it asked for. */
+static void put_caps_whole(struct jsonw *w, const struct unit *u)
+{
+	json_t *caps = caps_report(u->f, (struct unit *)u);
+
+	jsonw_key(w, "caps");
+	jsonw_json(w, caps);
+	json_decref(caps);
+	if (!u->in->narrowed || !json_array_size(u->in->narrowed))
+		return;
+	jsonw_key(w, "narrowed");
+	jsonw_json(w, u->in->narrowed);
 }
 
 static void put_exit(struct jsonw *w, const struct instance *in)
@@ -96,7 +118,7 @@ static void put_times(struct jsonw *w, const struct instance *in)
 	jsonw_close(w, '}');
 }
 
-static void put_instance(struct jsonw *w, const struct unit *u, const struct cap_counts *counts)
+static void put_instance(struct jsonw *w, const struct unit *u, bool whole)
 {
 	const struct instance *in = u->in;
 	const struct site *s = site_of(u);
@@ -119,7 +141,10 @@ static void put_instance(struct jsonw *w, const struct unit *u, const struct cap
 	put_string(w, "pane", in->has_pane ? in->id : NULL);
 	put_vm(w, in, s);
 	put_string(w, "place", in->place);
-	put_cap(w, in, counts);
+	put_cap(w, u);
+	if (whole)
+		put_caps_whole(w, u);
+	put_string(w, "role", instance_role(in));
 	jsonw_key(w, "labels");
 	jsonw_json(w, in->labels);
 	put_time(w, "created_at", in->created_ms);
@@ -142,12 +167,10 @@ static void put_instance(struct jsonw *w, const struct unit *u, const struct cap
 int fleet_instance_write(struct fleet *f, const struct instance *in, struct buf *out)
 {
 	const struct unit gone = {.f = f, .in = (struct instance *)in}, *u = unit_find(f, in->id);
-	struct cap_counts counts;
 	struct jsonw w;
 
 	jsonw_init(&w, out);
-	caps_count(f, in->id, &counts);
-	put_instance(&w, u ? u : &gone, &counts);
+	put_instance(&w, u ? u : &gone, true);
 	return w.full ? -1 : 0;
 }
 
@@ -204,7 +227,6 @@ int fleet_list(struct fleet *f, struct fleet_page *p, struct buf *out, struct er
 	p->next[0] = '\0';
 	if (p->after && page_start(f, p->after, &i, e) < 0)
 		return -1;
-	caps_count_all(f);
 	jsonw_init(&w, out);
 	jsonw_open(&w, '[');
 	for (; i < f->count; i++) {
@@ -214,7 +236,7 @@ int fleet_list(struct fleet *f, struct fleet_page *p, struct buf *out, struct er
 		if (!p->want(p->arg, u->in))
 			continue;
 		if (n < p->limit)
-			put_instance(&w, u, &u->counts);
+			put_instance(&w, u, false);
 		if (n == p->limit || w.full || out->len >= p->max) {
 			buf_truncate(out, before);
 			w.comma = comma;

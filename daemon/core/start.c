@@ -179,7 +179,7 @@ static int accept_spawn(struct fleet *f, const struct caller *who, struct instan
 			parent->in->driver, in->driver);
 	if (who->instance && within_parent(f, parent->in, in, e) < 0)
 		return -1;
-	if (caps_reserve(f, parent ? parent->in : NULL, in, e) < 0)
+	if (caps_reserve(f, parent, in, e) < 0)
 		return -1;
 	*ret_parent = parent;
 	return 0;
@@ -204,8 +204,7 @@ int fleet_spawn(struct fleet *f, const struct caller *who, struct spawn_args *a,
 	in->created_ms = in->state_since_ms = clock_wall_ms();
 	in->state = ST_QUEUED;
 	u = unit_add(f, in);
-	if (parent)
-		caps_note_spawn(parent, in->created_ms);
+	caps_note_spawn(u, true);
 	u->remove_after = in->rm;
 	env_note_names(in);
 	unit_save(u);
@@ -231,7 +230,6 @@ int fleet_restart(struct fleet *f, struct instance *in, const struct restart_arg
 {
 	struct unit *u = unit_find(f, in->id), *parent;
 	struct site *s = site_of(u);
-	struct instance narrowed;
 
 	if (!state_final(in->state) && in->state != ST_LOST) {
 		err_set(e, ERR_STATE, "instance %s is %s, so there is nothing to start again", in->id,
@@ -250,13 +248,11 @@ int fleet_restart(struct fleet *f, struct instance *in, const struct restart_arg
 			in->id, in->parent);
 	if (P(f)->check(CTX(f), in, e) < 0 || (in->name && name_free(f, NULL, in->name, in, e) < 0))
 		return -1;
-	narrowed = *in; /* what it was given stays its own: a restart takes nothing away */
-	if (state_final(in->state) && caps_reserve(f, parent ? parent->in : NULL, &narrowed, e) < 0)
+	if (state_final(in->state) && caps_reserve_again(u, e) < 0)
 		return -1;
 	if (env_again(in, a, e) < 0) /* last: a restart refused for another reason changes nothing */
 		return -1;
-	if (parent)
-		caps_note_spawn(parent, clock_wall_ms());
+	caps_note_spawn(u, false);
 	u->resume = in->starts > 0;
 	u->start_done = a->done;
 	u->start_arg = a->arg;

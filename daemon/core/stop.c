@@ -20,9 +20,10 @@ static bool may_remove(struct unit *u)
 {
 	struct site *s = site_of(u);
 
-	/* Caps are counted up the tree: a row with anything living below it must stay. */
+	/* Caps are counted up the tree: a row with anything below it that lives, or
+	 * holds a place, must stay. */
 	return u->remove_after && state_final(u->in->state) && (!s || s->pl->state == PL_DOWN) &&
-	       !u->living_below;
+	       !u->below.holders;
 }
 
 static void remove_now(void *arg, const struct err *error)

@@ -27,6 +27,7 @@ static void count_above(struct unit *u, int sign)
 		u->up->living_children += sign;
 	for (struct unit *a = u->up; a; a = a->up)
 		a->living_below += n;
+	tally_hang(u, sign);
 }
 
 static void hang(struct unit *u, struct unit *parent)

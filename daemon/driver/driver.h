@@ -37,6 +37,8 @@ struct driver {
 	unsigned flags;
 	/* Before anything is written: are the programs, the template, the sizes there and right? */
 	int (*check)(const struct driver_env *env, const struct instance *in, struct err *e);
+	/* MiB that the disk of a new place may grow to; NULL: it has none. After check. */
+	int64_t (*disk_mib)(const struct driver_env *env, const struct instance *in);
 	/* Makes what the place needs in its folder (which exists, 0700, the daemon's), and describes the
 	 * holder. Repeating it on the same folder is harmless (restart keeps the disk). Calls done once,
 	 * maybe before it returns; p and in are not touched after it returned. */

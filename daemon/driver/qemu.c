@@ -453,11 +453,22 @@ static const char *qemu_run_dir(const struct driver_env *env, const struct place
 	return str_fmt(out, size, GUEST_RUN_DIR) ? NULL : out;
 }
 
+/* The overlay's virtual size is its template's. */
+static int64_t qemu_disk_mib(const struct driver_env *env, const struct instance *in)
+{
+	json_t *stamp = template_stamp(env->template_dir, in->template_name, NULL);
+	json_int_t bytes = json_integer_value(json_object_get(json_object_get(stamp, "disk"), "size"));
+
+	json_decref(stamp);
+	return bytes > 0 ? (bytes + (1 << 20) - 1) >> 20 : 0;
+}
+
 const struct driver driver_qemu = {
 	.name = "qemu",
 	.summary = "in a VM of its own (QEMU)",
 	.flags = DRIVER_ISOLATED | DRIVER_EGRESS | DRIVER_SYSTEM,
 	.check = qemu_check,
+	.disk_mib = qemu_disk_mib,
 	.make = qemu_make,
 	.guest_program = qemu_guest_program,
 	.run_dir = qemu_run_dir,

@@ -43,6 +43,39 @@ static const char *const permissions_names[] = {
 	[PERM_PLAN] = "plan",
 };
 
+static const struct {
+	const char *name;
+	size_t offset;
+} caps[CAP_KINDS] = {
+	[CAP_CHILDREN] = {"max_children", offsetof(struct cap, max_children)},
+	[CAP_DESCENDANTS] = {"max_descendants", offsetof(struct cap, max_descendants)},
+	[CAP_DEPTH] = {"max_depth", offsetof(struct cap, max_depth)},
+	[CAP_RATE] = {"spawn_rate", offsetof(struct cap, spawn_rate)},
+	[CAP_TOTAL] = {"max_total", offsetof(struct cap, max_total)},
+	[CAP_MEMORY] = {"max_memory", offsetof(struct cap, max_memory)},
+	[CAP_DISK] = {"max_disk", offsetof(struct cap, max_disk)},
+};
+
+const char *cap_name(enum cap_kind k)
+{
+	return caps[k].name;
+}
+
+int64_t *cap_at(struct cap *c, enum cap_kind k)
+{
+	return (int64_t *)((char *)c + caps[k].offset);
+}
+
+int64_t cap_get(const struct cap *c, enum cap_kind k)
+{
+	return *(const int64_t *)((const char *)c + caps[k].offset);
+}
+
+const char *instance_role(const struct instance *i)
+{
+	return json_string_value(json_object_get(i->labels, ROLE_LABEL));
+}
+
 static const char *name_at(const char *const *names, size_t n, size_t i)
 {
 	return i < n ? names[i] : "unknown";
@@ -167,6 +200,8 @@ void instance_free(struct instance *i)
 	strv_free(i->argv);
 	json_decref(i->env);
 	json_decref(i->labels);
+	json_decref(i->max_roles);
+	json_decref(i->narrowed);
 	strv_free(i->allow);
 	strv_free(i->env_names);
 	free(i->reason);
@@ -230,7 +265,7 @@ bool key_valid(const char *s)
  * Rows. One table says which member is which key; the store's columns have the same names. Absent
  * strings and vectors are left out, so is everything that cannot outlive a daemon (env).
  */
-enum field_kind { F_TEXT, F_ID, F_INT, F_I32, F_BOOL, F_STRV };
+enum field_kind { F_TEXT, F_ID, F_INT, F_I32, F_BOOL, F_STRV, F_JSON };
 
 struct field {
 	const char *key;
@@ -264,6 +299,14 @@ static const struct field fields[] = {
 	FIELD("max_descendants", F_INT, cap.max_descendants, true),
 	FIELD("max_depth", F_INT, cap.max_depth, true),
 	FIELD("spawn_rate", F_INT, cap.spawn_rate, true),
+	FIELD("max_total", F_INT, cap.max_total, true),
+	FIELD("max_memory", F_INT, cap.max_memory, true),
+	FIELD("max_disk", F_INT, cap.max_disk, true),
+	FIELD("max_roles", F_JSON, max_roles, false),
+	FIELD("narrowed", F_JSON, narrowed, false),
+	FIELD("spawned_total", F_INT, spawned_total, true),
+	FIELD("vm_memory_mib", F_INT, vm_memory_mib, true),
+	FIELD("vm_disk_mib", F_INT, vm_disk_mib, true),
 	FIELD("reason", F_TEXT, reason, false),
 	FIELD("detail", F_TEXT, detail, false),
 	FIELD("created_ms", F_INT, created_ms, true),
@@ -309,6 +352,8 @@ static json_t *field_get(const struct field *f, const struct instance *i)
 		char *const *v = *(char *const *const *)at;
 		return v ? strv_to_json(v) : NULL;
 	}
+	case F_JSON:
+		return json_deep_copy(*(json_t *const *)at);
 	}
 	return NULL;
 }
@@ -387,6 +432,10 @@ static int field_set(const struct field *f, struct instance *i, const json_t *v,
 	case F_STRV:
 		return strv_from_json(v, (char ***)at) ? bad(e, f->key, "is not a list of strings")
 						       : 0;
+	case F_JSON:
+		json_decref(*(json_t **)at);
+		*(json_t **)at = json_deep_copy(v);
+		return 0;
 	}
 	return 0;
 }

@@ -37,10 +37,29 @@ enum inst_state {
 
 enum permissions { PERM_ALL, PERM_ASK, PERM_PLAN };
 
-/* Limits; CAP_UNLIMITED for none. The counts that stand against them are derived in core. */
+/* Limits of what may be below an instance; CAP_UNLIMITED for none. The counts that stand against them are
+ * derived in core. */
 struct cap {
-	int64_t max_children, max_descendants, max_depth, spawn_rate;
+	int64_t max_children, max_descendants, max_depth;
+	int64_t spawn_rate;           /* a minute, by the instance itself */
+	int64_t max_total;            /* ever spawned */
+	int64_t max_memory, max_disk; /* MiB of the machines that run */
 };
+
+enum cap_kind {
+	CAP_CHILDREN,
+	CAP_DESCENDANTS,
+	CAP_DEPTH,
+	CAP_RATE,
+	CAP_TOTAL,
+	CAP_MEMORY,
+	CAP_DISK,
+	CAP_KINDS
+};
+
+const char *cap_name(enum cap_kind k); /* "max_children": option, column, word in refusals */
+int64_t *cap_at(struct cap *c, enum cap_kind k);
+int64_t cap_get(const struct cap *c, enum cap_kind k);
 
 struct exit_info {
 	bool known;
@@ -66,6 +85,10 @@ struct instance {
 	int rows, cols;
 	bool rm;        /* remove when ended */
 	struct cap cap;
+	json_t *max_roles;     /* most living descendants of a role: object of integers, or NULL */
+	json_t *narrowed;      /* caps it got less of than it asked for, see caps.c: array, or NULL */
+	int64_t spawned_total; /* ever, below it */
+	int64_t vm_memory_mib, vm_disk_mib; /* what its machine takes; 0 when it has none */
 	enum inst_state state;
 	char *reason; /* of the state, a word: "permission", "login", "killed", "boot_timeout"... */
 	char *detail; /* of the state, for people */
@@ -84,6 +107,18 @@ struct instance {
 };
 
 enum place_state { PL_MAKING, PL_BOOTING, PL_UP, PL_STOPPING, PL_DOWN, PL_LOST, PL_STATE_COUNT };
+
+#define ROLE_LABEL "role"
+#define ROLE_MAX_LEN NAME_MAX_LEN
+const char *instance_role(const struct instance *i); /* NULL: none */
+
+/* That somebody spawned: kept apart from the rows, so that a child which was removed still counts. */
+struct spawn_time {
+	char holder[ID_SIZE]; /* "": nobody, the operator's own */
+	const char *boot;     /* borrowed */
+	int64_t boot_ms;      /* CLOCK_BOOTTIME of that boot */
+	int64_t wall_ms;
+};
 
 struct place {
 	char id[ID_SIZE];

@@ -58,6 +58,8 @@ int instance_load(struct store *s, const struct store_load_ops *ops, void *arg, 
 int place_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 /* prompt.c */
 int prompt_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
+/* spawn_time.c */
+int spawn_time_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 /* misc.c */
 int intent_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 

@@ -76,6 +76,16 @@ int store_meta_set(struct store *s, const char *key, const char *value, struct e
 	return store_done(s, st, "writing a setting", e);
 }
 
+int store_meta_delete(struct store *s, const char *key, struct err *e)
+{
+	static const char sql[] = "DELETE FROM meta WHERE key=?";
+	sqlite3_stmt *st = store_write(s, sql, e);
+	if (!st)
+		return -1;
+	bind_text(st, 1, key);
+	return store_done(s, st, "removing a setting", e);
+}
+
 char *store_meta_get(struct store *s, const char *key)
 {
 	static const char sql[] = "SELECT value FROM meta WHERE key=?";

@@ -81,7 +81,21 @@ static const char version_4[] =
 	"ALTER TABLE instances ADD COLUMN queue_no INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE instances ADD COLUMN requeued INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE instances ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;"
-	"ALTER TABLE prompts ADD COLUMN first INTEGER NOT NULL DEFAULT 0;";
+	"ALTER TABLE prompts ADD COLUMN first INTEGER NOT NULL DEFAULT 0;"
+	/* Caps of the whole tree. What a machine's disk may grow to was not written down before. */
+	"ALTER TABLE instances ADD COLUMN max_total INTEGER NOT NULL DEFAULT 10000;"
+	"ALTER TABLE instances ADD COLUMN max_memory INTEGER NOT NULL DEFAULT -1;"
+	"ALTER TABLE instances ADD COLUMN max_disk INTEGER NOT NULL DEFAULT -1;"
+	"ALTER TABLE instances ADD COLUMN max_roles TEXT;"
+	"ALTER TABLE instances ADD COLUMN narrowed TEXT;"
+	"ALTER TABLE instances ADD COLUMN spawned_total INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE instances ADD COLUMN vm_memory_mib INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE instances ADD COLUMN vm_disk_mib INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE instances SET vm_memory_mib = memory_mib WHERE driver = 'qemu';"
+	"CREATE TABLE spawn_times("
+	" holder TEXT NOT NULL, boot TEXT NOT NULL, boot_ms INTEGER NOT NULL,"
+	" wall_ms INTEGER NOT NULL) STRICT;"
+	"CREATE INDEX spawn_times_age ON spawn_times(boot, boot_ms);";
 
 const struct migration store_migrations[] = {
 	{"the first tables", version_1},

@@ -250,7 +250,8 @@ void store_rollback(struct store *s)
 int store_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e)
 {
 	return place_load(s, ops, arg, e) || instance_load(s, ops, arg, e) ||
-				       prompt_load(s, ops, arg, e) || intent_load(s, ops, arg, e)
+				       prompt_load(s, ops, arg, e) || intent_load(s, ops, arg, e) ||
+			       spawn_time_load(s, ops, arg, e)
 		? -1
 		: 0;
 }

@@ -38,6 +38,10 @@ struct prompt *store_prompt_get(struct store *s, const char *key);
  * none. */
 int store_spawn_key_put(struct store *s, const struct spawn_key *k, struct err *e);
 int store_spawn_key_get(struct store *s, const char *key, struct spawn_key *ret);
+/* Also removes those of that boot that are older than older_ms. */
+int store_spawn_time_add(struct store *s, const struct spawn_time *t, int64_t older_ms, struct err *e);
+/* Removes those of other boots than this. */
+int store_spawn_times_other(struct store *s, const char *boot, struct err *e);
 int store_intent_add(struct store *s, const char *kind, const char *key, struct err *e);
 int store_intent_done(struct store *s, const char *kind, const char *key, struct err *e);
 /* Appends an event; data is borrowed. *ret_seq is its number: rising by one, never reused. */
@@ -58,6 +62,7 @@ int store_events_trim(struct store *s, int64_t keep, int64_t most, struct err *e
 /* Ids are never reused: true when this id was ever given out. Put remembers them. */
 bool store_id_used(struct store *s, const char *id);
 int store_meta_set(struct store *s, const char *key, const char *value, struct err *e);
+int store_meta_delete(struct store *s, const char *key, struct err *e);
 char *store_meta_get(struct store *s, const char *key); /* owned, or NULL */
 /* Templates that were seen: name and stamp (JSON). */
 int store_template_put(struct store *s, const char *name, const json_t *stamp, struct err *e);
@@ -69,6 +74,7 @@ struct store_load_ops {
 	void (*place)(void *arg, struct place *p);
 	void (*prompt)(void *arg, struct prompt *p); /* those not settled: queued, delivering */
 	void (*intent)(void *arg, const struct intent *in);
+	void (*spawn_time)(void *arg, const struct spawn_time *t); /* may be NULL */
 };
 int store_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 

@@ -63,6 +63,27 @@ static int w_spawn_key_get(void *ctx, const char *key, struct spawn_key *ret)
 	return store_spawn_key_get(((struct world *)ctx)->store, key, ret);
 }
 
+static void w_spawn_time_add(void *ctx, const struct spawn_time *t, int64_t older_ms)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_spawn_time_add(w->store, t, older_ms, &err), &err);
+}
+
+static void w_spawn_times_other(void *ctx, const char *boot)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_spawn_times_other(w->store, boot, &err), &err);
+}
+
+static void w_meta_put(void *ctx, const char *key, const char *value)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, value ? store_meta_set(w->store, key, value, &err) : store_meta_delete(w->store, key, &err), &err);
+}
+
 static void w_intent_add(void *ctx, const char *kind, const char *key)
 {
 	struct world *w = ctx;
@@ -142,6 +163,9 @@ void rows_port(struct core_port *p)
 	p->prompt_get = w_prompt_get;
 	p->spawn_key_put = w_spawn_key_put;
 	p->spawn_key_get = w_spawn_key_get;
+	p->spawn_time_add = w_spawn_time_add;
+	p->spawn_times_other = w_spawn_times_other;
+	p->meta_put = w_meta_put;
 	p->intent_add = w_intent_add;
 	p->intent_done = w_intent_done;
 	p->event_add = w_event_add;

@@ -64,6 +64,12 @@ static void settings_read(struct world *w)
 	s->default_cap.max_descendants = config_int(c, OPT_MAX_DESCENDANTS);
 	s->default_cap.max_depth = config_int(c, OPT_MAX_DEPTH);
 	s->default_cap.spawn_rate = config_int(c, OPT_SPAWN_RATE);
+	s->default_cap.max_total = config_int(c, OPT_MAX_TOTAL);
+	s->default_cap.max_memory = config_int(c, OPT_MAX_MEMORY);
+	s->default_cap.max_disk = config_int(c, OPT_MAX_DISK);
+	s->fleet_memory = config_int(c, OPT_FLEET_MEMORY);
+	s->fleet_disk = config_int(c, OPT_FLEET_DISK);
+	s->fleet_spawn_rate = config_int(c, OPT_FLEET_SPAWN_RATE);
 	s->boot_retries = config_int(c, OPT_BOOT_RETRIES);
 	s->start_timeout_ms = config_int(c, OPT_START_TIMEOUT) * 1000;
 	s->rows = config_int(c, OPT_ROWS);
@@ -148,6 +154,11 @@ static void load_intent(void *arg, const struct intent *in)
 	fleet_load_intent(((struct world *)arg)->fleet, in);
 }
 
+static void load_spawn_time(void *arg, const struct spawn_time *t)
+{
+	fleet_load_spawn_time(((struct world *)arg)->fleet, t);
+}
+
 /* The egress program may be newer than the places: every living one is told again. */
 static void routes_again(struct world *w)
 {
@@ -176,10 +187,12 @@ static void routes_again(struct world *w)
 int world_load(struct world *w, struct err *e)
 {
 	const struct store_load_ops ops = {.instance = load_instance, .place = load_place,
-		.prompt = load_prompt, .intent = load_intent};
+		.prompt = load_prompt, .intent = load_intent, .spawn_time = load_spawn_time};
+	cleanup_free char *caps = store_meta_get(w->store, fleet_caps_key());
 
 	if (store_load(w->store, &ops, w, e) < 0)
 		return -1;
+	fleet_load_caps(w->fleet, caps);
 	routes_again(w);
 	/* Before anything asks for a pane: asking waits until what lives is found (by then the fleet is
 	 * loaded, too). */

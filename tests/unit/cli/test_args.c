@@ -67,6 +67,10 @@ static const char *sample(const struct arg_def *a)
 		return "5/minute";
 	case ARG_SECONDS:
 		return "1.5";
+	case ARG_MIB:
+		return "4096";
+	case ARG_COUNTS:
+		return "k=5";
 	case ARG_KV:
 		return "k=v";
 	case ARG_BOOL:

@@ -64,6 +64,24 @@ static int spawn_key_get(void *ctx, const char *key, struct spawn_key *ret)
 	*ret = ((struct fake_world *)ctx)->spawn_key;
 	return strcmp(ret->key, key) ? -1 : 0;
 }
+static void spawn_time_add(void *ctx, const struct spawn_time *t, int64_t older_ms)
+{
+	struct fake_world *w = ctx;
+	(void)older_ms;
+	w->spawn_time[w->spawn_times++ % ARRAY_LEN(w->spawn_time)] = *t;
+}
+static void spawn_times_other(void *ctx, const char *boot)
+{
+	(void)boot;
+	((struct fake_world *)ctx)->other_boots++;
+}
+static void meta_put(void *ctx, const char *key, const char *value)
+{
+	struct fake_world *w = ctx;
+	(void)key;
+	free(w->meta);
+	w->meta = xstrdup(value);
+}
 static void intent(void *ctx, const char *kind, const char *key)
 {
 	(void)ctx;
@@ -254,12 +272,14 @@ void fake_init(struct fake_world *w)
 	memset(w, 0, sizeof(*w));
 	w->events = json_array();
 	w->set = (struct core_settings){.max_instances = 100,
-		.default_cap = {8, 32, 3, 10}, .boot_retries = 2, .start_timeout_ms = 60000, .rows = 24,
+		.default_cap = {8, 32, 3, 10, 10000, CAP_UNLIMITED, CAP_UNLIMITED}, .fleet_memory = CAP_UNLIMITED,
+		.fleet_disk = CAP_UNLIMITED, .fleet_spawn_rate = CAP_UNLIMITED, .boot_retries = 2, .start_timeout_ms = 60000, .rows = 24,
 		.cols = 80};
 	w->port = (struct core_port){.ctx = w, .loop = loop_create(NULL),
 		.instance_put = instance_put, .instance_delete = instance_delete, .place_put = place_put,
 		.place_delete = place_delete, .prompt_put = prompt_put, .prompt_get = prompt_get,
 		.spawn_key_put = spawn_key_put, .spawn_key_get = spawn_key_get,
+		.spawn_time_add = spawn_time_add, .spawn_times_other = spawn_times_other, .meta_put = meta_put,
 		.intent_add = intent, .intent_done = intent, .event_add = event_add, .id_used = id_used,
 		.lazily = lazily, .after_commit = after_commit, .agent = agent, .check = check, .isolated = isolated,
 		.place_make = place_make, .shim_start = shim_start, .shim_adopt = shim_adopt,
@@ -331,4 +351,5 @@ void fake_finish(struct fake_world *w)
 		json_decref(w->call[i].params);
 	strv_free(w->folders);
 	prompt_free(w->kept);
+	free(w->meta);
 }

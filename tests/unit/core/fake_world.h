@@ -36,6 +36,9 @@ struct fake_world {
 	bool keep_prompts;
 	struct prompt *kept; /* the last that was written, with keep_prompts */
 	struct spawn_key spawn_key;
+	struct spawn_time spawn_time[64]; /* the newest of them */
+	size_t spawn_times, other_boots;
+	char *meta; /* the last that was put */
 };
 
 void fake_init(struct fake_world *w);

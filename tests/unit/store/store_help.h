@@ -65,7 +65,12 @@ static inline struct instance *sample_instance(const char *id, const char *name)
 	i->rows = 40;
 	i->cols = 132;
 	i->rm = true;
-	i->cap = (struct cap){8, CAP_UNLIMITED, 3, 10};
+	i->cap = (struct cap){8, CAP_UNLIMITED, 3, 10, 10000, 65536, CAP_UNLIMITED};
+	i->max_roles = json_pack("{s:i}", "manager", 2);
+	i->narrowed = json_pack("[{s:s, s:i}]", "cap", "max_depth", "got", 3);
+	i->spawned_total = 17;
+	i->vm_memory_mib = 2048;
+	i->vm_disk_mib = 16384;
 	i->state = ST_WAITING;
 	i->reason = xstrdup("permission");
 	i->detail = xstrdup("Bash: make");
