@@ -87,6 +87,7 @@ void render_caps(const struct writer *w, const json_t *caps, const char *holder)
 /* What a spawn got less of than it asked for, as a sentence. */
 void say_narrowed(struct cli *c, const json_t *in);
 void render_event(const struct writer *w, const json_t *event);
+void render_audit(const struct writer *w, const json_t *result);
 enum color state_color(const char *state);
 /* Members of JSON objects, with "" and 0 where they are missing. */
 const char *jstr(const json_t *o, const char *key);
@@ -94,7 +95,7 @@ json_int_t jint(const json_t *o, const char *key);
 
 /* The verbs that need more than one call. */
 verb_fn verb_spawn, verb_restart, verb_list, verb_send, verb_read, verb_wait, verb_attach, verb_exec,
-	verb_events, verb_up, verb_down, verb_status, verb_template_build, verb_template_list, verb_login,
+	verb_events, verb_audit, verb_up, verb_down, verb_status, verb_template_build, verb_template_list, verb_login,
 	verb_replay, verb_logs, verb_cap_set, verb_config_show, verb_config_check, verb_doctor, verb_version;
 
 #endif

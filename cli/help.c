@@ -24,7 +24,7 @@ static const struct group {
 	{"Work with them",
 		{METHOD_SEND, METHOD_READ, METHOD_WAIT, METHOD_ATTACH, METHOD_EXEC, METHOD_INTERRUPT}, 6},
 	{"Bound what they may spawn", {METHOD_CAP_SHOW, METHOD_CAP_SET}, 2},
-	{"Look at them", {METHOD_LIST, METHOD_SHOW, METHOD_EVENTS, METHOD_LOGS, METHOD_REPLAY}, 5},
+	{"Look at them", {METHOD_LIST, METHOD_SHOW, METHOD_EVENTS, METHOD_AUDIT, METHOD_LOGS, METHOD_REPLAY}, 6},
 	{"VM templates and the agents' login",
 		{METHOD_TEMPLATE_BUILD, METHOD_TEMPLATE_LIST, METHOD_TEMPLATE_REMOVE, METHOD_LOGIN}, 4},
 	{"The daemon and this machine",

@@ -357,6 +357,9 @@ void render_result(const struct writer *w, enum result_kind kind, const json_t *
 		json_array_foreach(json_object_get(result, "removed"), i, o)
 			writer_printf(w, "%s\n", json_string_value(o));
 		break;
+	case R_AUDIT:
+		render_audit(w, result);
+		break;
 	case R_EVENTS:
 		render_events(w, result);
 		break;

@@ -69,6 +69,8 @@ enum result_kind {
 	R_LOGS,       /* {events:[], shim:"...", console:"..."} */
 	R_REMOVED,    /* {removed:[ids]} */
 	R_EVENTS,     /* {events:[], first, last}: first is the oldest kept */
+	R_AUDIT,      /* {rows:[{seq, time, last, count, instance, place, uid, pid, program, method, targets,
+		       * verdict, code, reason, digest}]} */
 	R_SUBSCRIBED, /* {seq} */
 	R_STATUS,     /* {version, pid, uptime_ms, instances, accel, ...} */
 	R_TEMPLATE,

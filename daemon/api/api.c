@@ -40,8 +40,13 @@ static void call_free(struct call *c)
 
 static void reply_inside(struct call *c, json_t *result, const struct err *e)
 {
-	json_t *msg = json_pack("{s:s, s:O}", "jsonrpc", "2.0", "id", c->id ? c->id : json_null());
+	json_t *msg;
 
+	if (c->gone) { /* its connection's number may be another's by now */
+		json_decref(result);
+		return;
+	}
+	msg = json_pack("{s:s, s:O}", "jsonrpc", "2.0", "id", c->id ? c->id : json_null());
 	if (e) {
 		json_t *err = json_object();
 		json_object_set_new(err, "code", json_integer(err_code_number(e->code)));
@@ -57,6 +62,7 @@ static void reply_inside(struct call *c, json_t *result, const struct err *e)
 void call_result_now(struct call *c, json_t *result)
 {
 	FAULT_POINT("answer.write");
+	audit_answered(c, NULL);
 	if (c->req)
 		peer_result(c->req, result);
 	else
@@ -72,6 +78,7 @@ static void result_text_now(struct call *c, const struct buf *json)
 		return;
 	}
 	FAULT_POINT("answer.text_write");
+	audit_answered(c, NULL);
 	peer_result_text(c->req, json);
 	FAULT_POINT("answer.text_written");
 	call_free(c);
@@ -80,6 +87,7 @@ static void result_text_now(struct call *c, const struct buf *json)
 static void error_now(struct call *c, const struct err *e)
 {
 	FAULT_POINT("answer.error_write");
+	audit_answered(c, e);
 	if (c->req)
 		peer_error(c->req, e);
 	else
@@ -113,10 +121,11 @@ static void late_answer(void *arg, const struct err *error)
 	free(l);
 }
 
-static struct late *late_new(struct call *c)
+static struct late *late_new(struct call *c, const struct err *e)
 {
 	struct late *l = xcalloc(1, sizeof(*l));
 
+	audit_answered(c, e);
 	c->late = true;
 	l->c = c;
 	buf_init(&l->text, RPC_LINE_MAX);
@@ -126,12 +135,12 @@ static struct late *late_new(struct call *c)
 
 void turn_answer(struct call *c, json_t *result)
 {
-	late_new(c)->result = result;
+	late_new(c, NULL)->result = result;
 }
 
 void turn_answer_error(struct call *c, const struct err *e)
 {
-	late_new(c)->err = *e;
+	late_new(c, e)->err = *e;
 }
 
 /* What a call saw may be ahead of the disk: in memory, and in the open transaction, the lazy one too. */
@@ -151,7 +160,7 @@ void call_result(struct call *c, json_t *result)
 void call_result_text(struct call *c, const struct buf *json)
 {
 	if (ahead_of_disk(c))
-		buf_append(&late_new(c)->text, buf_data(json), json->len);
+		buf_append(&late_new(c, NULL)->text, buf_data(json), json->len);
 	else
 		result_text_now(c, json);
 }
@@ -216,7 +225,7 @@ char **call_strv(const struct call *c, const char *name)
 
 /* ---- dispatch ---- */
 
-static void abandoned(void *arg)
+void call_abandoned(void *arg)
 {
 	struct call *c = arg;
 	struct err err = {0};
@@ -234,33 +243,49 @@ static void abandoned(void *arg)
 	}
 }
 
-/* Parses and runs; c has its caller and its way to answer. params borrowed. */
-static void run(struct call *c, const char *name, const json_t *params)
+/* Is it somebody's to call, and well formed? */
+static bool let_through(struct call *c, const char *name, const json_t *params, struct access *access)
 {
-	struct access access = {0};
 	struct err err = {0};
+	bool refused = true;
 
 	c->method = method_find(name);
 	if (!c->method) {
 		err_set(&err, ERR_METHOD, "there is no method '%.64s'", name);
-		call_error(c, &err);
-		return;
+		access->why = "no_such_method";
+		refused = c->who.instance;
+	} else if (access_method(c, access, &err) == 0) {
+		refused = schema_check(c->method, params, &c->params, &err) == 0 &&
+			  access_check(c, access, &err) < 0;
 	}
-	if (access_method(c, &access, &err) < 0 || schema_check(c->method, params, &c->params, &err) < 0 ||
-		access_check(c, &access, &err) < 0) {
-		call_error(c, &err);
-		return;
-	}
-	if (c->req)
-		peer_request_on_abandon(c->req, abandoned, c);
+	if (!err.code)
+		return true;
+	if (refused)
+		audit_refused(c, access, &err);
+	call_error(c, &err);
+	return false;
+}
+
+bool call_run(struct call *c, const char *name, const json_t *params)
+{
+	struct access access = {0};
+	bool through;
+
 	c->running = true;
-	handlers[c->method->id](c);
+	through = let_through(c, name, params, &access);
+	if (through) {
+		if (c->req)
+			peer_request_on_abandon(c->req, call_abandoned, c);
+		handlers[c->method->id](c);
+	}
+	audit_called(c, &access);
 	c->running = false;
 	if (c->answered)
 		call_free(c);
+	return through;
 }
 
-static struct call *call_new(struct api *a)
+struct call *call_new(struct api *a)
 {
 	struct call *c = xcalloc(1, sizeof(*c));
 
@@ -276,7 +301,7 @@ static void on_request(void *arg, struct peer_request *req, const char *method, 
 
 	c->req = req;
 	c->client = client;
-	run(c, method, params);
+	call_run(c, method, params);
 }
 
 static void on_notification(void *arg, const char *method, json_t *params)
@@ -284,61 +309,6 @@ static void on_notification(void *arg, const char *method, json_t *params)
 	(void)arg; /* nothing is asked of the daemon without an answer */
 	(void)method;
 	(void)params;
-}
-
-/* From inside a place: the socket the message came over says who it is, whatever it claims. */
-static void on_inside(void *arg, const char *place, const char *instance, json_int_t conn, json_t *msg)
-{
-	struct api *a = arg;
-	struct instance *in = fleet_get(a->w->fleet, instance);
-	struct call *c;
-	const json_t *id = json_object_get(msg, "id"), *params = json_object_get(msg, "params");
-	const char *method = json_string_value(json_object_get(msg, "method"));
-	struct err err = {0};
-	int n = 0;
-
-	if (!in || strcmp(in->place, place) || !id)
-		return; /* not of this place, or a notification */
-	for (struct call *o = a->inside; o; o = o->next_inside)
-		n += !strcmp(o->who_id, in->id);
-	c = call_new(a);
-	c->next_inside = a->inside;
-	a->inside = c;
-	memcpy(c->who_id, in->id, ID_SIZE);
-	memcpy(c->place, place, ID_SIZE);
-	c->who.instance = c->who_id;
-	c->conn = conn;
-	c->id = json_incref((json_t *)id);
-	if (!method || (params && !json_is_object(params))) {
-		err_set(&err, ERR_REQUEST, "the message is no JSON-RPC 2.0 request with named parameters");
-		call_error(c, &err);
-		return;
-	}
-	if (n >= INSIDE_CALLS_MAX) {
-		err_set(&err, ERR_BUSY, "%d calls of this instance are not answered yet", n);
-		call_error(c, &err);
-		return;
-	}
-	if (!state_living(in->state)) {
-		err_set(&err, ERR_STATE, "the instance has ended");
-		call_error(c, &err);
-		return;
-	}
-	run(c, method, params);
-}
-
-/* The caller inside is gone: what only it waited for is given up. */
-static void on_inside_closed(void *arg, const char *place, json_int_t conn)
-{
-	struct api *a = arg;
-	struct call *c, *next;
-
-	uploads_drop(a, NULL, place, conn);
-	for (c = a->inside; c; c = next) {
-		next = c->next_inside;
-		if (c->conn == conn && !strcmp(c->place, place))
-			abandoned(c);
-	}
 }
 
 /* ---- the socket ---- */
@@ -370,12 +340,28 @@ static void on_drain(void *arg)
 
 	if (cc->sub)
 		bus_drained(cc->sub);
+	if (cc->audit.on)
+		audit_feed(cc);
 }
 
 static const struct peer_ops peer_ops = {.on_request = on_request,
 	.on_notification = on_notification,
 	.on_drain = on_drain,
 	.on_close = on_close};
+
+/* As the kernel calls it: for people, it proves nothing. */
+static void program_of(pid_t pid, char out[PROGRAM_SIZE])
+{
+	char path[48];
+	cleanup_free char *text = NULL;
+	size_t len = 0;
+
+	str_fmt(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	if (file_read(path, 64, &text, &len, NULL) < 0)
+		return;
+	for (size_t i = 0; i < len && i + 1 < PROGRAM_SIZE && text[i] >= ' ' && text[i] < 127; i++)
+		out[i] = text[i];
+}
 
 static void on_accept(void *arg, int fd, unsigned events)
 {
@@ -384,17 +370,21 @@ static void on_accept(void *arg, int fd, unsigned events)
 
 	(void)events;
 	while ((c = sock_accept(fd)) >= 0) {
-		struct ucred cred;
+		struct ucred cred = {.uid = (uid_t)-1};
 		struct client_conn *cc;
 		if (sock_peer(c, &cred, NULL) < 0 || (cred.uid != getuid() && cred.uid != 0) ||
 			a->nclients >= CONNECTIONS_MAX) {
 			log_warn("api", NULL, "a connection was refused (uid %u, %d connections)", cred.uid,
 				a->nclients);
+			if (a->nclients < CONNECTIONS_MAX)
+				audit_stranger(a, NULL, &cred, "another_user", NULL);
 			close(c);
 			continue;
 		}
 		cc = xcalloc(1, sizeof(*cc));
 		cc->api = a;
+		cc->cred = cred;
+		program_of(cred.pid, cc->program);
 		cc->next = a->clients;
 		a->clients = cc;
 		a->nclients++;
@@ -410,9 +400,8 @@ struct api *api_create(struct world *w, int listen_fd)
 	a->listen_fd = listen_fd;
 	a->started_ms = clock_mono_ms();
 	a->listen_io = loop_io_add(w->loop, listen_fd, LOOP_READ, on_accept, a);
-	w->on_api = on_inside;
-	w->on_api_closed = on_inside_closed;
-	w->api_arg = a;
+	a->audit = audit_create(a);
+	inside_create(a);
 	return a;
 }
 
@@ -420,6 +409,7 @@ void api_destroy(struct api *a)
 {
 	if (!a)
 		return;
+	audit_flush(a->audit);
 	turn_flush(a->w->turn); /* the answers that wait for it go out */
 	a->w->on_api = NULL;
 	a->w->on_api_closed = NULL;
@@ -427,6 +417,8 @@ void api_destroy(struct api *a)
 	close(a->listen_fd);
 	while (a->clients)
 		client_free(a->clients);
+	inside_destroy(a);
+	audit_destroy(a->audit);
 	free(a);
 }
 

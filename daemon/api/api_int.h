@@ -3,6 +3,9 @@
 #ifndef DAEMON_API_INT_H
 #define DAEMON_API_INT_H
 
+#include <sys/socket.h>
+
+#include "base/sha256.h"
 #include "base/util.h"
 #include "daemon/api/api.h"
 #include "ipc/peer.h"
@@ -18,6 +21,7 @@
 #define LIST_PAGE_MAX (RPC_LINE_MAX - 4096) /* of one line of a list: the rest is its envelope */
 #define LIST_ROOM (64 * 1024)
 #define INSIDE_CALLS_MAX 64 /* unanswered calls of one instance */
+#define PROGRAM_SIZE 17      /* a program's name, as the kernel keeps it */
 #define RENDERS_MAX 4       /* recordings rendered at once */
 
 struct api {
@@ -26,6 +30,8 @@ struct api {
 	struct loop_io *listen_io;
 	struct client_conn *clients;
 	struct call *inside;
+	struct inside *inside_state;
+	struct audit *audit;
 	struct upload *uploads;
 	int nuploads;
 	int nclients;
@@ -41,6 +47,13 @@ struct client_conn {
 	struct api *api;
 	struct peer *peer;
 	struct bus_subscriber *sub;
+	struct ucred cred; /* who connected */
+	char program[PROGRAM_SIZE];
+	struct {
+		bool on, denied;
+		char about[ID_SIZE];
+		int64_t last; /* told so far */
+	} audit; /* it follows it */
 };
 
 /* One call, from the socket (req) or from inside a place (place, conn, id). */
@@ -59,6 +72,9 @@ struct call {
 	json_t *id;
 	/* An answer frees the call, but never under its handler's feet. */
 	bool running, answered;
+	bool gone, gave_up; /* its caller is; it was told */
+	bool audited, outcome_known; /* the outcome: first_error */
+	int64_t audit_seq; /* its row, while that says that it has begun */
 	bool late; /* its answer waits for the commit: nothing is under way for it any more */
 	/* What is under way for it, for when the caller goes away. */
 	char started[ID_SIZE];
@@ -81,6 +97,29 @@ struct access {
 	size_t ntargets;       /* whom it names; the first of them: */
 	char targets[ACCESS_TARGETS_MAX][ID_SIZE];
 };
+/* audit.c */
+struct audit *audit_create(struct api *a);
+void audit_flush(struct audit *au); /* what is only counted so far goes into the transaction */
+void audit_destroy(struct audit *au);
+/* This call was refused for who calls: a says why, e what it is told. */
+void audit_refused(struct call *c, const struct access *a, const struct err *e);
+/* Its handler is done with it, or it was wrong: a row, unless it only reads or has one. */
+void audit_called(struct call *c, const struct access *a);
+/* It is answered (e NULL: well). Call before it is freed; more than once is the same as once. */
+void audit_answered(struct call *c, const struct err *e);
+/* Somebody without a name: a process of another user (cred), a place that speaks for whom it does not hold
+ * (claims: an id of ours, or NULL). */
+void audit_stranger(struct api *a, const char *place, const struct ucred *cred, const char *why, const char *claims);
+void audit_feed(struct client_conn *cc);
+/* inside.c */
+void inside_create(struct api *a);
+void inside_destroy(struct api *a);
+struct call *call_new(struct api *a);
+/* Parses and runs; c has its caller and its way to answer. params borrowed. False: it was refused, or is wrong.
+ * c may be gone. */
+bool call_run(struct call *c, const char *name, const json_t *params);
+void call_abandoned(void *arg); /* a struct call: nobody waits for it any more */
+
 /* access.c. a is zeroed by the caller. -1 with the error for the caller: the method is not for it; it names
  * somebody to whom it may not do this. c's method (and, for the second, its params) are there. */
 int access_method(const struct call *c, struct access *a, struct err *e);

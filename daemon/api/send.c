@@ -38,7 +38,7 @@ static void sent(void *arg, const struct prompt *p, const struct err *error)
 
 static bool is_from(const struct upload *up, const struct client_conn *client, const char *place, json_int_t conn)
 {
-	return client ? up->client == client : !up->client && up->conn == conn && !strcmp(up->place, place);
+	return client ? up->client == client : !up->client && (conn < 0 || up->conn == conn) && !strcmp(up->place, place);
 }
 
 static void upload_free(struct api *a, struct upload *up)

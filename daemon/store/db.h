@@ -7,7 +7,7 @@
 
 #include "daemon/store/store.h"
 
-#define STORE_STATEMENTS_MAX 48
+#define STORE_STATEMENTS_MAX 64
 #define STORE_SQL_MAX 4096
 #define STORE_SETTLED_MAX 64 /* prompts settled between two trims */
 #define STORE_BUSY_MS 5000

@@ -95,7 +95,14 @@ static const char version_4[] =
 	"CREATE TABLE spawn_times("
 	" holder TEXT NOT NULL, boot TEXT NOT NULL, boot_ms INTEGER NOT NULL,"
 	" wall_ms INTEGER NOT NULL) STRICT;"
-	"CREATE INDEX spawn_times_age ON spawn_times(boot, boot_ms);";
+	"CREATE INDEX spawn_times_age ON spawn_times(boot, boot_ms);"
+	/* Who called what, to whom, with what outcome; `count`: how often, when the same came again and again. */
+	"CREATE TABLE audit("
+	" seq INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,"
+	" count INTEGER NOT NULL, instance TEXT, place TEXT, uid INTEGER, pid INTEGER, program TEXT,"
+	" method TEXT NOT NULL, targets TEXT, verdict TEXT NOT NULL, code TEXT, reason TEXT, digest TEXT)"
+	" STRICT;"
+	"CREATE INDEX audit_instance ON audit(instance, seq) WHERE instance IS NOT NULL;";
 
 const struct migration store_migrations[] = {
 	{"the first tables", version_1},

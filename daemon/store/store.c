@@ -93,6 +93,7 @@ static int set_up(struct store *s, struct err *e)
 				      "PRAGMA synchronous=FULL;"
 				      "PRAGMA foreign_keys=ON;"
 				      "PRAGMA trusted_schema=OFF;"
+				      "PRAGMA secure_delete=ON;" /* a settled prompt is gone */
 				      "PRAGMA temp_store=MEMORY;";
 	char limit[64];
 

@@ -59,6 +59,34 @@ int64_t store_event_first(struct store *s); /* the oldest kept; 0 when there is 
 /* Removes what is older than the newest `keep` events, at most `most` of them: a step, so that it never
  * takes long. */
 int store_events_trim(struct store *s, int64_t keep, int64_t most, struct err *e);
+/* The audit (audit.c): who called what, about whom, and what came of it. Everything is borrowed. */
+struct audit_row {
+	int64_t time_ms;
+	const char *instance, *place; /* who, from inside a place; else: */
+	int64_t uid, pid;             /* -1: not known */
+	const char *program;
+	const char *method;
+	const json_t *targets; /* an array of ids, or NULL */
+	const char *verdict, *code, *reason, *digest; /* code, reason, digest may be NULL */
+};
+struct audit_query {
+	int64_t since, since_ms; /* after this number, at this time or later; -1, 0: any */
+	int64_t limit;
+	const char *about; /* who spoke, or is among the targets; NULL: anybody */
+	bool denied;       /* refused ones only */
+};
+int store_audit_add(struct store *s, const struct audit_row *r, int64_t *ret_seq, struct err *e);
+/* What became of one that had begun. */
+int store_audit_settle(struct store *s, int64_t seq, const char *verdict, const char *code, const char *reason,
+	struct err *e);
+/* The same came again: count times in all, the last time then. */
+int store_audit_count(struct store *s, int64_t seq, int64_t count, int64_t last_ms, struct err *e);
+/* An array of rows, oldest first: with since or since_ms the first `limit` of them, else the last. */
+json_t *store_audit(struct store *s, const struct audit_query *q, struct err *e);
+/* A step of trimming: at most `most` rows that are not among the newest `keep`, or older than before_ms. */
+int store_audit_trim(struct store *s, int64_t keep, int64_t before_ms, int64_t most, struct err *e);
+/* Of what an instance said the newest `keep`, so that nobody's rows push out others'. */
+int store_audit_trim_of(struct store *s, const char *instance, int64_t keep, struct err *e);
 /* Ids are never reused: true when this id was ever given out. Put remembers them. */
 bool store_id_used(struct store *s, const char *id);
 int store_meta_set(struct store *s, const char *key, const char *value, struct err *e);

@@ -48,6 +48,9 @@ static void on_event(void *arg, uint64_t seq, const char *type, json_t *ev)
 static void on_lost(void *arg, const struct err *why)
 {
 	struct world_site *s = arg;
+
+	if (s->w->on_api_closed) /* another shim numbers its connections anew */
+		s->w->on_api_closed(s->w->api_arg, s->place, -1);
 	fleet_on_shim_lost(s->w->fleet, s->place, why);
 }
 

@@ -33,7 +33,7 @@ struct world {
 	struct loop_timer *recordings; /* their bound is looked at */
 	/* A call from inside a place, for api: {conn, instance, msg}. */
 	void (*on_api)(void *arg, const char *place, const char *instance, json_int_t conn, json_t *msg);
-	void (*on_api_closed)(void *arg, const char *place, json_int_t conn);
+	void (*on_api_closed)(void *arg, const char *place, json_int_t conn); /* -1: all of them */
 	void *api_arg;
 };
 

@@ -1,25 +1,9 @@
 # SPDX-License-Identifier: ISC
 """Caps hold: for the operator's fleet and for an instance that spawns over its own socket."""
 import json
-import os
 
-from harness import Client, check, contains, deadline, equal
-
-
-def talker(f, name, *options):
-    """An agent that tells where its own socket is: (instance, a connection to that socket)."""
-    path = os.path.join(f.work, name + ".socket")
-    made = f.shell(name, "sh", "-c", "printf %s \"$TMUX_CLAUDE_SOCKET\" >\"$1\"; echo told; cat", "x", path,
-                   options=options)
-    f.wait(name, "text=told")
-    with open(path, encoding="utf-8") as text:
-        client = Client(text.read())
-    f.clients.append(client)
-    return made, client
-
-
-def child(f, **more):
-    return {"driver": "host", "agent": "shell", "dir": f.work, "argv": ["cat"], **more}
+from harness import check, contains, deadline, equal
+from inside import child, talker
 
 
 def says(error, *words):

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: ISC
+"""Who speaks, what he may do to whom, and what the audit says of it (docs/identity.md)."""
+import json
+import os
+import time
+
+from harness import RpcError, check, contains, deadline, equal
+from inside import child, talker
+
+MARK = "hunter2-hunter2-swordfish"
+FLOOD = int(os.environ.get("TC_FLOOD", "2500"))  # the shim lets 100 a second through
+
+
+def rows(f, *args):
+    return f.json("audit", "--limit", "1000", *args)["rows"]
+
+
+def denied(f, **want):
+    """The refused rows that are like this."""
+    return [r for r in rows(f, "--denied") if all(r[k] == v for k, v in want.items())]
+
+
+def one(f, **want):
+    got = denied(f, **want)
+    equal(len(got), 1, "rows like %s in %s" % (want, json.dumps(rows(f, "--denied"), indent=1)))
+    return got[0]
+
+
+def test_a_forged_parent_is_refused(t):
+    f = t.fleet()
+    other = f.shell("other", "cat")
+    made, inside = talker(f, "one")
+    for claim in (other["id"], "other", "nobody", ""):
+        inside.refused("spawn", "denied", **child(f, name="liar", parent=claim))
+    equal(inside.call("spawn", **child(f, name="kid", parent=made["id"]))["parent"], made["id"])
+    error = inside.refused("spawn", "denied", **child(f, parent="kid"))
+    contains(error.text, "parent", "the refusal")
+    equal(len(f.json("list")), 3)
+    forged = denied(f, instance=made["id"], method="spawn", reason="forged_parent", targets=[other["id"]])
+    equal(len(forged), 1, "a row")
+    equal(forged[0]["count"], 1)
+
+
+def test_another_is_not_there(t):
+    f = t.fleet()
+    other = f.shell("other", "cat")
+    boss, above = talker(f, "boss")
+    kid = above.call("spawn", **child(f, name="kid"))
+    sibling = above.call("spawn", **child(f, name="sibling"))
+    made, inside = talker(f, "one", "--parent", "boss")
+    for method, name in (("kill", "ids"), ("show", "id"), ("read", "id"), ("interrupt", "id"), ("rm", "ids"),
+                         ("restart", "id"), ("wait", "id")):
+        more = {"until": "idle"} if method == "wait" else {}
+        said = set()
+        for ref in (other["id"], sibling["id"], boss["id"], "other", "kid", "boss", "zzzzzz", "nobody"):
+            error = inside.refused(method, "not_found", **{name: [ref] if name == "ids" else ref}, **more)
+            said.add(error.text.replace(ref, "X"))
+        equal(len(said), 1, "what %s says of who is there and who is not: %s" % (method, said))
+    one(f, method="kill", reason="not_its_own", targets=[sibling["id"]], instance=made["id"])
+    check(denied(f, method="kill", reason="nobody", targets=[]), "no row of what is not there")
+    check(denied(f, method="*"), "more than a minute's rows were written one by one")
+    for ref in (kid["id"], sibling["id"], other["id"], boss["id"]):
+        check(f.state(ref) in ("idle", "working"), "%s was touched", ref)
+
+
+def test_not_to_itself_and_not_for_instances(t):
+    f = t.fleet()
+    made, inside = talker(f, "one")
+    me = made["id"]
+    for method, params in (("kill", {"ids": [me]}), ("send", {"id": me, "text": "x"}), ("rename", {"id": me, "name": "x"}),
+                           ("interrupt", {"id": me}), ("restart", {"id": "one"})):
+        inside.refused(method, "denied", **params)
+        one(f, method=method, reason="itself", targets=[me])
+    for method, params in (("down", {"all": True}), ("exec", {"id": me, "argv": ["true"]}), ("audit", {}), ("events", {}),
+                           ("attach", {"ids": [me]}), ("subscribe", {})):
+        inside.refused(method, "denied", **params)
+        one(f, method=method, reason="method", instance=me)
+    equal(inside.call("show", id=me)["id"], me)
+
+
+def test_a_name_that_is_taken_tells_no_more(t):
+    f = t.fleet()
+    other = f.shell("other", "cat")
+    _, inside = talker(f, "one")
+    error = inside.refused("spawn", "exists", **child(f, name="other"))
+    check(other["id"] not in error.text, "the id of another: %s", error.text)
+    inside.call("spawn", **child(f, name="kid"))
+    error = inside.refused("rename", "exists", id="kid", name="other")
+    check(other["id"] not in error.text, "the id of another: %s", error.text)
+
+
+def raw(inside, ident, method, **params):
+    """A call under an id of our choice: its result or its error."""
+    inside.send_line(json.dumps({"jsonrpc": "2.0", "id": ident, "method": method, "params": params}))
+    try:
+        return inside.finish(ident, method=method)
+    except RpcError as error:
+        return error
+
+
+def test_a_replay_is_refused(t):
+    f = t.fleet()
+    made, inside = talker(f, "one")
+    first = raw(inside, "abc", "spawn", **child(f, name="kid"))
+    again = raw(inside, "abc", "spawn", **child(f, name="kid2"))
+    equal(getattr(again, "code", None), "denied", "the same message again")
+    contains(again.text, "replay")
+    one(f, method="spawn", reason="replay", instance=made["id"])
+    for _ in range(3):  # what only reads may
+        equal(raw(inside, "r", "show", id="kid")["id"], first["id"])
+    bad = raw(inside, "k", "kill", ids=["nobody"])  # what was refused used nothing up
+    equal(bad.code, "not_found")
+    equal(raw(inside, "k", "kill", ids=["kid"])[0]["state"], "exited")
+    equal(raw(inside, "k", "kill", ids=["kid"]).code, "denied")
+    equal(raw(inside, 7, "spawn", **child(f, name="seven"))["name"], "seven")
+    equal(raw(inside, "7", "spawn", **child(f, name="text7"))["name"], "text7")  # 7 is not "7"
+
+
+def test_a_replay_while_unanswered(t):
+    f = t.fleet()
+    _, inside = talker(f, "one")
+    inside.call("spawn", **child(f, name="kid"))
+    line = json.dumps({"jsonrpc": "2.0", "id": "x", "method": "spawn", "params": child(f, name="twice")})
+    inside.send_line(line + "\n" + line)
+    got = [inside.next_message(30) for _ in range(2)]
+    equal(sorted("error" in m for m in got), [False, True], "answers %s" % got)
+    equal(len([i for i in f.json("list") if i["name"] == "twice"]), 1)
+
+
+def test_an_ended_instance_is_not_heard(t):
+    f = t.fleet()
+    made, inside = talker(f, "one", "--max-children", "3")
+    inside.call("spawn", **child(f, name="kid"))
+    inside.start("list")
+    inside.finish(inside.ids)
+    f.cli("kill", "--cascade", "one")
+    try:
+        inside.call("list")
+        check(False, "an ended instance was answered")
+    except (RpcError, EOFError, OSError):
+        pass
+    equal(f.state(made["id"]), "exited")
+
+
+@deadline(240)
+def test_a_flood_of_refused_calls_is_a_few_rows(t):
+    f = t.fleet()
+    other = f.shell("other", "cat")
+    made, inside = talker(f, "one")
+    before = len(rows(f))
+    refused, start = 0, time.monotonic()
+    for first in range(0, FLOOD, 50):
+        for n in range(first, first + 50):
+            # The same, others, and ever new ones.
+            ref = (other["id"], "other", "x%d" % n)[n % 3]
+            inside.send_line(json.dumps({"jsonrpc": "2.0", "id": n, "method": "show", "params": {"id": ref}}))
+        refused += sum("error" in inside.next_message(60) for _ in range(50))
+    equal(refused, FLOOD)
+    inside.refused("kill", ids=[other["id"]])
+    got = rows(f)[before:]
+    minutes = 2 + int(time.monotonic() - start) // 60
+    check(len(got) <= 17 * minutes, "%d rows in %d minutes", len(got), minutes)
+    f.cli("kill", "one")
+    f.cli("down")
+    counted = sum(r["count"] for r in rows(f, "--denied") if r["instance"] == made["id"])
+    check(counted >= FLOOD, "%d of %d were counted", counted, FLOOD)
+
+
+def test_the_audit_is_right(t):
+    f = t.fleet()
+    made, inside = talker(f, "one")
+    kid = inside.call("spawn", **child(f, name="kid"))
+    inside.call("rename", id="kid", name="child")
+    inside.call("send", id="child", text="hello")
+    inside.call("kill", ids=[kid["id"]])
+    f.refused("kill", "nobody")
+    mine = rows(f, made["id"])
+    said = [(r["method"], r["verdict"]) for r in mine if r["instance"] == made["id"]]
+    equal(said, [("spawn", "done"), ("rename", "done"), ("send", "done"), ("kill", "done")])
+    check(all(kid["id"] in r["targets"] for r in mine if r["instance"]), "targets in %s", mine)
+    operator = [r for r in mine if not r["instance"]]
+    equal([(r["method"], r["uid"], r["program"]) for r in operator], [("spawn", os.getuid(), "tmux-claude")])
+    equal([r["verdict"] for r in rows(f) if r["method"] == "kill" and not r["instance"]], ["failed", "failed"])
+    seqs = [r["seq"] for r in rows(f)]
+    equal(seqs, sorted(seqs))
+    f.kill_daemon()
+    f.up()
+    equal([r["seq"] for r in rows(f)], seqs, "the rows after the daemon was killed")
+    equal(rows(f, "--since", str(seqs[-2])), rows(f)[-1:])
+    equal(len(rows(f, "--since", "1h")), len(seqs))
+    equal(rows(f, "--since", "2099-01-01T00:00"), [])
+    f.refused("audit", "--since", "yesterday")
+    contains(f.cli("audit", "one"), "spawn", "the table")
+
+
+def test_the_audit_is_followed(t):
+    f = t.fleet()
+    _, inside = talker(f, "one")
+    f.cli("kill", f.shell("two", "cat")["id"])
+    follower = f.client()
+    equal(len(follower.call("audit", follow=True)["rows"]), 3)
+    sub = f.subscribe()
+    inside.refused("down")
+    told = sub.event("call.denied", method="down")
+    row = next_row(follower)
+    equal((row["method"], row["verdict"], row["seq"]), ("down", "refused", told["data"]["audit"]))
+    f.cli("kill", "one")
+    equal(next_row(follower)["method"], "kill")
+
+
+def next_row(client):
+    while True:
+        message = client.next_message(60)
+        if message.get("method") == "audit":
+            return message["params"]
+
+
+def test_nothing_secret_is_kept(t):
+    f = t.fleet()
+    _, inside = talker(f, "one", "--env", "TOKEN=" + MARK)
+    inside.call("spawn", **child(f, name="kid", env={"TOKEN": MARK}, prompt=MARK))
+    inside.call("send", id="kid", text=MARK)
+    inside.call("send", id="kid", text=MARK, raw=True)
+    inside.refused("send", id=MARK, text="x")
+    inside.refused("send", id="one", text=MARK)
+    inside.refused("spawn", env=MARK)
+    inside.refused("spawn", **child(f, spawn_rate=MARK))
+    inside.refused(MARK)
+    f.run("send", MARK, "x")
+    f.cli("down", "--all")
+    for name in sorted(os.listdir(f.state_dir)):
+        if not name.startswith("fleet.db"):
+            continue
+        with open(os.path.join(f.state_dir, name), "rb") as data:
+            check(MARK.encode() not in data.read(), "the secret is in %s", name)
+
+
+def test_messages_that_are_none_are_refused(t):
+    f = t.fleet()
+    _, inside = talker(f, "one")
+    for line, code in (('[{"jsonrpc":"2.0","id":1,"method":"list"}]', "invalid_request"),
+                       ('{"jsonrpc":"2.0","id":1,"id":2,"method":"list"}', "parse_error"),
+                       ('{"jsonrpc":"2.0","id":1,"method":"list","params":[1]}', "invalid_request"),
+                       ('{"jsonrpc":"2.0","id":{},"method":"list"}', "invalid_request"),
+                       ("nonsense", "parse_error")):
+        inside.send_line(line)
+        message = inside.next_message(30)
+        equal(message["error"]["data"]["code"], code, "of %s" % line)
+    check(inside.call("list"), "it is still heard")
+    inside.send_line('{"jsonrpc":"2.0","id":1,"method":"list","params":{"state":"%s"}}' % ("x" * (1 << 20)))
+    try:
+        while inside.next_line(30):
+            pass
+    except OSError:
+        pass
+    _, again = talker(f, "two")
+    check(again.call("list"), "others are heard")
