@@ -35,6 +35,7 @@ static void call_free(struct call *c)
 	json_decref(c->params);
 	json_decref(c->id);
 	json_decref(c->collected);
+	json_decref(c->touched);
 	free(c);
 }
 

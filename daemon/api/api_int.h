@@ -74,6 +74,7 @@ struct call {
 	bool running, answered;
 	bool gone, gave_up; /* its caller is; it was told */
 	bool audited, outcome_known; /* the outcome: first_error */
+	json_t *touched; /* for the audit: whom it was about, when it said so */
 	int64_t audit_seq; /* its row, while that says that it has begun */
 	bool late; /* its answer waits for the commit: nothing is under way for it any more */
 	/* What is under way for it, for when the caller goes away. */
@@ -103,6 +104,8 @@ void audit_flush(struct audit *au); /* what is only counted so far goes into the
 void audit_destroy(struct audit *au);
 /* This call was refused for who calls: a says why, e what it is told. */
 void audit_refused(struct call *c, const struct access *a, const struct err *e);
+/* These are what it does something to, however they were chosen. */
+void audit_touches(struct call *c, struct instance *const *set, size_t n);
 /* Its handler is done with it, or it was wrong: a row, unless it only reads or has one. */
 void audit_called(struct call *c, const struct access *a);
 /* It is answered (e NULL: well). Call before it is freed; more than once is the same as once. */

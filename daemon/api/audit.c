@@ -344,6 +344,32 @@ void audit_stranger(struct api *a, const char *place, const struct ucred *cred, 
 	json_decref(targets);
 }
 
+void audit_touches(struct call *c, struct instance *const *set, size_t n)
+{
+	if (c->method->flags & M_READ)
+		return;
+	json_decref(c->touched);
+	c->touched = json_array();
+	for (size_t i = 0; i < n && i < ACCESS_TARGETS_MAX; i++)
+		json_array_append_new(c->touched, json_string(set[i]->id));
+	if (n > ACCESS_TARGETS_MAX)
+		json_array_append_new(c->touched, json_string("..."));
+}
+
+/* Of a call that chose nobody: whom it names, and whom it started. */
+static json_t *named_targets(const struct call *c, const struct access *a)
+{
+	json_t *targets = json_array();
+
+	for (size_t i = 0; i < a->ntargets && i < ACCESS_TARGETS_MAX; i++)
+		json_array_append_new(targets, json_string(a->targets[i]));
+	if (a->ntargets > ACCESS_TARGETS_MAX)
+		json_array_append_new(targets, json_string("..."));
+	if (c->started[0] && (!a->ntargets || strcmp(a->targets[0], c->started)))
+		json_array_append_new(targets, json_string(c->started));
+	return targets;
+}
+
 void audit_called(struct call *c, const struct access *a)
 {
 	struct audit *au = c->api->audit;
@@ -358,15 +384,8 @@ void audit_called(struct call *c, const struct access *a)
 		return;
 	c->audited = true;
 	who_of(c, &r);
-	if (a->ntargets || c->started[0])
-		targets = json_array();
-	for (size_t i = 0; i < a->ntargets && i < ACCESS_TARGETS_MAX; i++)
-		json_array_append_new(targets, json_string(a->targets[i]));
-	if (a->ntargets > ACCESS_TARGETS_MAX)
-		json_array_append_new(targets, json_string("..."));
-	if (c->started[0] && (!a->ntargets || strcmp(a->targets[0], c->started)))
-		json_array_append_new(targets, json_string(c->started));
-	r.targets = targets;
+	targets = c->touched ? json_incref(c->touched) : named_targets(c, a);
+	r.targets = json_array_size(targets) ? targets : NULL;
 	if (!effect) {
 		r.code = err_code_name(e->code);
 		r.reason = reason_of(e, reason);

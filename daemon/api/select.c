@@ -142,6 +142,7 @@ static int select_set(struct call *c, const json_t *refs, enum select_from from,
 		if (!x->n && from == FROM_ANY) /* as with names: the living first */
 			choose(c, &s, FROM_ENDED, x);
 	}
+	audit_touches(c, x->set, x->n);
 	return x->n ? 0 : none(&s, e);
 }
 
