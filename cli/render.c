@@ -298,6 +298,20 @@ static void render_logs(const struct writer *w, const json_t *result)
 
 /* The rest. */
 
+static void render_admission(const struct writer *w, const json_t *a)
+{
+	const json_t *head = json_object_get(a, "head");
+	char text[320];
+
+	if (!json_is_object(a))
+		return;
+	str_fmt(text, sizeof(text), "%lld under way, %lld wait in line%s%.200s", (long long)jint(a, "starting"),
+		(long long)jint(a, "waiting"), json_is_object(head) ? ": " : "", jstr(head, "detail"));
+	writer_field(w, "starts", C_NONE, text);
+	if (json_is_true(json_object_get(a, "pressure")))
+		writer_field(w, "memory", C_NONE, "short: new starts wait");
+}
+
 static void render_status(const struct writer *w, const json_t *s)
 {
 	const json_t *tmux = json_object_get(s, "tmux");
@@ -315,6 +329,7 @@ static void render_status(const struct writer *w, const json_t *s)
 			(long long)jint(tmux, "servers"), (long long)jint(tmux, "panes"));
 		writer_field(w, "tmux", C_NONE, jstr(tmux, "version")[0] ? text : "missing");
 	}
+	render_admission(w, json_object_get(s, "admission"));
 	field_number(w, "last event", jint(s, "last_event"));
 	field_if(w, "socket", jstr(s, "socket"));
 	field_if(w, "state", jstr(s, "state_dir"));

@@ -34,6 +34,7 @@ static const char usage[] =
 	"\n"
 	"  --ready-fd N   write one line to descriptor N and close it once calls are taken\n"
 	"  --sweep DIR...  (its own use) end what is left of places, by their folders\n"
+	"  --weigh ID:PID...  (its own use) say which of these use most of the memory\n"
 	"  --version      say the version\n";
 
 static void on_stop(void *arg, int signo)
@@ -182,7 +183,8 @@ static void say_ready(int fd)
 int main(int argc, char **argv)
 {
 	static const struct option opts[] = {{"foreground", no_argument, NULL, 'f'},
-		{"ready-fd", required_argument, NULL, 'r'}, {"sweep", no_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'},
+		{"ready-fd", required_argument, NULL, 'r'}, {"sweep", no_argument, NULL, 's'},
+		{"weigh", no_argument, NULL, 'w'}, {"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'}, {0}};
 	struct daemon d = {.lock_fd = -1};
 	struct err err = {0};
@@ -202,6 +204,8 @@ int main(int argc, char **argv)
 		}
 		if (o == 's')
 			return sweep_main((char *const *)argv + optind);
+		if (o == 'w')
+			return weigh_main((char *const *)argv + optind);
 		if (o == '?' || (o == 'r' && str_to_i64(optarg, 3, READY_FD_MAX, &ready) < 0)) {
 			fputs(usage, stderr);
 			return 2;

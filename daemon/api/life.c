@@ -108,7 +108,7 @@ static int inherit(struct call *c, struct instance *in, struct err *e)
 /* What a key stands for: everything that was asked for but how its caller waits. */
 static void asked_digest(const struct call *c, char out[SHA256_HEX])
 {
-	static const char *const aside[] = {"key", "progress", "no_wait", "rows", "cols"};
+	static const char *const aside[] = {"key", "progress", "no_wait", "no_queue", "rows", "cols"};
 	json_t *o = json_copy(c->params), *env = json_object_get(o, "env"), *v;
 	json_t *names = json_array();
 	const char *name;
@@ -140,6 +140,7 @@ void api_SPAWN(struct call *c)
 	a.digest = digest;
 	a.prompt = call_str(c, "prompt");
 	a.wait = !call_bool(c, "no_wait");
+	a.no_queue = call_bool(c, "no_queue");
 	parent = call_str(c, "parent");
 	if (call_key(c, key, &a.key, &err) < 0 || (c->who.instance && inherit(c, in, &err) < 0)) {
 		instance_free(in);

@@ -367,11 +367,12 @@ void api_STATUS(struct call *c)
 {
 	struct tmux_pool_stats st = {0};
 	int64_t commits, commit_us;
+	json_t *o;
 
 	if (c->w->panes)
 		tmux_pool_stats(c->w->panes, &st);
 	store_commits(c->w->store, &commits, &commit_us);
-	call_result(c, json_pack("{s:s, s:i, s:I, s:I, s:I, s:b, s:{s:s, s:i, s:i}, s:s, s:s, s:I, s:{s:I, s:I}}",
+	o = json_pack("{s:s, s:i, s:I, s:I, s:I, s:b, s:{s:s, s:i, s:i}, s:s, s:s, s:I, s:{s:I, s:I}}",
 			       "version", PACKAGE_VERSION, "pid", (int)getpid(), "uptime_ms",
 			       (json_int_t)(clock_mono_ms() - c->api->started_ms), "instances",
 			       (json_int_t)fleet_count(c->w->fleet), "living",
@@ -379,5 +380,7 @@ void api_STATUS(struct call *c)
 			       "version", st.version, "servers", (int)st.servers, "panes", (int)st.open, "socket",
 			       c->w->layout->daemon_socket, "state_dir", c->w->layout->state_dir, "last_event",
 			       (json_int_t)store_event_last(c->w->store), "commits", "count",
-			       (json_int_t)commits, "us", (json_int_t)commit_us));
+			       (json_int_t)commits, "us", (json_int_t)commit_us);
+	json_object_set_new(o, "admission", fleet_admission_json(c->w->fleet));
+	call_result(c, o);
 }

@@ -338,6 +338,8 @@ void admit_again(struct fleet *f)
 		cleanup_free char *missing = NULL;
 		struct err err = {0};
 
+		if (site_being_found(u) && (u->in->state == ST_PROVISIONING || u->in->state == ST_STARTING))
+			admit_hold(u); /* until its shim tells what became of it */
 		if (u->in->state != ST_QUEUED)
 			continue;
 		u->resume = u->in->starts > 0;

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "base/loop.h"
+#include "daemon/model/host.h"
 #include "daemon/model/model.h"
 #include "ipc/config.h"
 #include "ipc/layout.h"
@@ -35,6 +36,8 @@ typedef void driver_made_fn(void *arg, json_t *place_json, const struct err *err
 struct driver {
 	const char *name, *summary;
 	unsigned flags;
+	/* What one start takes of the host, beside a VM's own memory and processors. */
+	struct start_need need;
 	/* Before anything is written: are the programs, the template, the sizes there and right? */
 	int (*check)(const struct driver_env *env, const struct instance *in, struct err *e);
 	/* MiB that the disk of a new place may grow to; NULL: it has none. After check. */

@@ -66,6 +66,8 @@ static const char *host_run_dir(const struct driver_env *env, const struct place
 const struct driver driver_host = {
 	.name = "host",
 	.summary = "on this machine as you, with no isolation",
+	/* Shim, guest program, view and the agent's own; a terminal in the place, one of tmux. */
+	.need = {.weight = 1, .memory_mib = 64, .disk_mib = 2, .ptys = 2, .fds = 4, .files = 64, .tasks = 24},
 	.check = host_check,
 	.make = host_make,
 	.guest_program = host_guest_program,

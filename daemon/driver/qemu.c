@@ -467,6 +467,9 @@ const struct driver driver_qemu = {
 	.name = "qemu",
 	.summary = "in a VM of its own (QEMU)",
 	.flags = DRIVER_ISOLATED | DRIVER_EGRESS | DRIVER_SYSTEM,
+	/* A boot keeps a processor busy. QEMU's own memory beside the VM's; an overlay begins small, and grows. */
+	.need = {.weight = START_WEIGHT_CORE, .memory_mib = 96, .disk_mib = 64, .ptys = 1, .fds = 4, .files = 96,
+		.tasks = 16},
 	.check = qemu_check,
 	.disk_mib = qemu_disk_mib,
 	.make = qemu_make,

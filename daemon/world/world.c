@@ -80,7 +80,7 @@ static void settings_read(struct world *w)
 	s->disk_reserve_mib = config_int(c, OPT_DISK_RESERVE);
 	s->pressure_high = config_int(c, OPT_PRESSURE_HIGH);
 	s->pressure_low = config_int(c, OPT_PRESSURE_LOW);
-	s->cores = sysconf(_SC_NPROCESSORS_ONLN);
+	s->cores = host_cores(w->host_root);
 }
 
 /* What is taken of the user's own tmux configuration; `config check` says what is left of it. */
@@ -110,6 +110,7 @@ int world_init(struct world *w, struct err *e)
 	struct err err = {0};
 
 	(void)e;
+	w->host_root = getenv(HOST_ROOT_ENV) ?: "";
 	settings_read(w);
 	settings_of_tmux(w, &own);
 	limits.settings = own.commands;
@@ -122,12 +123,14 @@ int world_init(struct world *w, struct err *e)
 	rows_port(&w->port);
 	places_port(&w->port);
 	panes_port(&w->port);
+	room_port(&w->port);
 	w->bus = bus_create(w->loop, w->store);
 	w->turn = turn_create(w->loop, w->store, w->bus);
 	w->egress = egressctl_create(w->loop, w->layout, &egress_ops, w);
 	w->fleet = fleet_create(&w->port, &w->settings);
 	recordings_init(w);
 	sweeps_init(w);
+	room_init(w);
 	if (tmux_pool_create(w->loop, w->layout->tmux_dir, &limits, &world_pane_ops, w, &w->panes, &err) < 0)
 		log_error("tmux", NULL, "agents run without panes: %s", err.message);
 	tmuxconf_finish(&own);
@@ -209,6 +212,7 @@ void world_finish(struct world *w)
 	tmux_pool_destroy(w->panes);
 	driver_finish();
 	sweeps_finish(w);
+	room_finish(w);
 	places_finish(w);
 	fleet_destroy(w->fleet);
 	egressctl_destroy(w->egress);

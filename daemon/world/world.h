@@ -10,6 +10,7 @@
 #include "daemon/shimctl/shimctl.h"
 #include "daemon/store/store.h"
 #include "daemon/tmux/pane.h"
+#include "daemon/world/host.h"
 #include "daemon/world/turn.h"
 
 struct world_site;
@@ -30,6 +31,11 @@ struct world {
 	struct world_site *sites;
 	struct idmap site_by_place;
 	struct sweeps *sweeps;
+	const char *host_root;   /* "", or where a test keeps its /proc and /sys */
+	struct host_watch *watch;
+	struct host_room room;   /* as last measured */
+	int64_t room_ms;         /* when */
+	struct weighing *weighing;
 	struct loop_timer *recordings; /* their bound is looked at */
 	/* A call from inside a place, for api: {conn, instance, msg}. */
 	void (*on_api)(void *arg, const char *place, const char *instance, json_int_t conn, json_t *msg);
@@ -43,6 +49,8 @@ int world_init(struct world *w, struct err *e);
 int world_load(struct world *w, struct err *e);
 /* The whole of a child that ends what is left of places, by their folders: its exit code (see sweep.c). */
 int sweep_main(char *const *dirs);
+/* The same for what ID:PID... use of the memory (see weigh.c). */
+int weigh_main(char *const *args);
 void world_finish(struct world *w); /* lets go; what runs goes on */
 void world_api_reply(struct world *w, const char *place, json_int_t conn, json_t *msg);
 /* Opens an instance's pane, or waits for the one under way; -1 when it cannot be had. */

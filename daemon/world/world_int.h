@@ -17,6 +17,15 @@ void sweeps_init(struct world *w);
 void sweeps_finish(struct world *w);
 void sweeps_add(struct world *w, const char *place, port_done_fn *done, void *arg);
 
+/* room.c */
+void room_port(struct core_port *p);
+void room_init(struct world *w);
+void room_finish(struct world *w);
+
+/* weigh.c: fn comes once, unless the daemon ends before. */
+void weigh_begin(struct world *w, const struct memory_holder *held, size_t n, port_weighed_fn *fn, void *arg);
+void weigh_finish(struct world *w);
+
 /* panes.c */
 extern const struct tmux_pool_ops world_pane_ops;
 void panes_port(struct core_port *p);

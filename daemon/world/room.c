@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/* Core's port to the host: what a start takes, what is left, who uses most, and the kernel's word of stalls. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "daemon/world/world_int.h"
+
+#define ROOM_FRESH_MS 100 /* a herd measures once; what starts meanwhile is counted by core */
+
+static void w_start_need(void *ctx, const struct instance *in, struct start_need *ret)
+{
+	const struct driver *d = driver_find(in->driver);
+
+	(void)ctx;
+	if (!d)
+		return;
+	*ret = d->need;
+	if (d->flags & DRIVER_SYSTEM) {
+		ret->memory_mib += in->memory_mib;
+		ret->tasks += in->cpus;
+	}
+}
+
+static void w_host_look(void *ctx, struct host_room *ret)
+{
+	struct world *w = ctx;
+	int64_t now = clock_mono_ms();
+
+	if (!w->room_ms || now - w->room_ms >= ROOM_FRESH_MS) {
+		host_measure(w->host_root, w->layout->state_dir, &w->room);
+		w->room_ms = now;
+	}
+	*ret = w->room;
+}
+
+static void w_memory_weigh(void *ctx, const struct memory_holder *held, size_t n, port_weighed_fn *fn, void *arg)
+{
+	weigh_begin(ctx, held, n, fn, arg);
+}
+
+void room_port(struct core_port *p)
+{
+	p->start_need = w_start_need;
+	p->host_look = w_host_look;
+	p->memory_weigh = w_memory_weigh;
+}
+
+static void on_pressure(void *arg)
+{
+	struct world *w = arg;
+
+	w->room_ms = 0;
+	fleet_on_pressure(w->fleet);
+}
+
+void room_init(struct world *w)
+{
+	w->watch = host_watch_create(w->loop, w->host_root, w->settings.pressure_high, on_pressure, w);
+	if (!w->watch)
+		log_info("host", NULL, "the kernel tells of no stalls of memory: they are seen when something is to start");
+}
+
+void room_finish(struct world *w)
+{
+	host_watch_free(w->watch);
+	w->watch = NULL;
+	weigh_finish(w);
+}
