@@ -66,6 +66,9 @@ json_t *peer_request_id(const struct peer_request *req); /* borrowed; for progre
  * caller gave up. The request must still be answered, then or later, to be released. */
 void peer_request_on_abandon(struct peer_request *req, void (*fn)(void *arg), void *arg);
 
+/* Every call that waits for its answer hears why instead, now; for an owner that is about to destroy p. */
+void peer_fail_calls(struct peer *p, const struct err *why);
+
 /* Takes the descriptor out for another protocol (after a hello was answered): returns it (non-blocking),
  * with bytes that were read already appended to *ret_rest (initialised by the caller); p is destroyed.
  * -1, and p is left as it is, when the connection is closed or the peer has not taken all of what was

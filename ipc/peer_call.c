@@ -153,3 +153,11 @@ void calls_drop(struct peer *p)
 		free(f);
 	}
 }
+
+void peer_fail_calls(struct peer *p, const struct err *why)
+{
+	peer_enter(p);
+	calls_tell_failed(p);
+	calls_fail(p, why);
+	peer_leave(p);
+}

@@ -109,7 +109,8 @@ bool site_being_found(const struct unit *u)
 {
 	struct site *s = site_of(u);
 
-	return s && (s->adopting || s->asking || s->finding) && state_living(u->in->state);
+	return s && (s->adopting || s->asking || s->finding) && state_living(u->in->state) &&
+	       u->in->state != ST_STOPPING;
 }
 
 struct site *site_add(struct fleet *f, struct place *p)

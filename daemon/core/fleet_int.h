@@ -285,6 +285,7 @@ void prompt_first_go(struct unit *u);
 
 /* type.c: handing prompts to the shim */
 void type_later(struct unit *u, struct pending_prompt *pp);
+char *type_shim_word(const struct unit *u); /* names its present shim; owned */
 void type_ask(struct unit *u); /* what became of those that an earlier daemon handed over? */
 int type_lines(const struct prompt *p);
 /* How long the terminal must have been quiet before a key goes to what waits for one. */

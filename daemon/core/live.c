@@ -546,7 +546,9 @@ void fleet_on_shim_lost(struct fleet *f, const char *place, const struct err *wh
 		start_fail(s->u, why);
 		return;
 	}
-	if (s->u && !state_final(s->u->in->state))
+	if (s->u && s->u->in->state == ST_STOPPING) /* by an earlier daemon */
+		s->u->step = STEP_STOP;
+	else if (s->u && !state_final(s->u->in->state))
 		live_place_lost(s, "shim", why->message);
 	stop_place(s, true);
 }

@@ -92,7 +92,8 @@ struct core_port {
 	void (*shim_call)(void *ctx, const char *place, const char *method, json_t *params /* stolen */,
 		int64_t ms, port_reply_fn *fn, void *arg);
 	void (*shim_ack)(void *ctx, const char *place, uint64_t seq);
-	void (*shim_forget)(void *ctx, const char *place); /* drop the connection */
+	/* Drops the connection; calls that were not answered fail with ERR_UNREACHABLE, on the spot. */
+	void (*shim_forget)(void *ctx, const char *place);
 	/* The shim and holder by pid, when they do not answer: kill, checked by start time, and what they left. done
 	 * comes when it has ended, with an error when not all could be ended; ERR_CANCELLED: it is not known. */
 	void (*place_kill)(void *ctx, const char *place, port_done_fn *done, void *arg);

@@ -222,6 +222,8 @@ static bool takes_prompt(const struct instance *in)
 static void hand_over(struct unit *u, struct pending_prompt *pp)
 {
 	pp->typed = pp->typing = true;
+	free(pp->p->reason);
+	pp->p->reason = type_shim_word(u); /* a later daemon asks that very shim, no other */
 	status(u, pp, PR_DELIVERING);
 	type_later(u, pp);
 }

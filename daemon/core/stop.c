@@ -177,7 +177,7 @@ static void failed_before(struct err *e, const struct instance *in)
 /* The place holds nothing that runs any more. */
 void unit_over(struct unit *u)
 {
-	struct err failure = u->failure;
+	struct err failure = u->failure, over = {0};
 
 	u->step = STEP_NONE;
 	u->in->pid = 0;
@@ -197,6 +197,8 @@ void unit_over(struct unit *u)
 	} else {
 		unit_save(u);
 	}
+	err_set(&over, ERR_STATE, "instance %s has ended", u->in->id);
+	prompts_fail(u, &over); /* those that an earlier daemon left */
 	waits_check(u);
 	start_answer(u, failure.code ? &failure : NULL);
 	stop_done_all(u, NULL);

@@ -315,10 +315,24 @@ static void asked_done(void *arg, json_t *result, const struct err *error)
 		prompt_again(pp, 0);
 }
 
+char *type_shim_word(const struct unit *u)
+{
+	return xasprintf("shim %" PRId64, site_of(u)->pl->shim_pid);
+}
+
+/* Does the shim of an earlier daemon live, and was it the one that was given this prompt? Another shim
+ * would say that it never had it. */
+static bool handed_to_it(const struct unit *u, const struct pending_prompt *pp)
+{
+	cleanup_free char *word = type_shim_word(u);
+
+	return site_of(u)->same_shim && pp->p->reason && !strcmp(pp->p->reason, word);
+}
+
 static void ask(struct unit *u, struct pending_prompt *pp)
 {
 	pp->ask = false;
-	if (!site_of(u)->same_shim) {
+	if (!handed_to_it(u, pp)) {
 		if (!reported(pp)) /* else its report tells, or the deadline */
 			lost_half_way(pp);
 		return;

@@ -520,6 +520,22 @@ void shimctl_destroy(struct shimctl *c)
 	free(c);
 }
 
+void shimctl_drop(struct shimctl *c)
+{
+	struct dead_call *dead = take_ptr(c->dead), *d;
+	struct err e = {0};
+
+	err_set(&e, ERR_UNREACHABLE, "the place has ended");
+	if (c->peer)
+		peer_fail_calls(c->peer, &e);
+	while ((d = dead)) {
+		dead = d->next;
+		d->fn(d->arg, NULL, &e);
+		free(d);
+	}
+	shimctl_destroy(c);
+}
+
 int shimctl_start(struct shimctl *c, struct err *e)
 {
 	if (c->state != DOWN)

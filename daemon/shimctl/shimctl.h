@@ -29,6 +29,8 @@ struct shimctl *shimctl_create(struct loop *l, const char *place_dir, const stru
 /* Closes the connection; the shim lives on, pending calls are dropped silently. NULL ok. Safe in
  * callbacks. */
 void shimctl_destroy(struct shimctl *c);
+/* As shimctl_destroy, and those whose calls were pending hear ERR_UNREACHABLE first. */
+void shimctl_drop(struct shimctl *c);
 /* At the daemon's end, before loop_destroy: stops watching the shims that it started and that go on. */
 void shimctl_finish(void);
 /* Starts tmux-claude-shim for the folder (place.json stands there) and connects as soon as its socket

@@ -194,17 +194,25 @@ static void w_shim_ack(void *ctx, const char *place, uint64_t seq)
 		shimctl_ack(s->shim, seq);
 }
 
-static void w_shim_forget(void *ctx, const char *place)
+static struct world_site *site_take(struct world *w, const char *place)
 {
-	struct world *w = ctx;
 	struct world_site *s = idmap_drop(&w->site_by_place, place);
 
 	if (!s)
-		return;
+		return NULL;
 	*s->at = s->next;
 	if (s->next)
 		s->next->at = s->at;
-	shimctl_destroy(s->shim);
+	return s;
+}
+
+/* Whoever waits for an answer of its shim is told that none comes. */
+static void w_shim_forget(void *ctx, const char *place)
+{
+	struct world_site *s = site_take(ctx, place);
+
+	if (s)
+		shimctl_drop(s->shim);
 	free(s);
 }
 
@@ -279,8 +287,11 @@ void world_api_reply(struct world *w, const char *place, json_int_t conn, json_t
 
 void places_finish(struct world *w)
 {
-	while (w->sites)
-		w_shim_forget(w, w->sites->place);
+	while (w->sites) {
+		struct world_site *s = site_take(w, w->sites->place);
+		shimctl_destroy(s->shim);
+		free(s);
+	}
 	idmap_finish(&w->site_by_place);
 	shimctl_finish();
 }
