@@ -237,6 +237,7 @@ static void next_daemon(struct fake_world *next, int shim_pid)
 	strcpy(p->key, "k");
 	memcpy(p->instance, "aaaaaa", ID_SIZE);
 	p->status = PR_DELIVERING;
+	p->reason = xstrdup("shim 100");
 	fleet_load_place(next->f, pl);
 	fleet_load_instance(next->f, in);
 	fleet_load_prompt(next->f, p);

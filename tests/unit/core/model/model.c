@@ -21,8 +21,8 @@ static size_t ntyped;
 #define OVER (S(ST_STOPPING) | S(ST_EXITED) | S(ST_FAILED) | S(ST_LOST))
 static const unsigned legal[ST_COUNT] = {
 	[ST_QUEUED] = S(ST_PROVISIONING) | S(ST_STOPPING) | S(ST_FAILED) | S(ST_EXITED),
-	[ST_PROVISIONING] = S(ST_STARTING) | OVER,
-	[ST_STARTING] = RUNS | OVER | S(ST_PROVISIONING),
+	[ST_PROVISIONING] = S(ST_STARTING) | OVER | S(ST_QUEUED), /* queued again: undone */
+	[ST_STARTING] = RUNS | OVER | S(ST_PROVISIONING) | S(ST_QUEUED),
 	[ST_IDLE] = RUNS | OVER, [ST_WORKING] = RUNS | OVER,
 	[ST_WAITING] = RUNS | OVER, [ST_LIMITED] = RUNS | OVER,
 	[ST_STOPPING] = S(ST_EXITED) | S(ST_FAILED),
@@ -33,9 +33,10 @@ static const unsigned legal[ST_COUNT] = {
 void model_settings(struct core_settings *s)
 {
 	*s = (struct core_settings){.max_instances = 24, .boot_retries = 1, .start_timeout_ms = 60000,
-		.ask_ms = 20000, .rows = 24, .cols = 80};
-	s->default_cap.max_children = s->default_cap.max_descendants = CAP_UNLIMITED;
-	s->default_cap.max_depth = s->default_cap.spawn_rate = CAP_UNLIMITED;
+		.ask_ms = 20000, .rows = 24, .cols = 80, .max_starts = 6, .cores = 2,
+		.fleet_memory = CAP_UNLIMITED, .fleet_disk = CAP_UNLIMITED, .fleet_spawn_rate = CAP_UNLIMITED};
+	for (int k = 0; k < CAP_KINDS; k++)
+		*cap_at(&s->default_cap, (enum cap_kind)k) = CAP_UNLIMITED;
 }
 
 struct m_inst *model_inst(const char *id)

@@ -371,6 +371,26 @@ static void op_wait(const struct op *op)
 		c->accepted = false;
 }
 
+static void op_cap(const struct op *op)
+{
+	static const enum cap_kind kinds[] = {CAP_CHILDREN, CAP_DESCENDANTS, CAP_DEPTH};
+	struct instance *in = pick_living(op->a);
+	enum cap_kind k = kinds[op->b % ARRAY_LEN(kinds)];
+	struct caller who = {0};
+	struct cap_change c = {0};
+	struct err e = {0};
+
+	if (!in)
+		return;
+	c.given[k] = true;
+	c.v[k] = limit_of(op->c);
+	if (fleet_cap_set(sim.w.fleet, &who, in, &c, &e) < 0)
+		sim_fail("the cap of %s cannot be set: %s", in->id, e.message);
+	if (cap_get(&in->cap, k) != c.v[k])
+		sim_fail("the cap of %s was set, and is another", in->id);
+	model_inst(in->id)->lowered = true;
+}
+
 static void op_subscribe(const struct op *op)
 {
 	(void)op;
@@ -561,7 +581,7 @@ static void (*const doing[OP_COUNT])(const struct op *op) = {
 	[OP_SPAWN] = op_spawn, [OP_SPAWN_AGAIN] = op_spawn_again, [OP_KILL] = op_kill, [OP_RM] = op_rm,
 	[OP_RENAME] = op_rename, [OP_RESTART] = op_restart, [OP_SEND] = op_send,
 	[OP_SEND_AGAIN] = op_send_again, [OP_INTERRUPT] = op_interrupt, [OP_WAIT] = op_wait,
-	[OP_CANCEL] = op_cancel, [OP_SUBSCRIBE] = op_subscribe, [OP_STEP] = op_step,
+	[OP_CANCEL] = op_cancel, [OP_CAP] = op_cap, [OP_SUBSCRIBE] = op_subscribe, [OP_STEP] = op_step,
 	[OP_STEPS] = op_steps, [OP_TIME] = op_time, [OP_WALL] = op_wall, [OP_SETTLE] = op_settle,
 	[OP_CRASH] = op_crash, [OP_REBOOT] = op_reboot, [OP_COMMIT_FAILS] = op_commit_fails,
 	[OP_SHIM_DIES] = op_fault, [OP_HOLDER_DIES] = op_fault, [OP_GUEST_RESTARTS] = op_fault,

@@ -81,6 +81,12 @@ static void load_intent(void *arg, const struct intent *in)
 	fleet_load_intent(sim.w.fleet, in);
 }
 
+static void load_spawn_time(void *arg, const struct spawn_time *t)
+{
+	(void)arg;
+	fleet_load_spawn_time(sim.w.fleet, t);
+}
+
 static void on_broken(void *arg, const struct err *why)
 {
 	(void)arg;
@@ -110,8 +116,9 @@ static void open_store(struct store **ret)
 void sim_daemon_start(void)
 {
 	static const struct store_load_ops ops = {.instance = load_instance, .place = load_place,
-		.prompt = load_prompt, .intent = load_intent};
+		.prompt = load_prompt, .intent = load_intent, .spawn_time = load_spawn_time};
 	struct world *w = &sim.w;
+	cleanup_free char *caps = NULL;
 	struct err e = {0};
 
 	open_store(&w->store);
@@ -128,6 +135,8 @@ void sim_daemon_start(void)
 	sim.alive = true;
 	if (store_load(w->store, &ops, NULL, &e) < 0)
 		sim_fail("the rows cannot be read: %s", e.message);
+	caps = store_meta_get(w->store, fleet_caps_key());
+	fleet_load_caps(w->fleet, caps);
 	model_loaded();
 	close_strange_panes();
 	fleet_reconcile(w->fleet);
