@@ -223,12 +223,12 @@ static void render_instance(const struct writer *w, const json_t *in)
 	field_if(w, "folder", jstr(in, "dir"));
 	field_if(w, "parent", jstr(in, "parent"));
 	field_if(w, "role", jstr(in, "role"));
-	render_caps(w, json_object_get(in, "caps"), jstr(in, "id"));
 	render_labels(w, json_object_get(in, "labels"));
 	field_if(w, "conversation", jstr(in, "conversation"));
 	field_number(w, "pid", jint(in, "pid"));
 	field_number(w, "place pid", jint(in, "place_pid"));
 	field_number(w, "shim pid", jint(in, "shim_pid"));
+	render_caps(w, json_object_get(in, "caps"), jstr(in, "id"));
 }
 
 /* Events. */
