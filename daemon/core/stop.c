@@ -424,7 +424,8 @@ int fleet_remove(struct fleet *f, struct instance *in, struct err *e)
 		return err_hint(e, "tmux-claude kill --rm %s ends and removes it", in->id);
 	}
 	u->remove_after = true;
-	if (s && s->pl->state != PL_DOWN) /* its place is still ending: removed then */
+	/* Its place is still ending, or one below it that ended: removed then. */
+	if ((s && s->pl->state != PL_DOWN) || (u->below.holders && !u->below.living))
 		return 0;
 	if (may_remove(u)) {
 		unit_remove(u);

@@ -279,6 +279,30 @@ START_TEST(memory_is_held_until_the_place_is_down_the_slot_until_the_end)
 }
 END_TEST
 
+START_TEST(a_row_above_a_place_that_is_being_ended_goes_with_it)
+{
+	char a[ID_SIZE], b[ID_SIZE];
+	struct err e = {0}, gone = {.code = ERR_UNREACHABLE};
+
+	spawn(asked(NULL), NULL, a, &e);
+	spawn(asked(NULL), a, b, &e);
+	bring_up(b);
+	json_t *ev = json_pack("{s:s, s:i, s:i}", "instance", b, "code", 0, "signal", 0);
+	fleet_on_shim_event(w.f, fleet_get(w.f, b)->place, 2, "exited", ev);
+	json_decref(ev);
+	end(a);
+	ck_assert_msg(fleet_remove(w.f, fleet_get(w.f, a), &e) == 0, "%s", e.message);
+	fake_turn(&w);
+	ck_assert_ptr_nonnull(fleet_get(w.f, a));
+	counted_right();
+	fleet_on_shim_lost(w.f, fleet_get(w.f, b)->place, &gone);
+	fake_turn(&w);
+	ck_assert_ptr_null(fleet_get(w.f, a));
+	ck_assert_ptr_nonnull(fleet_get(w.f, b));
+	counted_right();
+}
+END_TEST
+
 START_TEST(what_is_lost_keeps_its_slot_what_ended_asks_again)
 {
 	char a[ID_SIZE], b[ID_SIZE], c[ID_SIZE];
@@ -715,7 +739,7 @@ END_TEST
 TEST_MAIN_FIXTURE("core/caps", setup, teardown, every_cap_holds_at_every_level,
 	a_role_is_capped_at_every_level_and_for_the_fleet, the_fleets_own_caps_are_above_all,
 	memory_is_held_until_the_place_is_down_the_slot_until_the_end,
-	what_is_lost_keeps_its_slot_what_ended_asks_again, random_trees_count_as_a_recount_does,
+	a_row_above_a_place_that_is_being_ended_goes_with_it, what_is_lost_keeps_its_slot_what_ended_asks_again, random_trees_count_as_a_recount_does,
 	the_wall_clock_neither_frees_nor_blocks_the_rate, the_window_outlives_the_daemon_and_the_boot,
 	each_spawn_is_written_with_both_clocks, a_child_gets_what_is_left_and_hears_of_it,
 	a_report_names_who_really_binds, a_thousand_refusals_leave_a_few_rows,

@@ -50,6 +50,66 @@ START_TEST(test_everything_comes_back_after_reopening)
 }
 END_TEST
 
+static char times[256];
+
+static void on_spawn_time(void *arg, const struct spawn_time *t)
+{
+	size_t n = strlen(times);
+
+	(void)arg;
+	str_fmt(times + n, sizeof(times) - n, "%s/%s/%lld/%lld ", t->holder, t->boot, (long long)t->boot_ms,
+		(long long)t->wall_ms);
+}
+
+static const char *times_kept(struct store *s)
+{
+	struct store_load_ops ops = load_ops;
+	struct loaded l = {0};
+	struct err e = {0};
+
+	ops.spawn_time = on_spawn_time;
+	times[0] = '\0';
+	ck_assert_int_eq(store_load(s, &ops, &l, &e), 0);
+	return times;
+}
+
+START_TEST(test_the_times_of_spawns_are_kept_for_a_while)
+{
+	struct err e = {0};
+	struct store *s = must_open();
+
+	ck_assert_int_eq(store_spawn_time_add(s, &(struct spawn_time){"", "b1", 100, 5000}, 60, &e), 0);
+	ck_assert_int_eq(store_spawn_time_add(s, &(struct spawn_time){"aaaaaa", "b1", 159, 5059}, 60, &e), 0);
+	must_commit(s);
+	store_close(s);
+	s = must_open();
+	ck_assert_str_eq(times_kept(s), "/b1/100/5000 aaaaaa/b1/159/5059 ");
+	/* Those of its own boot go when they are too old, of others when that is said. */
+	ck_assert_int_eq(store_spawn_time_add(s, &(struct spawn_time){"", "b2", 10, 6000}, 60, &e), 0);
+	ck_assert_int_eq(store_spawn_time_add(s, &(struct spawn_time){"", "b1", 160, 5060}, 60, &e), 0);
+	must_commit(s);
+	ck_assert_str_eq(times_kept(s), "aaaaaa/b1/159/5059 /b2/10/6000 /b1/160/5060 ");
+	ck_assert_int_eq(store_spawn_times_other(s, "b2", &e), 0);
+	must_commit(s);
+	ck_assert_str_eq(times_kept(s), "/b2/10/6000 ");
+	store_close(s);
+}
+END_TEST
+
+START_TEST(test_a_setting_can_be_taken_back)
+{
+	struct err e = {0};
+	struct store *s = must_open();
+
+	ck_assert_int_eq(store_meta_set(s, "k", "v", &e), 0);
+	must_commit(s);
+	ck_assert_int_eq(store_meta_delete(s, "k", &e), 0);
+	must_commit(s);
+	ck_assert_ptr_null(store_meta_get(s, "k"));
+	store_close(s);
+}
+END_TEST
+
 START_TEST(test_a_row_has_a_column_for_every_key)
 {
 	struct store *s = must_open();
@@ -370,6 +430,7 @@ START_TEST(test_an_instance_keeps_its_parent)
 END_TEST
 
 TEST_MAIN_FIXTURE("store/store", help_setup, help_teardown,
+	test_the_times_of_spawns_are_kept_for_a_while, test_a_setting_can_be_taken_back,
 	test_everything_comes_back_after_reopening, test_a_row_has_a_column_for_every_key,
 	test_putting_an_instance_again_keeps_its_prompts,
 	test_settled_prompts_are_kept_but_not_loaded, test_old_settled_prompts_go_whoever_settles_them, test_an_id_is_never_given_out_twice,
