@@ -312,6 +312,25 @@ static void render_admission(const struct writer *w, const json_t *a)
 		writer_field(w, "memory", C_NONE, "short: new starts wait");
 }
 
+static void render_store(const struct writer *w, const json_t *s)
+{
+	const json_t *ro = json_object_get(s, "read_only"), *v;
+	size_t i;
+
+	if (json_is_object(ro)) {
+		writer_field(w, "read only", C_RED, jstr(ro, "reason"));
+		writer_field(w, "what to do", C_NONE, jstr(ro, "hint"));
+		json_array_foreach(json_object_get(ro, "unread"), i, v)
+			writer_field(w, "not read", C_YELLOW, json_string_value(v));
+	}
+	json_array_foreach(json_object_get(s, "unknown"), i, v) {
+		writer_field(w, "unknown place", C_YELLOW, json_string_value(v));
+		if (i + 1 == json_array_size(json_object_get(s, "unknown")))
+			writer_field(w, "what to do", C_NONE, "they live and are newer than the database; "
+				"`tmux-claude down`, then `tmux-claude db restore --end-unknown` ends them");
+	}
+}
+
 static void render_status(const struct writer *w, const json_t *s)
 {
 	const json_t *tmux = json_object_get(s, "tmux");
@@ -331,6 +350,7 @@ static void render_status(const struct writer *w, const json_t *s)
 	}
 	render_admission(w, json_object_get(s, "admission"));
 	field_number(w, "last event", jint(s, "last_event"));
+	render_store(w, s);
 	field_if(w, "socket", jstr(s, "socket"));
 	field_if(w, "state", jstr(s, "state_dir"));
 }

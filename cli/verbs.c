@@ -26,6 +26,10 @@ static verb_fn *const verbs[METHOD_COUNT] = {
 	[METHOD_CONFIG_CHECK] = verb_config_check,
 	[METHOD_DOCTOR] = verb_doctor,
 	[METHOD_VERSION] = verb_version,
+	[METHOD_DB_PATH] = verb_db_path,
+	[METHOD_DB_CHECK] = verb_db_check,
+	[METHOD_DB_BACKUP] = verb_db_backup,
+	[METHOD_DB_RESTORE] = verb_db_restore,
 };
 
 int verb_run(struct cli *c)

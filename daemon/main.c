@@ -67,6 +67,8 @@ static void on_broken(void *arg, const struct err *why)
 	log_error("main", NULL, "stopping, since what happens can no longer be recorded (%s); the agents go on",
 		why->message);
 	d->broken = true;
+	if (why->code == ERR_DAMAGED)
+		store_damage_note(d->layout.db_file, why);
 	loop_timer_start(d->end, 20);
 }
 
@@ -110,6 +112,21 @@ static enum log_level level_of(const struct config *c)
 				     : LOG_LEVEL_INFO;
 }
 
+/* A damaged database is better looked at than not at all; the agents go on meanwhile. */
+static int open_store(struct daemon *d, struct err *e)
+{
+	struct err why = {0};
+
+	if (store_open(d->layout.db_file, &d->world.store, &why) == 0)
+		return 0;
+	*e = why;
+	if (why.code != ERR_DAMAGED)
+		return -1;
+	log_error("main", NULL, "%s; it is only looked at: nothing can be started, sent or ended; %s", why.message,
+		why.hint);
+	return store_open_damaged(d->layout.db_file, &why, &d->world.store, e);
+}
+
 static int wire(struct daemon *d, struct err *e)
 {
 	struct world *w = &d->world;
@@ -124,7 +141,7 @@ static int wire(struct daemon *d, struct err *e)
 	FAULT_POINT("main.locked");
 	w->layout = &d->layout;
 	w->loop = loop_create(e);
-	if (!w->loop || store_open(d->layout.db_file, &w->store, e) < 0)
+	if (!w->loop || open_store(d, e) < 0)
 		return -1;
 	if (FAULT_ERROR("main.listen", e) || sock_listen(d->layout.daemon_socket, 0600, &fd, e) < 0)
 		return -1;
@@ -140,7 +157,8 @@ static int wire(struct daemon *d, struct err *e)
 	FAULT_POINT("main.loaded");
 	d->api = api_create(w, take_fd(&fd));
 	api_on_down(d->api, on_down, d);
-	turn_event(w->turn, EV_DAEMON_STARTED, NULL, NULL,
+	if (!w->damage)
+		turn_event(w->turn, EV_DAEMON_STARTED, NULL, NULL,
 		json_pack("{s:i, s:s, s:I}", "pid", (int)getpid(), "version", PACKAGE_VERSION, "living",
 			(json_int_t)fleet_living(w->fleet)));
 	return 0;
@@ -227,7 +245,7 @@ int main(int argc, char **argv)
 	say_ready((int)ready);
 	FAULT_POINT("main.ready_told");
 	loop_run(d.world.loop);
-	if (!d.broken)
+	if (!d.broken && !d.world.damage)
 		turn_event(d.world.turn, EV_DAEMON_STOPPED, NULL, NULL, NULL);
 	unwire(&d);
 	return d.broken ? 1 : 0;

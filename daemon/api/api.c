@@ -168,6 +168,8 @@ void call_result_text(struct call *c, const struct buf *json)
 
 void call_error(struct call *c, const struct err *e)
 {
+	if (e->code == ERR_DAMAGED && !c->w->damage)
+		turn_break(c->w->turn, e); /* the next daemon only looks */
 	if (ahead_of_disk(c))
 		turn_answer_error(c, e);
 	else
@@ -244,6 +246,24 @@ void call_abandoned(void *arg)
 	}
 }
 
+/* What can be done with a database that is damaged; waiting is no use, for nothing will change. */
+static bool only_looks(const struct call *c)
+{
+	if (c->method->id == METHOD_DOWN)
+		return !call_bool(c, "all");
+	return c->method->flags & M_READ && c->method->id != METHOD_WAIT;
+}
+
+static void refuse_damaged(struct call *c)
+{
+	struct err err = *c->w->damage;
+
+	err_set(&err, ERR_DAMAGED, "the fleet's database is damaged, so %s is not possible (the agents go on): %.300s",
+		c->method->name, c->w->damage->message);
+	err_hint(&err, "%s", c->w->damage->hint);
+	call_error(c, &err);
+}
+
 /* Is it somebody's to call, and well formed? */
 static bool let_through(struct call *c, const char *name, const json_t *params, struct access *access)
 {
@@ -258,6 +278,10 @@ static bool let_through(struct call *c, const char *name, const json_t *params, 
 	} else if (access_method(c, access, &err) == 0) {
 		refused = schema_check(c->method, params, &c->params, &err) == 0 &&
 			  access_check(c, access, &err) < 0;
+	}
+	if (!err.code && c->w->damage && !only_looks(c)) {
+		refuse_damaged(c);
+		return false;
 	}
 	if (!err.code)
 		return true;

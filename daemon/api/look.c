@@ -238,6 +238,10 @@ void api_READ(struct call *c)
 	params = json_pack("{s:s}", "instance", in->id);
 	if (lines)
 		json_object_set_new(params, "lines", json_integer(lines));
+	if (c->w->damage && in->starts > 0) {
+		read_ended(c, in, lines); /* its shim is not spoken to; the recording is there */
+		return;
+	}
 	if (!fleet_shim_call(c->w->fleet, in, "screen", params, SHIM_MS, screen_read, c, &err))
 		return;
 	if (in->starts > 0)
@@ -363,6 +367,19 @@ void api_SUBSCRIBE(struct call *c)
 	cc->sub = bus_subscribe(cc->api->w->bus, since, &sub_ops, cc);
 }
 
+/* read_only: why nothing can be changed; unknown: places that live and are in no row. */
+static void status_of_store(struct world *w, json_t *o)
+{
+	json_t *unknown = json_array();
+
+	for (char *const *p = fleet_unknown(w->fleet); *p; p++)
+		json_array_append_new(unknown, json_string(*p));
+	json_object_set_new(o, "unknown", unknown);
+	json_object_set_new(o, "read_only", w->damage ? json_pack("{s:o, s:s, s:o}", "reason",
+		json_text(w->damage->message, strlen(w->damage->message)), "hint", w->damage->hint, "unread",
+		w->unread ? json_incref(w->unread) : json_array()) : json_null());
+}
+
 void api_STATUS(struct call *c)
 {
 	struct tmux_pool_stats st = {0};
@@ -382,5 +399,6 @@ void api_STATUS(struct call *c)
 			       (json_int_t)store_event_last(c->w->store), "commits", "count",
 			       (json_int_t)commits, "us", (json_int_t)commit_us);
 	json_object_set_new(o, "admission", fleet_admission_json(c->w->fleet));
+	status_of_store(c->w, o);
 	call_result(c, o);
 }

@@ -9,6 +9,7 @@ struct fleet *fleet_create(const struct core_port *port, const struct core_setti
 	f->port = port;
 	f->set = set;
 	f->admission = admission_create();
+	f->unknown = strv_new();
 	return f;
 }
 
@@ -29,6 +30,7 @@ void fleet_destroy(struct fleet *f)
 	refusals_free(f->refusals);
 	json_decref(f->own_roles);
 	free(f->order);
+	strv_free(f->unknown);
 	free(f);
 }
 

@@ -38,6 +38,9 @@ const char *fleet_caps_key(void); /* under which */
  * adopted; fleet_settled tells when each was found or given up. */
 int fleet_reconcile(struct fleet *f);
 bool fleet_settled(const struct fleet *f);
+/* Places that stand in the world and in no row, and are left alone (spare_unknown); NULL-terminated, borrowed, never
+ * NULL. */
+char *const *fleet_unknown(const struct fleet *f);
 
 /* By id, then name among the living (then the ended), then unique prefix. ERR_NOT_FOUND,
  * ERR_AMBIGUOUS (names the candidates). An instance as caller sees itself and its descendants. */

@@ -154,6 +154,7 @@ struct fleet {
 	struct cap own_cap;
 	bool own_set[CAP_KINDS];
 	json_t *own_roles;
+	char **unknown; /* places left alone */
 };
 
 #define P(f) ((f)->port)

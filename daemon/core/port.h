@@ -42,6 +42,8 @@ struct core_settings {
 	int64_t max_starts, max_queue, cores;
 	int64_t memory_reserve_mib, disk_reserve_mib;
 	int64_t pressure_high, pressure_low; /* percent */
+	/* The database is older than the world (restored, or lost and made anew): what it does not know is left alone. */
+	bool spare_unknown;
 };
 
 struct core_port {
@@ -107,6 +109,8 @@ struct core_port {
 		bool resume, json_t **ret, char **ret_conversation, struct err *e);
 	/* Names of the place folders on disk: NULL-terminated, owned by the caller. */
 	char **(*place_folders)(void *ctx);
+	/* Its shim or its holder runs. NULL in tests that need none. */
+	bool (*place_runs)(void *ctx, const char *place);
 
 	/* Panes. */
 	void (*pane_open)(void *ctx, const struct instance *in);

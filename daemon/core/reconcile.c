@@ -7,7 +7,8 @@
  *   row, still making  -> no shim was started yet: undone, and queued again (once)
  *   row, queued        -> it stands in line again, where it stood
  *   row, other boot    -> the host was started anew: nothing lives, the instance is lost (or undone)
- *   folder without row -> nothing owns it: what may live there is ended, the folder removed
+ *   folder without row -> nothing owns it: what may live there is ended, the folder removed; but left alone and
+ *                         said while the database is one that was restored, or made anew beside a world that lives
  *   intent "remove"    -> the removal is finished
  */
 #include "daemon/core/admit.h"
@@ -94,6 +95,30 @@ static void orphan(struct fleet *f, const char *id)
 	P(f)->shim_adopt(CTX(f), id);
 }
 
+/* Newer than the database: a person decides. */
+static void spare(struct fleet *f, const char *id)
+{
+	log_warn("core", id, "a place that the database does not know: left alone");
+	strv_push(&f->unknown, id);
+	P(f)->event_add(CTX(f), EV_NOTICE, NULL, id, json_pack("{s:s, s:s, s:s}", "what", "unknown_place", "text",
+		"a place lives that the database does not know; it is left alone", "hint",
+		"tmux-claude down, then tmux-claude db restore --end-unknown ends it"));
+}
+
+/* It was being made when the copy of the database was taken, and has come to life since. */
+static bool grown_up(struct fleet *f, struct site *s)
+{
+	if (!f->set->spare_unknown || !P(f)->place_runs || !P(f)->place_runs(CTX(f), s->pl->id))
+		return false;
+	s->pl->state = PL_BOOTING;
+	return true;
+}
+
+char *const *fleet_unknown(const struct fleet *f)
+{
+	return f->unknown;
+}
+
 int fleet_reconcile(struct fleet *f)
 {
 	char **folders = P(f)->place_folders(CTX(f));
@@ -109,7 +134,7 @@ int fleet_reconcile(struct fleet *f)
 			other_boot(s);
 			continue;
 		}
-		if (s->pl->state == PL_MAKING) {
+		if (s->pl->state == PL_MAKING && !grown_up(f, s)) {
 			half_made(s);
 			continue;
 		}
@@ -123,7 +148,7 @@ int fleet_reconcile(struct fleet *f)
 	}
 	for (char **d = folders; d && *d; d++)
 		if (!site_find(f, *d))
-			orphan(f, *d);
+			(f->set->spare_unknown ? spare : orphan)(f, *d);
 	strv_free(folders);
 	FAULT_POINT("reconcile.asked");
 	/* Rows that were accepted but had no place yet. */

@@ -11,12 +11,17 @@
 #define STORE_SQL_MAX 4096
 #define STORE_SETTLED_MAX 64 /* prompts settled between two trims */
 #define STORE_BUSY_MS 5000
+#define STORE_DAMAGED_HINT \
+	"look with `tmux-claude db check`, keep a copy with `tmux-claude db backup`, go back with `tmux-claude db restore` " \
+	"(`sqlite3 FILE .recover` may save rows)"
 #define STORE_WAL_LIMIT (16 * 1024 * 1024) /* the log is cut back to this after a checkpoint */
 
 struct store {
 	sqlite3 *db;
 	char *path;
 	bool open;   /* a transaction is */
+	bool fresh;
+	struct err damage; /* code set: it is only looked at */
 	bool failed; /* ... and a write in it failed: it can only be rolled back */
 	char instance_put[STORE_SQL_MAX], instance_all[STORE_SQL_MAX];
 	struct {
@@ -41,6 +46,8 @@ sqlite3_stmt *store_stmt(struct store *s, const char *sql, struct err *e);
 sqlite3_stmt *store_write(struct store *s, const char *sql, struct err *e);
 /* Steps a statement of store_write to its end. A failure spoils the transaction. */
 int store_done(struct store *s, sqlite3_stmt *st, const char *doing, struct err *e);
+/* It is a database of ours and not empty, of a version that is known: else ERR_IO, ERR_VERSION, ERR_DAMAGED. */
+int store_ours(sqlite3 *db, const char *path, struct err *e);
 int store_exec(sqlite3 *db, const char *path, const char *sql, struct err *e);
 
 /* NULL binds NULL; the text must live until the statement was stepped. */
@@ -49,12 +56,18 @@ void bind_text(sqlite3_stmt *st, int at, const char *text);
 void bind_json(sqlite3_stmt *st, int at, const json_t *v);
 char *column_dup(sqlite3_stmt *st, int at); /* owned, NULL for NULL */
 
+/* salvage.c: what can be read of a damaged database. */
+int salvage_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 /* full.c: makes every kind of "no room" SQLITE_FULL, for the whole process. */
 void store_wrap_writes(void);
 /* instance.c */
 void instance_sql_init(struct store *s);
 int instance_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
+struct instance *instance_row(sqlite3_stmt *st, struct err *e);
 /* place.c */
+#define PLACE_COLUMNS "id, driver, template, state, number, accel, holder_pid, shim_pid, shim_seq," \
+	" boot_ms, boot_tries, created_ms, boot"
+struct place *place_row(struct store *s, sqlite3_stmt *st, struct err *e);
 int place_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 /* prompt.c */
 int prompt_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);

@@ -94,7 +94,7 @@ static json_t *column_value(sqlite3_stmt *st, int k)
 					 : json_string(text);
 }
 
-static struct instance *row_read(sqlite3_stmt *st, struct err *e)
+struct instance *instance_row(sqlite3_stmt *st, struct err *e)
 {
 	json_t *row = json_object();
 	for (int k = 0; k < (int)ARRAY_LEN(columns); k++)
@@ -112,7 +112,7 @@ int instance_load(struct store *s, const struct store_load_ops *ops, void *arg, 
 	if (!st)
 		return -1;
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		struct instance *i = row_read(st, e);
+		struct instance *i = instance_row(st, e);
 		if (!i) {
 			err_prefix(e, "%s: row '%s'", s->path, (const char *)sqlite3_column_text(st, 0));
 			sqlite3_reset(st);

@@ -93,8 +93,8 @@ fail:
 	return -1;
 }
 
-int store_migrate(sqlite3 *db, const char *path, const struct migration *steps, int n,
-	struct err *e)
+/* Whose it is; its version. */
+static int look(sqlite3 *db, const char *path, int n, int *ret_version, struct err *e)
 {
 	int version, app, objects;
 
@@ -113,6 +113,29 @@ int store_migrate(sqlite3 *db, const char *path, const struct migration *steps, 
 		return err_hint(e, "install the newer version again; to go back, put the copy it made "
 				   "beside the file (.v%d or lower) in its place", n);
 	}
+	*ret_version = version;
+	return 0;
+}
+
+int store_ours(sqlite3 *db, const char *path, struct err *e)
+{
+	int version;
+
+	if (look(db, path, store_migrations_count, &version, e) < 0)
+		return -1;
+	if (version > 0)
+		return 0;
+	err_set(e, ERR_IO, "%s is empty: no database of tmux-claude", path);
+	return err_hint(e, "look whether another file was meant");
+}
+
+int store_migrate(sqlite3 *db, const char *path, const struct migration *steps, int n,
+	struct err *e)
+{
+	int version;
+
+	if (look(db, path, n, &version, e) < 0)
+		return -1;
 	if (version == n)
 		return 0;
 	if (version > 0 && backup(db, path, version, e))

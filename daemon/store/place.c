@@ -44,13 +44,13 @@ int store_place_delete(struct store *s, const char *id, struct err *e)
 	return store_done(s, st, "removing a place", e);
 }
 
-static struct place *row_read(struct store *s, sqlite3_stmt *st, struct err *e)
+struct place *place_row(struct store *s, sqlite3_stmt *st, struct err *e)
 {
 	const char *id = (const char *)sqlite3_column_text(st, 0);
+	const char *state = (const char *)sqlite3_column_text(st, 3);
 	struct place *p = place_new();
-	if (!id_valid(id) ||
-		place_state_from_name((const char *)sqlite3_column_text(st, 3), &p->state)) {
-		err_set(e, ERR_IO, "%s: the stored place '%s' cannot be read", s->path, id);
+	if (!id || !id_valid(id) || !state || place_state_from_name(state, &p->state)) {
+		err_set(e, ERR_IO, "%s: the stored place '%.40s' cannot be read", s->path, id ? id : "");
 		place_free(p);
 		return NULL;
 	}
@@ -72,14 +72,13 @@ static struct place *row_read(struct store *s, sqlite3_stmt *st, struct err *e)
 int place_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e)
 {
 	static const char sql[] =
-		"SELECT id, driver, template, state, number, accel, holder_pid, shim_pid, shim_seq,"
-		" boot_ms, boot_tries, created_ms, boot FROM places ORDER BY created_ms, id";
+		"SELECT " PLACE_COLUMNS " FROM places ORDER BY created_ms, id";
 	int rc;
 	sqlite3_stmt *st = store_stmt(s, sql, e);
 	if (!st)
 		return -1;
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		struct place *p = row_read(s, st, e);
+		struct place *p = place_row(s, st, e);
 		if (!p) {
 			sqlite3_reset(st);
 			return -1;

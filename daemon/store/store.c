@@ -11,11 +11,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/util.h"
 #include "daemon/store/db.h"
+#include "daemon/store/files.h"
 #include "daemon/store/migrate.h"
 
 int store_fail(sqlite3 *db, int rc, const char *path, const char *doing, struct err *e)
@@ -31,9 +33,8 @@ int store_fail(sqlite3 *db, int rc, const char *path, const char *doing, struct 
 		return err_hint(e, "look for disk errors (dmesg)");
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
-		err_set(e, ERR_IO, "the fleet's database %s is damaged (%s: %s)", path, doing, why);
-		return err_hint(e, "move it away (with its -wal and -shm) and start again, or put a "
-				   "copy in its place; `sqlite3 FILE .recover` may save its rows");
+		err_set(e, ERR_DAMAGED, "the fleet's database %s is damaged (%s: %s)", path, doing, why);
+		return err_hint(e, "%s", STORE_DAMAGED_HINT);
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 		err_set(e, ERR_BUSY, "%s is locked by another program (%s)", path, doing);
@@ -68,25 +69,6 @@ static int make_private(const char *path, struct err *e)
 	return err_hint(e, "its folder and the file must be yours and writable");
 }
 
-static int check(sqlite3 *db, const char *path, struct err *e)
-{
-	sqlite3_stmt *st = NULL;
-	int rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &st, NULL);
-	int r = 0;
-	if (rc == SQLITE_OK)
-		rc = sqlite3_step(st);
-	if (rc != SQLITE_ROW) {
-		r = store_fail(db, rc, path, "checking it", e);
-	} else if (strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0) {
-		err_set(e, ERR_IO, "the fleet's database %s is damaged (%.200s)", path,
-			(const char *)sqlite3_column_text(st, 0));
-		r = err_hint(e, "move it away (with its -wal and -shm) and start again, or put a "
-				"copy in its place; `sqlite3 FILE .recover` may save its rows");
-	}
-	sqlite3_finalize(st);
-	return r;
-}
-
 static int set_up(struct store *s, struct err *e)
 {
 	static const char pragmas[] = "PRAGMA journal_mode=WAL;"
@@ -101,15 +83,33 @@ static int set_up(struct store *s, struct err *e)
 	sqlite3_extended_result_codes(s->db, 1);
 	snprintf(limit, sizeof(limit), "PRAGMA journal_size_limit=%d", STORE_WAL_LIMIT);
 	/* Nothing of a newer or damaged file is changed: WAL is set only after both were looked at. */
-	if (check(s->db, s->path, e) ||
+	if (store_integrity(s->db, s->path, false, e) ||
 		store_migrate(s->db, s->path, store_migrations, store_migrations_count, e))
 		return -1;
 	return store_exec(s->db, s->path, pragmas, e) || store_exec(s->db, s->path, limit, e) ? -1
 											       : 0;
 }
 
+static int look_whole(struct store *s, struct err *e)
+{
+	cleanup_free char *mark = xasprintf("%s" STORE_DAMAGE_SUFFIX, s->path);
+
+	if (access(mark, F_OK) < 0)
+		return 0;
+	if (store_integrity(s->db, s->path, true, e) < 0)
+		return -1;
+	unlink(mark); /* it was put right, or the disk was wrong for a moment */
+	return 0;
+}
+
 int store_open(const char *path, struct store **ret, struct err *e)
 {
+	struct stat st;
+	bool fresh;
+
+	if (store_restore_finish(path, NULL, e) < 0)
+		return -1;
+	fresh = stat(path, &st) < 0 || st.st_size == 0;
 	if (make_private(path, e))
 		return -1;
 	store_wrap_writes();
@@ -118,10 +118,11 @@ int store_open(const char *path, struct store **ret, struct err *e)
 	s->last_event = -1;
 	int rc = sqlite3_open_v2(path, &s->db,
 		SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
-	if (rc != SQLITE_OK ? store_fail(s->db, rc, path, "opening it", e) : set_up(s, e)) {
+	if (rc != SQLITE_OK ? store_fail(s->db, rc, path, "opening it", e) : look_whole(s, e) || set_up(s, e)) {
 		store_close(s);
 		return -1;
 	}
+	s->fresh = fresh;
 	instance_sql_init(s);
 	*ret = s;
 	return 0;
@@ -179,6 +180,10 @@ sqlite3_stmt *store_write(struct store *s, const char *sql, struct err *e)
 {
 	static const char begin[] = "BEGIN IMMEDIATE";
 
+	if (s->damage.code) {
+		*(e ? e : &(struct err){0}) = s->damage;
+		return NULL;
+	}
 	if (s->failed) {
 		err_set(e, ERR_STATE, "an earlier write of this transaction failed");
 		return NULL;
@@ -250,6 +255,8 @@ void store_rollback(struct store *s)
 
 int store_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e)
 {
+	if (s->damage.code)
+		return salvage_load(s, ops, arg, e);
 	return place_load(s, ops, arg, e) || instance_load(s, ops, arg, e) ||
 				       prompt_load(s, ops, arg, e) || intent_load(s, ops, arg, e) ||
 			       spawn_time_load(s, ops, arg, e)

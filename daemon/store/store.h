@@ -21,9 +21,23 @@
 
 struct store;
 
-/* Opens or creates. ERR_VERSION for a database from a newer version; ERR_IO for one that is damaged
- * (quick_check), each with what to do. Migrates forward after a backup beside it (fleet.db.vN). */
+/* Opens or creates. ERR_VERSION for a database from a newer version; ERR_DAMAGED for one that is
+ * (quick_check), each with what to do. Migrates forward after a backup beside it (fleet.db.vN). Carries
+ * out a restore that was decided (files.h). */
 int store_open(const char *path, struct store **ret, struct err *e);
+/*
+ * A damaged database (ERR_DAMAGED of store_open, borrowed as why), to be looked at only: what can be read of it
+ * is there, every write is refused with ERR_DAMAGED, and the file, its log included, is not touched. When nothing can be
+ * read it is as if it were empty.
+ */
+int store_open_damaged(const char *path, const struct err *why, struct store **ret, struct err *e);
+/* Why it is to be looked at only; NULL: it is sound. */
+const struct err *store_damage(const struct store *s);
+/* What is found damaged while it runs is written down beside it, so that the next store_open looks through all of
+ * it, also at what the quick look passes over. */
+void store_damage_note(const char *path, const struct err *why);
+/* store_open made it: there was none. */
+bool store_fresh(const struct store *s);
 void store_close(struct store *s);
 
 int store_instance_put(struct store *s, const struct instance *i, struct err *e); /* insert or replace */
@@ -103,6 +117,8 @@ struct store_load_ops {
 	void (*prompt)(void *arg, struct prompt *p); /* those not settled: queued, delivering */
 	void (*intent)(void *arg, const struct intent *in);
 	void (*spawn_time)(void *arg, const struct spawn_time *t); /* may be NULL */
+	/* Of a damaged database: a row (or all that follows in its table) that cannot be read. */
+	void (*unread)(void *arg, const struct err *why);
 };
 int store_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 

@@ -133,6 +133,8 @@ void panes_found(void *arg, const struct tmux_found *found, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		struct instance *in = fleet_get(w->fleet, found[i].id);
+		if (!in && w->settings.spare_unknown)
+			continue; /* its agent is left alone, too */
 		if (!in || !state_living(in->state))
 			tmux_pane_close(w->panes, found[i].id, NULL, NULL);
 	}

@@ -263,6 +263,13 @@ static char **w_place_folders(void *ctx)
 	return names;
 }
 
+static bool w_place_runs(void *ctx, const char *place)
+{
+	cleanup_free char *dir = place_dir(((struct world *)ctx)->layout, place);
+
+	return place_dir_runs(dir);
+}
+
 static void w_recording_remove(void *ctx, const char *instance)
 {
 	recordings_remove(ctx, instance);
@@ -307,5 +314,6 @@ void places_port(struct core_port *p)
 	p->place_kill = w_place_kill;
 	p->place_clear = w_place_clear;
 	p->place_folders = w_place_folders;
+	p->place_runs = w_place_runs;
 	p->recording_remove = w_recording_remove;
 }

@@ -83,6 +83,11 @@ static int end_named(const char *dir, bool *ret_search)
 	return all ? 0 : -1;
 }
 
+bool place_dir_runs(const char *dir)
+{
+	return named(dir, "shim.pid") > 0 || named(dir, "holder.pid") > 0;
+}
+
 int sweep_main(char *const *dirs)
 {
 	cleanup_strv char **marks = strv_new();

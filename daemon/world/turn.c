@@ -67,6 +67,8 @@ void turn_destroy(struct turn *t)
 
 void turn_failed(struct turn *t, const struct err *e)
 {
+	if (store_damage(t->store))
+		return; /* only looked at: what would be kept of that (the audit, notices) is not */
 	if (!t->failed.code)
 		t->failed = *e;
 	turn_touch(t);
@@ -131,6 +133,13 @@ void turn_event(struct turn *t, enum event_id type, const char *instance, const 
 	turn_touch(t);
 }
 
+void turn_break(struct turn *t, const struct err *why)
+{
+	if (t->broken)
+		t->broken(t->broken_arg, why);
+	t->broken = NULL;
+}
+
 /* One round: what the callbacks write belongs to the next. */
 static void round_once(struct turn *t)
 {
@@ -149,9 +158,7 @@ static void round_once(struct turn *t)
 		store_rollback(t->store);
 	if (err.code) {
 		log_error("store", NULL, "a change could not be made durable: %s", err.message);
-		if (t->broken)
-			t->broken(t->broken_arg, &err);
-		t->broken = NULL;
+		turn_break(t, &err);
 	} else {
 		FAULT_POINT("events.publish");
 		bus_publish(t->bus, events);

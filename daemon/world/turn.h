@@ -33,6 +33,8 @@ void turn_touch(struct turn *t);
 void turn_lazily(struct turn *t, bool lazy);
 /* Commits now, until nothing is left to do. For the daemon's end. */
 void turn_flush(struct turn *t);
+/* As after a commit that failed: the daemon must end. For damage that a read came upon. */
+void turn_break(struct turn *t, const struct err *why);
 /* A commit failed and memory is ahead of the disk: called once, the daemon must end and start anew. */
 void turn_on_broken(struct turn *t, void (*fn)(void *arg, const struct err *why), void *arg);
 

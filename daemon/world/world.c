@@ -3,9 +3,11 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "ipc/tmuxconf.h"
+#include "daemon/store/files.h"
 #include "daemon/world/world_int.h"
 
 #define PLACE_JSON_MAX (256 * 1024)
+#define UNREAD_MAX 20
 
 /* ---- kinds ---- */
 
@@ -124,14 +126,17 @@ int world_init(struct world *w, struct err *e)
 	places_port(&w->port);
 	panes_port(&w->port);
 	room_port(&w->port);
+	w->damage = store_damage(w->store);
 	w->bus = bus_create(w->loop, w->store);
 	w->turn = turn_create(w->loop, w->store, w->bus);
-	w->egress = egressctl_create(w->loop, w->layout, &egress_ops, w);
+	/* Nothing of the world is listened to that could not be written down: it waits, or goes on by itself. */
+	if (!w->damage)
+		w->egress = egressctl_create(w->loop, w->layout, &egress_ops, w);
 	w->fleet = fleet_create(&w->port, &w->settings);
 	recordings_init(w);
 	sweeps_init(w);
 	room_init(w);
-	if (tmux_pool_create(w->loop, w->layout->tmux_dir, &limits, &world_pane_ops, w, &w->panes, &err) < 0)
+	if (!w->damage && tmux_pool_create(w->loop, w->layout->tmux_dir, &limits, &world_pane_ops, w, &w->panes, &err) < 0)
 		log_error("tmux", NULL, "agents run without panes: %s", err.message);
 	tmuxconf_finish(&own);
 	return 0;
@@ -187,21 +192,64 @@ static void routes_again(struct world *w)
 	}
 }
 
+static void load_unread(void *arg, const struct err *why)
+{
+	struct world *w = arg;
+
+	log_error("store", NULL, "%s", why->message);
+	if (!w->unread)
+		w->unread = json_array();
+	if (json_array_size(w->unread) < UNREAD_MAX)
+		json_array_append_new(w->unread, json_text(why->message, strlen(why->message)));
+}
+
+/* A database that is older than the world it finds: restored from a copy, or lost and made anew. */
+static void know_restored(struct world *w)
+{
+	cleanup_free char *mark = store_meta_get(w->store, STORE_META_RESTORED);
+	cleanup_strv char **folders = w->port.place_folders(w);
+	json_t *o = mark ? json_loads(mark, 0, NULL) : NULL;
+
+	w->settings.spare_unknown = (mark && !json_is_true(json_object_get(o, "end_unknown"))) ||
+				    (store_fresh(w->store) && folders[0]);
+	json_decref(o);
+}
+
+/* The mark stays until a start finds nothing that is not known. */
+static void settle_restored(struct world *w)
+{
+	cleanup_free char *mark = store_meta_get(w->store, STORE_META_RESTORED);
+	bool left = fleet_unknown(w->fleet)[0] != NULL;
+	struct err err = {0};
+
+	if ((left && mark) || (!left && !mark))
+		return;
+	if (left ? store_meta_set(w->store, STORE_META_RESTORED, "{}", &err) :
+		   store_meta_delete(w->store, STORE_META_RESTORED, &err))
+		turn_failed(w->turn, &err);
+	turn_touch(w->turn);
+}
+
 int world_load(struct world *w, struct err *e)
 {
 	const struct store_load_ops ops = {.instance = load_instance, .place = load_place,
-		.prompt = load_prompt, .intent = load_intent, .spawn_time = load_spawn_time};
+		.prompt = load_prompt, .intent = load_intent, .spawn_time = load_spawn_time,
+		.unread = load_unread};
 	cleanup_free char *caps = store_meta_get(w->store, fleet_caps_key());
 
 	if (store_load(w->store, &ops, w, e) < 0)
 		return -1;
 	fleet_load_caps(w->fleet, caps);
+	if (w->damage)
+		return 0; /* nothing is reconciled: it would be by half of the truth */
+	know_restored(w);
 	routes_again(w);
 	/* Before anything asks for a pane: asking waits until what lives is found (by then the fleet is
 	 * loaded, too). */
 	if (w->panes)
 		tmux_pool_adopt(w->panes, panes_found, w);
 	fleet_reconcile(w->fleet);
+	settle_restored(w);
 	return 0;
 }
 
@@ -218,4 +266,5 @@ void world_finish(struct world *w)
 	egressctl_destroy(w->egress);
 	turn_destroy(w->turn);
 	bus_destroy(w->bus);
+	json_decref(w->unread);
 }

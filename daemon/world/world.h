@@ -30,6 +30,8 @@ struct world {
 	struct core_settings settings;
 	struct world_site *sites;
 	struct idmap site_by_place;
+	const struct err *damage; /* the database's: then all is only looked at. NULL: it is sound */
+	json_t *unread; /* sentences: rows that could not be read of it; NULL: none */
 	struct sweeps *sweeps;
 	const char *host_root;   /* "", or where a test keeps its /proc and /sys */
 	struct host_watch *watch;

@@ -13,6 +13,8 @@ void places_port(struct core_port *p);
 void places_finish(struct world *w); /* lets go of every shim */
 
 /* sweep.c: done comes once what is left of a place was ended, or could not be; ERR_CANCELLED: the daemon stops. */
+/* A shim or a holder of that place's folder runs. */
+bool place_dir_runs(const char *dir);
 void sweeps_init(struct world *w);
 void sweeps_finish(struct world *w);
 void sweeps_add(struct world *w, const char *place, port_done_fn *done, void *arg);

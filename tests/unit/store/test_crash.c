@@ -142,7 +142,7 @@ START_TEST(test_a_file_that_is_no_database_is_refused)
 	char text[8192];
 	memset(text, 'x', sizeof(text));
 	ck_assert_int_eq(file_write_atomic(db_path, text, sizeof(text), 0600, NULL), 0);
-	must_refuse(ERR_IO, "damaged");
+	must_refuse(ERR_DAMAGED, "damaged");
 }
 END_TEST
 
@@ -164,7 +164,7 @@ START_TEST(test_a_corrupted_page_is_reported)
 	memset(noise, 0xa5, sizeof(noise));
 	ck_assert_int_eq(pwrite(fd, noise, sizeof(noise), (size / 2) & ~4095), 4096);
 	close(fd);
-	must_refuse(ERR_IO, "damaged");
+	must_refuse(ERR_DAMAGED, "damaged");
 }
 END_TEST
 
@@ -176,7 +176,7 @@ START_TEST(test_a_truncated_file_is_reported)
 	must_commit(s);
 	store_close(s);
 	ck_assert_int_eq(truncate(db_path, 3 * 4096), 0);
-	must_refuse(ERR_IO, "damaged");
+	must_refuse(ERR_DAMAGED, "damaged");
 }
 END_TEST
 
