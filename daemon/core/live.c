@@ -152,6 +152,10 @@ static void on_exited(struct site *s, struct unit *u, const json_t *ev)
 
 	if (state_final(u->in->state))
 		return;
+	if (u->in->state == ST_QUEUED) { /* of a start that is undone: another follows */
+		forget_later(s, u);
+		return;
+	}
 	u->in->exit.known = true;
 	u->in->exit.signal = (int)int_of(ev, "signal");
 	u->in->exit.code = u->in->exit.signal ? -1 : (int)int_of(ev, "code");
