@@ -438,6 +438,7 @@ void api_destroy(struct api *a)
 	turn_flush(a->w->turn); /* the answers that wait for it go out */
 	a->w->on_api = NULL;
 	a->w->on_api_closed = NULL;
+	a->w->on_stranger = NULL;
 	loop_io_free(a->listen_io);
 	close(a->listen_fd);
 	while (a->clients)

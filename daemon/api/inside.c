@@ -202,11 +202,25 @@ static void on_inside_closed(void *arg, const char *place, json_int_t conn)
 	}
 }
 
+/* The guest program let nobody in who is not of its place. */
+static void on_stranger(void *arg, const char *place, json_t *ev)
+{
+	struct api *a = arg;
+	const char *claimed = json_string_value(json_object_get(ev, "instance"));
+	const struct instance *in = claimed ? fleet_get(a->w->fleet, claimed) : NULL;
+	struct ucred cred = {.pid = (pid_t)json_integer_value(json_object_get(ev, "pid")),
+		.uid = (uid_t)json_integer_value(json_object_get(ev, "uid"))};
+
+	if (in && !strcmp(in->place, place))
+		audit_stranger(a, place, &cred, "not_of_its_place", in->id);
+}
+
 void inside_create(struct api *a)
 {
 	a->inside_state = xcalloc(1, sizeof(*a->inside_state));
 	a->w->on_api = on_inside;
 	a->w->on_api_closed = on_inside_closed;
+	a->w->on_stranger = on_stranger;
 	a->w->api_arg = a;
 }
 

@@ -169,7 +169,8 @@ json_t *fleet_admission_json(struct fleet *f);
 /* The kernel: tasks waited for memory, longer than the option pressure_high allows. */
 void fleet_on_pressure(struct fleet *f);
 void fleet_on_hello(struct fleet *f, const char *place, json_t *hello);
-void fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const char *type,
+/* False: it was told before. */
+bool fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const char *type,
 	json_t *event);
 void fleet_on_shim_lost(struct fleet *f, const char *place, const struct err *why);
 void fleet_on_denied(struct fleet *f, const char *place, json_t *data /* stolen */);

@@ -26,6 +26,7 @@
 #define RANDOM_KEY_LEN 32
 #define ENTER_AGAIN_MS 2000  /* no report by then: Enter once more (facts: a swallowed Enter) */
 #define BUSY_PAUSE_MS 250    /* before a shim that had no room is tried again */
+#define REPORTS_KNOWN 32 /* by their marks: told again, they count once */
 #define CLEAR_LINES_MAX 100   /* of a prompt that was put back and is cleared */
 
 /* How far the start of an instance is. LIVE: its program runs and it was ready or waits. */
@@ -99,6 +100,8 @@ struct unit {
 	int left_lines;   /* of a prompt that an interrupt may have put back into the input line */
 	int last_lines;   /* of the prompt that was typed last */
 	bool interrupted; /* our interrupt is the last it was told; no report since */
+	uint64_t reports[REPORTS_KNOWN]; /* a ring of the newest reports' marks */
+	unsigned nreports;
 	struct loop_timer *quiet;
 	char *title;
 	bool title_moved; /* since its last report */

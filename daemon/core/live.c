@@ -291,17 +291,34 @@ static void ack_later(struct site *s, uint64_t seq)
 
 static void on_adopted(struct site *s, const json_t *ev);
 
-void fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const char *type,
+/* A hook whose connection broke tells again what the shim may have heard: its report bears a mark of its own. */
+static bool report_again(struct unit *u, const json_t *ev)
+{
+	const char *once = text_of(json_object_get(ev, "body"), "once");
+	uint64_t h = UINT64_C(14695981039346656037);
+
+	if (!once)
+		return false;
+	for (; *once; once++)
+		h = (h ^ (unsigned char)*once) * UINT64_C(1099511628211);
+	for (unsigned i = 0; i < u->nreports && i < REPORTS_KNOWN; i++)
+		if (u->reports[i] == h)
+			return true;
+	u->reports[u->nreports++ % REPORTS_KNOWN] = h;
+	return false;
+}
+
+bool fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const char *type,
 	json_t *ev)
 {
 	struct site *s = site_find(f, place);
 	struct unit *u;
 
 	if (!s)
-		return;
+		return true;
 	if (seq && seq <= s->pl->shim_seq) { /* told twice, after a reconnect */
 		ack_later(s, seq);
-		return;
+		return false;
 	}
 	if (seq) {
 		s->pl->shim_seq = seq;
@@ -320,7 +337,7 @@ void fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const
 		log_warn("core", place, "the link is down: %s", text_of(ev, "reason") ?: "no reason");
 	else if (!u)
 		log_debug("core", place, "event %s of no instance here", type);
-	else if (!strcmp(type, "report"))
+	else if (!strcmp(type, "report") && !report_again(u, ev))
 		on_report(u, ev);
 	else if (!strcmp(type, "activity"))
 		on_activity(u, ev);
@@ -332,6 +349,7 @@ void fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const
 	} else if (!strcmp(type, "stage")) {
 		start_stage(u, text_of(ev, "stage") ?: "", text_of(ev, "text") ?: "");
 	}
+	return true;
 }
 
 /* ---- coming back ---- */

@@ -42,7 +42,8 @@ static void on_event(void *arg, uint64_t seq, const char *type, json_t *ev)
 				json_integer_value(json_object_get(ev, "conn")));
 		return;
 	}
-	fleet_on_shim_event(s->w->fleet, s->place, seq, type, ev);
+	if (fleet_on_shim_event(s->w->fleet, s->place, seq, type, ev) && !strcmp(type, "stranger") && s->w->on_stranger)
+		s->w->on_stranger(s->w->api_arg, s->place, ev);
 }
 
 static void on_lost(void *arg, const struct err *why)

@@ -42,6 +42,8 @@ struct world {
 	/* A call from inside a place, for api: {conn, instance, msg}. */
 	void (*on_api)(void *arg, const char *place, const char *instance, json_int_t conn, json_t *msg);
 	void (*on_api_closed)(void *arg, const char *place, json_int_t conn); /* -1: all of them */
+	/* Somebody who is not of the place spoke to an instance's socket: {instance, pid, uid, count}. */
+	void (*on_stranger)(void *arg, const char *place, json_t *ev);
 	void *api_arg;
 };
 

@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: ISC */
-/* The socket of one instance. Each connection is a stream; what it says is the shim's business. */
+/*
+ * The socket of one instance. Each connection is a stream; what it says is the shim's business.
+ *
+ * On a host only processes of this place are heard (kinship.h): another is told so and let go, and the shim
+ * is told of it, at most once in STRANGER_MS, with how many there were.
+ */
 #include "place/guest/api.h"
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/sock.h"
 #include "base/util.h"
+#include "ipc/rpc.h"
+#include "place/guest/kinship.h"
 #include "place/guest/pump.h"
+
+#define STRANGER_MS 1000
 
 struct api {
 	struct guest *guest;
@@ -15,6 +25,8 @@ struct api {
 	struct loop_io *io;
 	size_t conns;
 	bool closed;
+	int64_t told_ms; /* of a stranger */
+	int64_t strangers;  /* since then */
 };
 
 static void api_free(struct api *a)
@@ -34,6 +46,27 @@ static void on_gone(void *arg)
 
 static const struct pump_ops pump_ops = { .on_gone = on_gone };
 
+static void turn_away(struct api *a, int fd, const struct ucred *who)
+{
+	struct err e = { 0 };
+	struct buf line;
+	int64_t now = clock_mono_ms();
+
+	err_set(&e, ERR_DENIED, "this is the socket of instance %s, and you are no process of its place", a->instance);
+	err_hint(&e, "use the socket that TMUX_CLAUDE_SOCKET names in your own place; the operator has the daemon's");
+	buf_init(&line, RPC_LINE_MAX);
+	if (rpc_write_error(&line, NULL, &e) == 0)
+		(void)!send(fd, buf_data(&line), line.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	buf_finish(&line);
+	close(fd);
+	a->strangers++;
+	if ((a->told_ms && now - a->told_ms < STRANGER_MS) ||
+		!control_stranger(a->guest, a->instance, who->pid, who->uid, a->strangers))
+		return;
+	a->told_ms = now;
+	a->strangers = 0;
+}
+
 static void on_accept(void *arg, int fd, unsigned events)
 {
 	struct api *a = arg;
@@ -43,6 +76,11 @@ static void on_accept(void *arg, int fd, unsigned events)
 	(void)events;
 	if (c < 0)
 		return;
+	struct ucred who;
+	if (!a->guest->machine && !kinship_peer(c, &who)) {
+		turn_away(a, c, &who);
+		return;
+	}
 	if (a->conns >= API_CONNS_MAX) {
 		close(c);
 		return;

@@ -97,3 +97,12 @@ void control_tell(struct guest *g, const char *stage, const char *text)
 	if (g->control)
 		link_send_ctl(g->control, json_pack("{s:s, s:s}", "stage", stage, "text", text));
 }
+
+bool control_stranger(struct guest *g, const char *instance, pid_t pid, uid_t uid, int64_t count)
+{
+	if (!g->control)
+		return false;
+	link_send_ctl(g->control, json_pack("{s:{s:s, s:i, s:I, s:I}}", "stranger", "instance", instance, "pid",
+		(int)pid, "uid", (json_int_t)uid, "count", (json_int_t)count));
+	return true;
+}

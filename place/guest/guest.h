@@ -70,6 +70,9 @@ void guest_tidy(void);
 /* --- control.c --- */
 void control_open(struct guest *g, struct link_stream *s);
 /* Tells the shim something about a start, for people; dropped when it is not there. */
+/* A process of no right knocked at an instance's socket, `count` times since this was told last. False: nobody is
+ * there to be told. */
+bool control_stranger(struct guest *g, const char *instance, pid_t pid, uid_t uid, int64_t count);
 void control_tell(struct guest *g, const char *stage, const char *text);
 
 /* --- members of JSON objects, with a default; another type counts as absent --- */

@@ -23,6 +23,7 @@
 #define HOOK_IN_MAX (8 * 1024 * 1024) /* read; what is larger is reported without its content */
 #define HOOK_BODY_MAX (256 * 1024)    /* sent: the shim keeps reports in memory */
 #define HOOK_TRIES 3
+#define ONCE_LEN 16 /* marks one report, however often it is told */
 #define CALL_MS 120000
 #define SHRINK_LIST 32
 
@@ -199,7 +200,9 @@ int hook_main(const char *event)
 
 	if (!path || !*path || !event)
 		return 0;
-	params = json_pack("{s:s, s:o}", "event", event, "body", read_body(deadline));
+	char once[ONCE_LEN + 1];
+	random_id(once, ONCE_LEN);
+	params = json_pack("{s:s, s:s, s:o}", "event", event, "once", once, "body", read_body(deadline));
 	if (!params)
 		return 0; /* an event that is not UTF-8 */
 	id = json_integer(1);

@@ -363,27 +363,45 @@ void api_reply(struct api *a, int64_t conn, json_t *msg)
 	free(text);
 }
 
-/* No daemon came: who waits may try again. */
-static void on_alone(void *arg)
+/* The first that waits, of those that were passed on or of all. */
+static struct api_call *call_waiting(struct api_conn *c, bool sent)
 {
-	struct api *a = arg;
+	struct api_call *call = c->calls;
+
+	while (call && sent && !call->sent)
+		call = call->next;
+	return call;
+}
+
+/* Who waits may try again. sent: those whose daemon went away before it answered, else all. */
+static void fail_calls(struct api *a, bool sent)
+{
 	struct api_conn *c, *next;
+	struct api_call *call;
 	struct err e = {0};
 
-	err_set(&e, ERR_UNREACHABLE, "the daemon does not run at the moment");
-	err_hint(&e, "try again; the operator can start it with: tmux-claude up");
+	err_set(&e, ERR_UNREACHABLE, sent ? "the daemon went away before it answered: it may have been done"
+					  : "the daemon does not run at the moment");
+	err_hint(&e, sent ? "look, or try again (a spawn or send with its key)"
+			  : "try again; the operator can start it with: tmux-claude up");
 	for (c = a->conns; c; c = next) {
 		bool alive = true;
 
 		next = c->next;
-		while (alive && c->calls) {
-			json_t *id = json_incref(json_object_get(c->calls->msg, "id"));
+		while (alive && (call = call_waiting(c, sent))) {
+			json_t *id = json_incref(json_object_get(call->msg, "id"));
 
-			call_free(c, c->calls);
+			call_free(c, call);
 			alive = send_error(c, id, &e);
 			json_decref(id);
 		}
 	}
+}
+
+/* No daemon came. */
+static void on_alone(void *arg)
+{
+	fail_calls(arg, false);
 }
 
 void api_daemon(struct api *a, bool there)
@@ -397,10 +415,10 @@ void api_daemon(struct api *a, bool there)
 		return;
 	}
 	loop_timer_stop(a->alone);
+	fail_calls(a, true); /* those went with the daemon that had them */
 	for (c = a->conns; c; c = c->next)
 		for (call = c->calls; call; call = call->next)
-			if (!call->sent)
-				pass_on(c, call);
+			pass_on(c, call);
 }
 
 struct api *api_create(struct shim *s)

@@ -32,6 +32,7 @@
 #define RETRY_MOST_MS 2000
 #define PROCS_MS 30000
 #define EPOCH_MAX 64
+#define STRANGER_MS 500
 
 struct call {
 	struct call *next;
@@ -47,6 +48,7 @@ struct guest {
 	struct link_io *io;
 	struct link_stream *control;
 	struct call *calls;
+	int64_t stranger_ms; /* when one was told last */
 	int64_t last_id;
 	size_t ncalls;
 	int inotify;
@@ -88,6 +90,22 @@ static void on_call_timer(void *arg)
 	call_end(arg, NULL, &e);
 }
 
+/* Somebody knocked at an instance's socket who is not of this place. The guest is not to be believed blindly: not
+ * oftener than this, and of nobody but its own. */
+static void take_stranger(struct guest *g, const json_t *what)
+{
+	const char *instance = json_get_text(what, "instance", "");
+	int64_t now = clock_mono_ms(), count = json_get_int(what, "count", 1);
+
+	if (!what || !inst_id_valid(instance) || !conf_has_instance(g->shim->conf, instance) ||
+		(g->stranger_ms && now - g->stranger_ms < STRANGER_MS))
+		return;
+	g->stranger_ms = now;
+	events_tell(g->shim->events, "stranger", json_pack("{s:s, s:I, s:I, s:I}", "instance", instance, "pid",
+		(json_int_t)json_get_int(what, "pid", -1), "uid", (json_int_t)json_get_int(what, "uid", -1), "count",
+		(json_int_t)(count > 0 ? count : 1)));
+}
+
 static void on_control_ctl(void *arg, struct link_stream *s, json_t *msg)
 {
 	struct guest *g = arg;
@@ -102,6 +120,7 @@ static void on_control_ctl(void *arg, struct link_stream *s, json_t *msg)
 		const char *text = json_get_text(msg, "text", NULL);
 
 		/* A notification; what it has to say about a start is shown to who waits for it. */
+		take_stranger(g, json_object_get(msg, "stranger"));
 		if (text)
 			shim_stage(g->shim, json_get_text(msg, "stage", "boot"), text);
 		return;

@@ -2,6 +2,7 @@
 """Who speaks, what he may do to whom, and what the audit says of it (docs/identity.md)."""
 import json
 import os
+import sys
 import time
 
 from harness import RpcError, check, contains, deadline, equal
@@ -255,3 +256,132 @@ def test_messages_that_are_none_are_refused(t):
         pass
     _, again = talker(f, "two")
     check(again.call("list"), "others are heard")
+
+
+# Says what it got from a socket, and whether it was let go.
+KNOCK = r"""
+import json, os, socket, sys
+s = socket.socket(socket.AF_UNIX); s.settimeout(60); s.connect(sys.argv[1])
+try: s.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "list", "params": {}}).encode() + b"\n")
+except OSError: pass
+got = b""
+try:
+    while True:
+        data = s.recv(65536)
+        if not data: break
+        got += data
+        if got.endswith(b"\n") and b"result" in got: break
+except OSError: pass
+with open(sys.argv[2] + ".new", "wb") as out: out.write(got)
+os.rename(sys.argv[2] + ".new", sys.argv[2])
+print("knocked", flush=True)
+sys.stdin.read()
+"""
+
+
+def knock(f, name, where, *options):
+    path = os.path.join(f.work, name + ".got")
+    made = f.shell(name, sys.executable, "-c", KNOCK, where, path, options=options)
+    f.wait(name, "text=knocked")
+    with open(path, "rb") as got:
+        return made, json.loads(got.read().split(b"\n")[0])
+
+
+def sock_of(f, made):
+    found = [os.path.join(folder, made["id"] + ".sock") for folder, _, files in os.walk(f.state_dir)
+             if made["id"] + ".sock" in files]
+    equal(len(found), 1, "sockets of %s" % made["id"])
+    return found[0]
+
+
+def test_a_parents_socket_is_not_the_childs(t):
+    f = t.fleet()
+    parent, inside = talker(f, "parent")
+    where = sock_of(f, parent)
+    sub = f.subscribe()
+    child_, got = knock(f, "kid", where, "--parent", "parent", "--env", "SOCK=" + where)
+    equal(got["error"]["data"]["code"], "denied", "what the child's program heard")
+    told = sub.event("call.denied", reason="not_of_its_place")
+    equal(told["data"]["targets"], [parent["id"]])
+    row = one(f, reason="not_of_its_place", targets=[parent["id"]])
+    check(row["pid"] > 0 and row["uid"] == os.getuid() and not row["instance"], "who it was: %s", row)
+    check(inside.call("list"), "the parent's own programs are heard")
+    # Nor one that nobody started in a place.
+    stranger = f.client(where)
+    equal(json.loads(stranger.next_line(60))["error"]["data"]["code"], "denied")
+    equal(f.show(child_["id"])["parent"], parent["id"])
+
+
+# A grandchild that left its session and lost its parent is still of the place.
+ORPHAN = r"""
+import os, sys
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execv(sys.executable, [sys.executable, "-c", sys.argv[1], os.environ["TMUX_CLAUDE_SOCKET"], sys.argv[2]])
+    os._exit(0)
+os.wait()
+sys.stdin.read()
+"""
+
+
+def test_what_left_its_session_is_still_of_the_place(t):
+    f = t.fleet()
+    path = os.path.join(f.work, "got")
+    made = f.shell("one", sys.executable, "-c", ORPHAN, KNOCK, path)
+    f.wait("one", "text=knocked")
+    with open(path, encoding="utf-8") as got:
+        equal(json.loads(got.readline())["result"][0]["id"], made["id"])
+
+
+FDS = r"""
+import os, sys
+print("fds", sorted(int(n) for n in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + n)), flush=True)
+print("env", sorted(k for k in os.environ if k.startswith("TMUX")), os.environ["TMUX_CLAUDE_INSTANCE"], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_program_inherits_nothing_of_ours(t):
+    f = t.fleet()
+    parent, inside = talker(f, "parent", "--env", "TMUX_CLAUDE_SOCKET=/forged", "--env", "TMUX_CLAUDE_INSTANCE=forged")
+    kid = inside.call("spawn", **dict(child(f, name="kid"), argv=[sys.executable, "-c", FDS]))
+    f.wait("kid", "text=env [")
+    screen = f.screen("kid")
+    contains(screen, "fds [0, 1, 2]", "what it has open")
+    contains(screen, kid["id"], "its own id in its environment")
+    check(parent["id"] not in screen, "its parent's identity is in its environment: %s", screen)
+
+
+def test_a_daemon_that_went_away_is_told(t):
+    f = t.fleet()
+    _, inside = talker(f, "one")
+    inside.call("spawn", **child(f, name="kid"))
+    waiting = inside.start("wait", id="kid", until="exited")
+    inside.call("list")
+    f.kill_daemon()
+    f.up()
+    try:
+        inside.finish(waiting, 60)
+        check(False, "a call that went with its daemon was answered")
+    except RpcError as error:
+        equal(error.code, "daemon_unreachable")
+    check(inside.call("list"), "the next daemon answers")
+    f.kill_daemon()
+    error = inside.refused("list", "daemon_unreachable")
+    check(error.error["data"]["retryable"], "it may be tried again")
+    f.up()
+    check(inside.call("list"), "the next daemon answers")
+
+
+def test_at_most_so_many_unanswered(t):
+    f = t.fleet()
+    _, inside = talker(f, "one")
+    inside.call("spawn", **child(f, name="kid"))
+    for _ in range(64):
+        inside.start("wait", id="kid", until="exited")
+    inside.refused("list", "busy")
+    f.cli("kill", "kid")
+    for ident in range(inside.ids - 64, inside.ids):
+        equal(inside.finish(ident)["state"], "exited")
+    check(inside.call("list"), "it is heard again")
