@@ -271,6 +271,23 @@ START_TEST(a_prompt_is_given_beside_work_in_the_background)
 }
 END_TEST
 
+START_TEST(a_report_that_is_told_again_counts_once)
+{
+	struct heard h = {0};
+	char id[ID_SIZE];
+
+	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
+	up(id);
+	report(id, 3, "prompt");
+	tell(id, 4, "report", json_pack("{s:{s:s, s:s}}", "body", "event", "stop", "once", "a1"));
+	report(id, 5, "prompt"); /* by another shim, under another number: */
+	tell(id, 6, "report", json_pack("{s:{s:s, s:s}}", "body", "event", "stop", "once", "a1"));
+	ck_assert_int_eq(fleet_get(w.f, id)->turns, 1);
+	tell(id, 7, "report", json_pack("{s:{s:s, s:s}}", "body", "event", "stop", "once", "a2"));
+	ck_assert_int_eq(fleet_get(w.f, id)->turns, 2);
+}
+END_TEST
+
 START_TEST(turns_are_counted_for_each_conversation)
 {
 	struct heard h = {0};
@@ -926,7 +943,8 @@ TEST_MAIN_FIXTURE("core/fleet", setup, teardown,
 		first_prompt_by_argument_ends_the_spawn_when_reported,
 		mute_program_is_typed_its_first_prompt, an_event_told_twice_counts_once,
 		a_prompt_waits_for_the_agent_and_is_typed_once,
-		a_prompt_is_given_beside_work_in_the_background, turns_are_counted_for_each_conversation,
+		a_prompt_is_given_beside_work_in_the_background, a_report_that_is_told_again_counts_once,
+		turns_are_counted_for_each_conversation,
 		a_prompt_is_refused_while_a_person_is_asked, kill_answers_when_nothing_is_left,
 		kill_of_a_parent_needs_cascade, a_program_that_ends_takes_its_place_along,
 		a_program_that_ends_too_early_fails_the_spawn_with_its_code,
