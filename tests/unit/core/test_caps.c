@@ -330,6 +330,54 @@ START_TEST(what_is_lost_keeps_its_slot_what_ended_asks_again)
 }
 END_TEST
 
+START_TEST(a_restart_is_no_new_one_for_the_total)
+{
+	char a[ID_SIZE], b[ID_SIZE], x[ID_SIZE];
+	struct err e = {0};
+
+	spawn(asked(NULL), NULL, a, &e);
+	fleet_get(w.f, a)->cap.max_total = 1;
+	spawn(asked(NULL), a, b, &e);
+	end(b);
+	ck_assert_int_eq(spawn(asked(NULL), a, x, &e), -1);
+	refused_by(&e, "max_total", a, 1, 1);
+	ck_assert(!e.retryable);
+	ck_assert_msg(fleet_restart(w.f, fleet_get(w.f, b), &(struct restart_args){.done = no_more}, &e) == 0, "%s",
+		e.message);
+}
+END_TEST
+
+static void load(const char *id, const char *parent)
+{
+	struct instance *in = asked("r");
+
+	str_fmt(in->id, ID_SIZE, "%s", id);
+	str_fmt(in->parent, ID_SIZE, "%s", parent);
+	in->state = ST_IDLE;
+	fleet_load_instance(w.f, in);
+}
+
+START_TEST(rows_that_are_loaded_before_their_parents_count_too)
+{
+	load("cccccc", "bbbbbb");
+	load("dddddd", "cccccc");
+	load("bbbbbb", "aaaaaa");
+	load("aaaaaa", "");
+	tree_bind(w.f);
+	const struct unit *top = unit_find(w.f, "aaaaaa");
+	ck_assert_int_eq(top->below.living, 3);
+	ck_assert_int_eq(top->below.memory, 3 * MEMORY);
+	ck_assert_int_eq(tally_depth(&top->below), 3);
+	ck_assert_int_eq(tally_role(&top->below, "r"), 3);
+	counted_right();
+	/* Taken out of the middle, it takes what is below it along. */
+	unit_drop(unit_find(w.f, "cccccc"));
+	ck_assert_int_eq(top->below.living, 1);
+	ck_assert_int_eq(tally_depth(&top->below), 1);
+	counted_right();
+}
+END_TEST
+
 /* ---- random trees ---- */
 
 static unsigned seed;
@@ -739,6 +787,7 @@ END_TEST
 TEST_MAIN_FIXTURE("core/caps", setup, teardown, every_cap_holds_at_every_level,
 	a_role_is_capped_at_every_level_and_for_the_fleet, the_fleets_own_caps_are_above_all,
 	memory_is_held_until_the_place_is_down_the_slot_until_the_end,
+	a_restart_is_no_new_one_for_the_total, rows_that_are_loaded_before_their_parents_count_too,
 	a_row_above_a_place_that_is_being_ended_goes_with_it, what_is_lost_keeps_its_slot_what_ended_asks_again, random_trees_count_as_a_recount_does,
 	the_wall_clock_neither_frees_nor_blocks_the_rate, the_window_outlives_the_daemon_and_the_boot,
 	each_spawn_is_written_with_both_clocks, a_child_gets_what_is_left_and_hears_of_it,

@@ -142,7 +142,10 @@ static inline void on_intent(void *arg, const struct intent *in)
 	snprintf(l->intents[l->nn++], 64, "%s %s", in->kind, in->key);
 }
 
-static const struct store_load_ops load_ops = {on_instance, on_place, on_prompt, on_intent};
+static const struct store_load_ops load_ops = {.instance = on_instance,
+	.place = on_place,
+	.prompt = on_prompt,
+	.intent = on_intent};
 
 static inline void must_load(struct store *s, struct loaded *l)
 {
