@@ -59,6 +59,13 @@ def answers(client, waiting):
             raise harness.RpcError("call", message["error"])
 
 
+def one_that_ended(rig, client):
+    """An instance whose rename is a row and an event and nothing else: it has no pane."""
+    ident = client.call("spawn", dir=rig.fleet.work, driver="host", agent="shell", argv=["/bin/cat"])["id"]
+    client.call("kill", ids=[ident])
+    return ident
+
+
 def renames(clients, ident, count, in_flight):
     """Changes a second, each answered once it is on disk; so many unanswered on each connection."""
     done, n = 0, 0
@@ -86,7 +93,7 @@ def change_rows(b):
     rig = Rig(os.environ.get("TC_BUILDDIR") or os.getcwd())
     try:
         client = rig.up()
-        ident = client.call("spawn", dir=rig.fleet.work, driver="host", agent="shell", argv=["/bin/cat"])["id"]
+        ident = one_that_ended(rig, client)
         one = b.run(whats[3], "/s", lambda: commits_raw(rig.fleet.dir, CHANGES // 10, 1))
         hundred = b.run(whats[4], "/s", lambda: commits_raw(rig.fleet.dir, CHANGES, 100))
         b.run(whats[0], "/s", lambda: renames([client], ident, CHANGES // 10, 1), than="raw", reference=one)
@@ -133,8 +140,7 @@ def list_rows(b, count):
     rig = Rig(os.environ.get("TC_BUILDDIR") or os.getcwd())
     try:
         client = rig.up()
-        ident = client.call("spawn", dir=rig.fleet.work, driver="host", agent="shell", argv=["/bin/cat"])["id"]
-        client.call("kill", ids=[ident])
+        one_that_ended(rig, client)
         rig.fleet.kill_daemon()
         fill(rig, count)
         client = rig.up()
@@ -184,7 +190,7 @@ def fan_rows(b):
     rig = Rig(os.environ.get("TC_BUILDDIR") or os.getcwd())
     try:
         client = rig.up()
-        ident = client.call("spawn", dir=rig.fleet.work, driver="host", agent="shell", argv=["/bin/cat"])["id"]
+        ident = one_that_ended(rig, client)
         rig.quiet(client)
         subs = [rig.fleet.subscribe() for _ in range(CLIENTS)]
         taken = [fan_out(subs, client, ident) for _ in range(b.runs)]

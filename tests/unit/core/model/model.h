@@ -48,6 +48,7 @@ struct m_inst {
 	bool time_jumped;
 	bool lowered; /* its caps were set below what lives */
 	bool end_told, name_told, gone_told; /* ... killed, called so, removed: on disk, too */
+	int stops; /* turns that its program told the end of */
 	int restarts, renames;               /* asked for so far */
 	enum inst_state state;               /* by the events */
 	char name[NAME_MAX_LEN + 1], told_name[NAME_MAX_LEN + 1];

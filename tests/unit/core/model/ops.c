@@ -393,8 +393,9 @@ static void op_cap(const struct op *op)
 
 static void op_subscribe(const struct op *op)
 {
-	(void)op;
 	model_subscribe_again();
+	if (op->a % 3 == 0) /* what it is fed of an open turn would be untrue */
+		sim.fail_commit = true;
 }
 
 /* ---- the world goes on ---- */
@@ -602,7 +603,7 @@ struct op op_random(uint64_t *seed)
 	op.a = mix(seed);
 	op.b = mix(seed);
 	op.c = mix(seed);
-	op.hold = mix(seed) % HOLD_OF == 0;
+	op.hold = mix(seed) % (op.kind == OP_SUBSCRIBE ? 2 : HOLD_OF) == 0;
 	return op;
 }
 

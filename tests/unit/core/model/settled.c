@@ -82,6 +82,8 @@ static void check_told(const struct m_inst *m)
 			!m->created ? "unknown" : m->removed ? "removed" : "there");
 	if (!in)
 		return;
+	if (in->turns > m->stops)
+		sim_fail("%s counts %lld turns, and told the end of %d", m->id, (long long)in->turns, m->stops);
 	if (in->state != m->state)
 		sim_fail("%s is %s, by the events %s", m->id, state_name(in->state), state_name(m->state));
 	if (strcmp(in->name ? in->name : "", m->name))

@@ -68,6 +68,8 @@ struct sim_place {
 	uint64_t seq;
 	struct sim_msg kept[KEPT_MAX]; /* not acknowledged */
 	size_t nkept;
+	struct sim_msg last; /* event that the daemon took, of that shim */
+	int last_shim;
 	struct sim_typed typed[TYPED_MAX];
 	size_t ntyped;
 	/* the daemon's end, which dies with it */

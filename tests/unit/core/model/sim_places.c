@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Places, shims, guests and their programs, and core's port to them. See sim.h. */
-#include "tests/unit/core/model/sim.h"
+#include "tests/unit/core/model/model.h"
 
 static struct err gone_err(enum err_code code)
 {
@@ -168,13 +168,13 @@ void sim_prog_says(struct sim_place *p, const char *event)
 		tell(p, "report", json_pack("{s:s, s:{s:s}}", "instance", p->prog.id, "body", "event", event), true);
 }
 
+/* The last event that the daemon took, acknowledged or not, comes once more. */
 void sim_event_twice(struct sim_place *p)
 {
-	struct sim_msg m;
+	struct sim_msg m = p->last;
 
-	if (!p->conn || !p->nkept || p->to_daemon.n)
+	if (!p->conn || p->to_daemon.n || !m.body || p->last_shim != p->shim_pid)
 		return;
-	m = p->kept[p->nkept - 1];
 	json_incref(m.body);
 	push(&p->to_daemon, m);
 }
@@ -283,6 +283,12 @@ static void daemon_takes(struct sim_place *p)
 	char id[ID_SIZE];
 
 	memcpy(id, p->id, ID_SIZE);
+	if (m.kind == M_EVENT && m.seq) {
+		json_decref(p->last.body);
+		p->last = m;
+		p->last_shim = p->shim_pid;
+		json_incref(m.body);
+	}
 	if (m.kind == M_HELLO)
 		fleet_on_hello(sim.w.fleet, id, m.body);
 	else if (m.kind == M_EVENT)
@@ -369,6 +375,7 @@ static void prog_goes_on(struct sim_place *p)
 		sim_prog_says(p, "prompt");
 	} else {
 		g->busy = false;
+		model_inst(g->id)->stops++;
 		sim_prog_says(p, "stop");
 	}
 }
