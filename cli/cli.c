@@ -61,22 +61,36 @@ int cli_fail_usage(struct cli *c, const struct err *e)
 	return fail_with(c, e, EXIT_USAGE);
 }
 
-void cli_note(struct cli *c, const char *fmt, ...)
+static void note(struct cli *c, const char *fmt, va_list ap)
 {
-	va_list ap;
 	char *s;
 
-	if (c->g.json)
-		return;
-	va_start(ap, fmt);
-	int n = vasprintf(&s, fmt, ap);
-	va_end(ap);
-	if (n < 0)
+	if (vasprintf(&s, fmt, ap) < 0)
 		abort();
 	cleanup_free char *safe = text_escape(s, true);
 	free(s);
 	fflush(c->w.out);
 	fprintf(stderr, "%s\n", safe);
+}
+
+void cli_note(struct cli *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (c->g.json)
+		return;
+	va_start(ap, fmt);
+	note(c, fmt, ap);
+	va_end(ap);
+}
+
+void cli_warn(struct cli *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	note(c, fmt, ap);
+	va_end(ap);
 }
 
 int cli_layout(struct cli *c, struct err *e)

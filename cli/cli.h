@@ -39,6 +39,9 @@ int cli_fail_usage(struct cli *c, const struct err *e);
 /* A word that is no error, on stderr, escaped; silent with --json. */
 void cli_note(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same, also with --json: what a person or a script has to know about the result. */
+void cli_warn(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 /* Where things stand, and the options. */
 int cli_layout(struct cli *c, struct err *e);
 int cli_config(struct cli *c, struct err *e);
@@ -68,8 +71,9 @@ void cli_catch_signals(void);
 
 /* start.c: starts the daemon, unless one answers by then, and connects to it. */
 int daemon_start(struct cli *c, struct err *e);
-/* Waits (no deadline, until cli_stop) for somebody to listen on the socket again. */
-int daemon_await(struct cli *c, struct err *e);
+/* Waits for somebody to listen on the socket again and connects: until the deadline (of clock_mono_ms, -1: none),
+ * then ERR_UNREACHABLE. The socket's folder may go and come back meanwhile. */
+int daemon_await(struct cli *c, int64_t deadline, struct err *e);
 /* Waits for the process at the other end of the client's connection to be gone. */
 int daemon_await_end(int pidfd, int64_t timeout_ms, struct err *e);
 

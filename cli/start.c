@@ -227,27 +227,45 @@ int daemon_start(struct cli *c, struct err *e)
 	return -1;
 }
 
-int daemon_await(struct cli *c, struct err *e)
+/* Watches the socket's folder, or while that is not there the nearest one above it. */
+static int watch_folder(int fd, const char *socket)
 {
-	cleanup_free char *copy = xstrdup(c->socket);
-	const char *dir = dirname(copy);
+	cleanup_free char *copy = xstrdup(socket);
+	const uint32_t what = IN_CREATE | IN_ATTRIB | IN_MOVED_TO;
+
+	for (const char *dir = dirname(copy);; dir = dirname((char *)dir)) {
+		if (inotify_add_watch(fd, dir, what) >= 0)
+			return 0;
+		if (!strcmp(dir, "/") || !strcmp(dir, "."))
+			return -1;
+	}
+}
+
+int daemon_await(struct cli *c, int64_t deadline, struct err *e)
+{
 	cleanup_close int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	char events[4096];
 	struct client *probe;
+	int r;
 
-	if (fd < 0 || inotify_add_watch(fd, dir, IN_CREATE | IN_ATTRIB | IN_MOVED_TO) < 0)
-		return err_set_errno(e, ERR_UNREACHABLE, errno, "the daemon went away, and %s cannot be watched",
-			dir);
 	/* Its log as well: between the socket's appearance and listen() nothing else can be waited for. */
-	if (c->has_layout)
+	if (fd >= 0 && c->has_layout)
 		inotify_add_watch(fd, c->layout.log_file, IN_MODIFY);
 	for (;;) {
+		if (fd < 0 || watch_folder(fd, c->socket) < 0)
+			return err_set_errno(e, ERR_UNREACHABLE, errno, "the daemon went away, and the folder of %s cannot be watched",
+				c->socket);
 		if (client_connect(c->socket, &probe, NULL) == 0) {
 			c->client = probe;
 			return 0;
 		}
-		if (wait_fd(fd, -1) < 0)
+		r = wait_fd(fd, deadline);
+		if (r < 0)
 			return err_set(e, ERR_CANCELLED, "interrupted");
+		if (r == 0) {
+			err_set(e, ERR_UNREACHABLE, "the daemon went away and did not come back");
+			return err_hint(e, "start it with `tmux-claude up`");
+		}
 		while (read(fd, events, sizeof(events)) > 0)
 			;
 	}

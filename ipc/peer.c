@@ -100,6 +100,12 @@ int peer_notify(struct peer *p, const char *method, json_t *params)
 	return peer_send_line(p);
 }
 
+void peer_finish(struct peer *p, int ms)
+{
+	p->finish_ms = ms;
+	peer_end(p, "it was told to go");
+}
+
 size_t peer_out_pending(const struct peer *p)
 {
 	return p->conn ? conn_out_pending(p->conn) : 0;
@@ -254,7 +260,7 @@ static void on_defer(void *arg)
 		if (p->slow)
 			conn_destroy(p->conn);
 		else
-			conn_finish(p->conn, FINISH_MS);
+			conn_finish(p->conn, p->finish_ms ? p->finish_ms : FINISH_MS);
 		p->conn = NULL;
 		tell_close(p);
 	}

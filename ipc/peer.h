@@ -51,6 +51,9 @@ int peer_take_fd(struct peer *p); /* the oldest, now the caller's; -1: none */
 /* -1 when the peer's queue is full: it is too slow, and is being disconnected (on_close comes). params
  * stolen. */
 int peer_notify(struct peer *p, const char *method, json_t *params);
+/* Its last words were said: what waits is still written, for ms at most, then the connection ends (on_close comes at
+ * once). */
+void peer_finish(struct peer *p, int ms);
 size_t peer_out_pending(const struct peer *p);
 /* How many messages came from it so far: whether it has said anything since. */
 uint64_t peer_heard(const struct peer *p);

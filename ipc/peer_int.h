@@ -54,6 +54,7 @@ struct peer {
 	size_t out_max;
 	struct loop_defer *defer;
 	unsigned depth;
+	int finish_ms; /* for the last words; 0: a moment */
 	bool stalled, ended, destroyed, close_told, slow;
 	char reason[128]; /* why it ended */
 };

@@ -347,8 +347,7 @@ static void client_free(struct client_conn *cc)
 	*pp = cc->next;
 	cc->api->nclients--;
 	uploads_drop(cc->api, cc, NULL, 0);
-	bus_unsubscribe(cc->sub);
-	cc->sub = NULL;
+	subscription_end(cc->sub);
 	peer_destroy(cc->peer);
 	free(cc);
 }
@@ -364,7 +363,7 @@ static void on_drain(void *arg)
 	struct client_conn *cc = arg;
 
 	if (cc->sub)
-		bus_drained(cc->sub);
+		subscription_drained(cc->sub);
 	if (cc->audit.on)
 		audit_feed(cc);
 }
@@ -443,6 +442,7 @@ void api_destroy(struct api *a)
 	close(a->listen_fd);
 	while (a->clients)
 		client_free(a->clients);
+	subscriptions_closed(a, NULL, 0);
 	inside_destroy(a);
 	audit_destroy(a->audit);
 	free(a);

@@ -32,6 +32,7 @@ struct api {
 	struct call *inside;
 	struct inside *inside_state;
 	struct audit *audit;
+	struct subscription *inside_subs; /* those of instances */
 	struct upload *uploads;
 	int nuploads;
 	int nclients;
@@ -46,7 +47,7 @@ struct client_conn {
 	struct client_conn *next;
 	struct api *api;
 	struct peer *peer;
-	struct bus_subscriber *sub;
+	struct subscription *sub;
 	struct ucred cred; /* who connected */
 	char program[PROGRAM_SIZE];
 	struct {
@@ -172,6 +173,11 @@ int call_key(struct call *c, char out[KEY_SIZE], const char **ret, struct err *e
 int caps_asked(struct call *c, struct instance *in, struct err *e);
 /* send.c: texts that this connection has not given whole. */
 void uploads_drop(struct api *a, const struct client_conn *client, const char *place, json_int_t conn);
+
+/* events.c: who subscribed is gone, or took what waited for it. */
+void subscription_end(struct subscription *s);
+void subscription_drained(struct subscription *s);
+void subscriptions_closed(struct api *a, const char *place, json_int_t conn); /* conn -1: all of the place; NULL: all */
 
 /* One for every row of the table: a row without a handler does not link. */
 #define METHOD(sym, name, who, flags, result, summary, description) void api_##sym(struct call *c);

@@ -187,6 +187,7 @@ static void on_inside_closed(void *arg, const char *place, json_int_t conn)
 	bool again = true;
 
 	uploads_drop(a, NULL, place, conn);
+	subscriptions_closed(a, place, conn);
 	ids_forget(a->inside_state, place, conn);
 	for (c = a->inside; c; c = c->next_inside)
 		if ((conn < 0 || c->conn == conn) && !strcmp(c->place, place))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Calls that only look: list, show, read, logs, events, subscribe, status. */
+/* Calls that only look: list, show, read, logs, status. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -295,78 +295,6 @@ void api_LOGS(struct call *c)
 			       "console", tail(dir, "console.log", n)));
 }
 
-void api_EVENTS(struct call *c)
-{
-	int64_t since = call_int(c, "since", -1);
-	int64_t limit = call_int(c, "limit", since < 0 ? EVENTS_DEFAULT : EVENTS_MAX);
-	struct err err = {0};
-	json_t *events;
-
-	events = store_events(c->w->store, since, limit > EVENTS_MAX ? EVENTS_MAX : limit, NULL, &err);
-	if (!events)
-		call_error(c, &err);
-	else
-		call_result(c, json_pack("{s:o, s:I, s:I}", "events", events, "first",
-				       (json_int_t)store_event_first(c->w->store), "last",
-				       (json_int_t)store_event_last(c->w->store)));
-}
-
-static int sub_send(void *arg, json_t *event)
-{
-	struct client_conn *cc = arg;
-
-	return peer_notify(cc->peer, "event", json_incref(event));
-}
-
-static size_t sub_room(void *arg)
-{
-	struct client_conn *cc = arg;
-	size_t pending = peer_out_pending(cc->peer);
-
-	return pending >= PEER_OUT_MAX / 2 ? 0 : PEER_OUT_MAX / 2 - pending;
-}
-
-static void sub_too_slow(void *arg)
-{
-	struct client_conn *cc = arg;
-
-	cc->sub = NULL; /* its queue was full: the peer is being disconnected */
-	log_warn("bus", NULL, "a subscriber fell behind and was disconnected");
-}
-
-static const struct bus_ops sub_ops = {
-	.send = sub_send, .room = sub_room, .too_slow = sub_too_slow};
-
-void api_SUBSCRIBE(struct call *c)
-{
-	struct client_conn *cc = c->client;
-	int64_t last = store_event_durable(c->w->store), since = call_int(c, "since", last);
-	int64_t first = store_event_first(c->w->store);
-	struct err err = {0};
-
-	if (since > last) {
-		err_set(&err, ERR_PARAMS, "the last event is %lld, before %lld", (long long)last,
-			(long long)since);
-		err_hint(&err, "is this another fleet's number? start again without since");
-		call_error(c, &err);
-		return;
-	}
-	if (first && since + 1 < first) {
-		err_set(&err, ERR_PARAMS, "the events after %lld are no longer all kept: the first kept is %lld",
-			(long long)since, (long long)first);
-		err_hint(&err, "start with since %lld, and read the present state with list", (long long)first - 1);
-		call_error(c, &err);
-		return;
-	}
-	if (!cc || cc->sub) {
-		err_set(&err, ERR_STATE, "this connection has its subscription already");
-		call_error(c, &err);
-		return;
-	}
-	call_result_now(c, json_pack("{s:I}", "seq", (json_int_t)since)); /* before the first event */
-	cc->sub = bus_subscribe(cc->api->w->bus, since, &sub_ops, cc);
-}
-
 /* read_only: why nothing can be changed; unknown: places that live and are in no row. */
 static void status_of_store(struct world *w, json_t *o)
 {
@@ -389,14 +317,14 @@ void api_STATUS(struct call *c)
 	if (c->w->panes)
 		tmux_pool_stats(c->w->panes, &st);
 	store_commits(c->w->store, &commits, &commit_us);
-	o = json_pack("{s:s, s:i, s:I, s:I, s:I, s:b, s:{s:s, s:i, s:i}, s:s, s:s, s:I, s:{s:I, s:I}}",
+	o = json_pack("{s:s, s:i, s:I, s:I, s:I, s:b, s:{s:s, s:i, s:i}, s:s, s:s, s:I, s:s, s:{s:I, s:I}}",
 			       "version", PACKAGE_VERSION, "pid", (int)getpid(), "uptime_ms",
 			       (json_int_t)(clock_mono_ms() - c->api->started_ms), "instances",
 			       (json_int_t)fleet_count(c->w->fleet), "living",
 			       (json_int_t)fleet_living(c->w->fleet), "settled", fleet_settled(c->w->fleet), "tmux",
 			       "version", st.version, "servers", (int)st.servers, "panes", (int)st.open, "socket",
 			       c->w->layout->daemon_socket, "state_dir", c->w->layout->state_dir, "last_event",
-			       (json_int_t)store_event_last(c->w->store), "commits", "count",
+			       (json_int_t)store_event_last(c->w->store), "fleet", store_fleet(c->w->store), "commits", "count",
 			       (json_int_t)commits, "us", (json_int_t)commit_us);
 	json_object_set_new(o, "admission", fleet_admission_json(c->w->fleet));
 	status_of_store(c->w, o);

@@ -592,6 +592,11 @@ void shimctl_ack(struct shimctl *c, uint64_t seq)
 	FAULT_POINT("shim.acked");
 }
 
+size_t shimctl_out_pending(const struct shimctl *c)
+{
+	return c->peer ? peer_out_pending(c->peer) : 0;
+}
+
 void shimctl_api_reply(struct shimctl *c, json_int_t conn, json_t *msg)
 {
 	if (c->state == UP)

@@ -47,5 +47,6 @@ void shimctl_call(struct shimctl *c, const char *method, json_t *params, int64_t
 void shimctl_ack(struct shimctl *c, uint64_t seq);
 /* Answers an `api` event: msg (stolen) is a whole JSON-RPC message. */
 void shimctl_api_reply(struct shimctl *c, json_int_t conn, json_t *msg);
+size_t shimctl_out_pending(const struct shimctl *c); /* bytes that it has not taken yet */
 
 #endif

@@ -14,6 +14,7 @@
 #define STORE_DAMAGED_HINT \
 	"look with `tmux-claude db check`, keep a copy with `tmux-claude db backup`, go back with `tmux-claude db restore` " \
 	"(`sqlite3 FILE .recover` may save rows)"
+#define FLEET_NAME_SIZE 33
 #define STORE_WAL_LIMIT (16 * 1024 * 1024) /* the log is cut back to this after a checkpoint */
 
 struct store {
@@ -33,6 +34,8 @@ struct store {
 	int64_t last_event;  /* -1: not known */
 	int64_t durable_event; /* the last one on disk, while a transaction is open */
 	int64_t first_event; /* 0: not known, or there is none */
+	int64_t upto;        /* of the last event; -1: not known */
+	char fleet[FLEET_NAME_SIZE];
 	char settled[STORE_SETTLED_MAX][ID_SIZE]; /* instances whose prompts were settled since the last trim */
 	unsigned nsettled;
 };

@@ -102,7 +102,11 @@ static const char version_4[] =
 	" count INTEGER NOT NULL, instance TEXT, place TEXT, uid INTEGER, pid INTEGER, program TEXT,"
 	" method TEXT NOT NULL, targets TEXT, verdict TEXT NOT NULL, code TEXT, reason TEXT, digest TEXT)"
 	" STRICT;"
-	"CREATE INDEX audit_instance ON audit(instance, seq) WHERE instance IS NOT NULL;";
+	"CREATE INDEX audit_instance ON audit(instance, seq) WHERE instance IS NOT NULL;"
+	/* What all events up to this one take, so that the size of those kept is a difference. */
+	"ALTER TABLE events ADD COLUMN upto INTEGER NOT NULL DEFAULT 0;"
+	/* Numbers of events mean something in one database alone: its name. */
+	"INSERT INTO meta VALUES('fleet', lower(hex(randomblob(16))));";
 
 const struct migration store_migrations[] = {
 	{"the first tables", version_1},

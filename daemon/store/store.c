@@ -115,7 +115,7 @@ int store_open(const char *path, struct store **ret, struct err *e)
 	store_wrap_writes();
 	struct store *s = xcalloc(1, sizeof(*s));
 	s->path = xstrdup(path);
-	s->last_event = -1;
+	s->last_event = s->upto = -1;
 	int rc = sqlite3_open_v2(path, &s->db,
 		SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
 	if (rc != SQLITE_OK ? store_fail(s->db, rc, path, "opening it", e) : look_whole(s, e) || set_up(s, e)) {
@@ -249,7 +249,7 @@ void store_rollback(struct store *s)
 	if (s->open && !sqlite3_get_autocommit(s->db))
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 	s->open = s->failed = false;
-	s->last_event = -1;
+	s->last_event = s->upto = -1;
 	s->first_event = 0;
 }
 

@@ -70,9 +70,19 @@ int64_t store_event_last(struct store *s);  /* 0 when there is none */
  * their numbers. */
 int64_t store_event_durable(struct store *s);
 int64_t store_event_first(struct store *s); /* the oldest kept; 0 when there is none */
-/* Removes what is older than the newest `keep` events, at most `most` of them: a step, so that it never
- * takes long. */
-int store_events_trim(struct store *s, int64_t keep, int64_t most, struct err *e);
+/* What is kept of the past; 0 of bytes and age_ms: no bound. The last event is always kept. */
+struct events_keep {
+	int64_t events, bytes, age_ms;
+};
+/* Removes the oldest that are too many, too large together or too old at `now`, at most `most` of them: a step, so
+ * that it never takes long. */
+int store_events_trim(struct store *s, const struct events_keep *keep, int64_t now, int64_t most, struct err *e);
+/* What those that are kept take, as text with what surrounds it: not exact, and it never drifts. */
+int64_t store_events_bytes(struct store *s);
+/* The events after `since` are not all kept: an error that says which are. -1. */
+int store_event_gone(struct store *s, int64_t since, struct err *e);
+/* A random name of this database, made with it: numbers of events mean something with it alone. */
+const char *store_fleet(struct store *s);
 /* The audit (audit.c): who called what, about whom, and what came of it. Everything is borrowed. */
 struct audit_row {
 	int64_t time_ms;

@@ -283,6 +283,13 @@ char *world_shim_socket(struct world *w, const char *place)
 	return xasprintf("%s/shim.sock", dir);
 }
 
+size_t world_api_pending(struct world *w, const char *place)
+{
+	struct world_site *s = site_get(w, place);
+
+	return s && shimctl_connected(s->shim) ? shimctl_out_pending(s->shim) : 0;
+}
+
 void world_api_reply(struct world *w, const char *place, json_int_t conn, json_t *msg)
 {
 	struct world_site *s = site_get(w, place);

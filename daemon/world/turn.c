@@ -9,7 +9,6 @@
 
 /* What is kept of the past, and the steps in which it is trimmed while it grows: twice as much goes as
  * comes, so that a fleet's backlog shrinks, too. */
-#define EVENTS_KEPT 500000
 #define TRIM_EVERY 32
 #define TRIM_STEP (2 * TRIM_EVERY)
 
@@ -28,7 +27,7 @@ struct turn {
 	struct after *first, **last;
 	json_t *events;
 	struct err failed;
-	int64_t kept;
+	struct events_keep keep;
 	void (*broken)(void *arg, const struct err *why);
 	void *broken_arg;
 };
@@ -43,7 +42,7 @@ struct turn *turn_create(struct loop *l, struct store *s, struct bus *b)
 	t->store = s;
 	t->bus = b;
 	t->last = &t->first;
-	t->kept = EVENTS_KEPT;
+	t->keep.events = EVENTS_KEPT;
 	t->events = json_array();
 	t->defer = loop_defer_create(l, turn_end, t);
 	t->lazy_timer = loop_timer_create(l, lazy_over, t);
@@ -82,9 +81,9 @@ void turn_touch(struct turn *t)
 		loop_timer_start(t->lazy_timer, TURN_LAZY_MS);
 }
 
-void turn_keep(struct turn *t, int64_t events)
+void turn_keep(struct turn *t, const struct events_keep *keep)
 {
-	t->kept = events;
+	t->keep = *keep;
 }
 
 void turn_lazily(struct turn *t, bool lazy)
@@ -121,7 +120,7 @@ void turn_event(struct turn *t, enum event_id type, const char *instance, const 
 	struct err err = {0};
 
 	if (store_event_add(t->store, type, instance, place, now, data, &seq, &err) < 0 ||
-		(seq % TRIM_EVERY == 0 && store_events_trim(t->store, t->kept, TRIM_STEP, &err) < 0)) {
+		(seq % TRIM_EVERY == 0 && store_events_trim(t->store, &t->keep, now, TRIM_STEP, &err) < 0)) {
 		turn_failed(t, &err);
 		json_decref(data);
 		return;

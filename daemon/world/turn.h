@@ -22,8 +22,9 @@ void turn_then(struct turn *t, port_done_fn *fn, void *arg);
 /* Adds an event to the transaction and publishes it after the commit. data is stolen. */
 void turn_event(struct turn *t, enum event_id type, const char *instance, const char *place,
 	json_t *data);
-/* How many events are kept (tests; there is a default). */
-void turn_keep(struct turn *t, int64_t events);
+/* What is kept of the events; until then EVENTS_KEPT of them. */
+#define EVENTS_KEPT 500000
+void turn_keep(struct turn *t, const struct events_keep *keep);
 /* Something was written: commit at the turn's end. */
 void turn_touch(struct turn *t);
 /* Between true and false, what is written may wait for company: it is committed with the next thing that

@@ -8,6 +8,8 @@
 
 #define PLACE_JSON_MAX (256 * 1024)
 #define UNREAD_MAX 20
+#define DAY_MS (24 * 3600 * INT64_C(1000))
+#define MIB (1024 * INT64_C(1024))
 
 /* ---- kinds ---- */
 
@@ -129,6 +131,10 @@ int world_init(struct world *w, struct err *e)
 	w->damage = store_damage(w->store);
 	w->bus = bus_create(w->loop, w->store);
 	w->turn = turn_create(w->loop, w->store, w->bus);
+	turn_keep(w->turn, &(struct events_keep){.events = config_int(w->config, OPT_EVENTS_KEEP),
+				   .age_ms = config_int(w->config, OPT_EVENTS_AGE) * DAY_MS,
+				   .bytes = config_int(w->config, OPT_EVENTS_SIZE) * MIB});
+	bus_patience(w->bus, config_int(w->config, OPT_SUBSCRIBER_PATIENCE) * 1000);
 	/* Nothing of the world is listened to that could not be written down: it waits, or goes on by itself. */
 	if (!w->damage)
 		w->egress = egressctl_create(w->loop, w->layout, &egress_ops, w);

@@ -57,6 +57,7 @@ int sweep_main(char *const *dirs);
 int weigh_main(char *const *args);
 void world_finish(struct world *w); /* lets go; what runs goes on */
 void world_api_reply(struct world *w, const char *place, json_int_t conn, json_t *msg);
+size_t world_api_pending(struct world *w, const char *place); /* bytes that the place's shim has not taken yet */
 /* Opens an instance's pane, or waits for the one under way; -1 when it cannot be had. */
 int world_pane_open(struct world *w, const struct instance *in, tmux_done_fn *fn, void *arg);
 /* What shows an instance's terminal in a pane; owned. */

@@ -38,6 +38,7 @@ struct api_conn {
 	bool held;    /* has whole messages, and waits for its turn */
 	bool ended;   /* its caller has said all; freed once that was heard */
 	bool told;    /* the daemon knows of it */
+	bool streams; /* notifications come over it: the next daemon would know nothing of them */
 	struct api_call *calls;
 	size_t ncalls;
 };
@@ -354,6 +355,8 @@ void api_reply(struct api *a, int64_t conn, json_t *msg)
 	call = call_of(c, json_object_get(msg, "id"));
 	if (call)
 		call_free(c, call);
+	if (!json_object_get(msg, "id"))
+		c->streams = true;
 	text = json_dumps(msg, JSON_COMPACT);
 	buf_init(&line, RPC_LINE_MAX * 2);
 	if (text && buf_printf(&line, "%s\n", text) == 0)
@@ -406,11 +409,18 @@ static void on_alone(void *arg)
 
 void api_daemon(struct api *a, bool there)
 {
-	struct api_conn *c;
+	struct api_conn *c, *next;
 	struct api_call *call;
+	struct err gone = {0};
 
 	a->daemon = there;
 	if (!there) {
+		err_set(&gone, ERR_UNREACHABLE, "the daemon went away");
+		for (c = a->conns; c; c = next) {
+			next = c->next;
+			if (c->streams) /* who subscribed has to do so again */
+				drop(c, &gone);
+		}
 		loop_timer_start(a->alone, API_NO_DAEMON_MS);
 		return;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* One turn is one transaction: what is published and answered is on disk, and in order. */
+#include "base/clock.h"
 #include "base/util.h"
 #include "daemon/world/turn.h"
 #include "tests/unit/run.h"
@@ -67,10 +68,15 @@ static size_t room_left(void *arg)
 	return room;
 }
 
-static void too_slow(void *arg)
+static int64_t dropped_at;
+static struct err dropped_why;
+
+static void dropped(void *arg, const struct err *why, int64_t seq)
 {
 	(void)arg;
 	slow++;
+	dropped_at = seq;
+	dropped_why = *why;
 }
 
 static int refuse(void *arg, json_t *ev)
@@ -80,8 +86,8 @@ static int refuse(void *arg, json_t *ev)
 	return -1;
 }
 
-static const struct bus_ops ops = {take, room_left, too_slow};
-static const struct bus_ops deaf = {refuse, room_left, too_slow};
+static const struct bus_ops ops = {.send = take, .room = room_left, .dropped = dropped};
+static const struct bus_ops deaf = {.send = refuse, .room = room_left, .dropped = dropped};
 
 START_TEST(events_are_published_before_answers_and_after_the_commit)
 {
@@ -233,7 +239,7 @@ START_TEST(the_past_is_trimmed_while_it_grows)
 		turn_event(t, EV_NOTICE, NULL, NULL, json_pack("{s:i}", "n", i));
 	turn_flush(t);
 	ck_assert_int_eq(store_event_first(s), 1);
-	turn_keep(t, 100);
+	turn_keep(t, &(struct events_keep){.events = 100});
 	int64_t before = store_event_first(s);
 	for (int i = 0; i < 3000; i++) {
 		turn_event(t, EV_NOTICE, NULL, NULL, json_pack("{s:i}", "n", i));
@@ -244,25 +250,117 @@ START_TEST(the_past_is_trimmed_while_it_grows)
 	ck_assert_int_ge(store_event_first(s), 4000 - 100 - 32);
 	ck_assert_int_le(store_event_first(s), 4000 - 100 + 1);
 	/* Who still needs what is gone is told so, rather than given a gap. */
-	static const struct bus_ops ops = {.send = take, .room = room_left, .too_slow = too_slow};
+	static const struct bus_ops ops = {.send = take, .room = room_left, .dropped = dropped};
 	room = 0;
-	bus_subscribe(b, 3990, &ops, NULL);
+	struct bus_subscriber *late = bus_subscribe(b, 3990, &ops, NULL);
 	loop_turn(l, 0);
-	turn_keep(t, 1);
+	turn_keep(t, &(struct events_keep){.events = 1});
 	for (int i = 0; i < 200; i++)
 		turn_event(t, EV_NOTICE, NULL, NULL, json_object());
 	turn_flush(t);
 	ck_assert_int_eq(slow, 0);
 	room = SIZE_MAX;
 	struct bus_subscriber *other = bus_subscribe(b, store_event_last(s), &ops, NULL);
+	bus_drained(late);
 	loop_turn(l, 0);
 	ck_assert_int_eq(slow, 1);
 	ck_assert_int_eq(ngot, 0);
+	ck_assert_int_eq(dropped_at, 3990);
+	ck_assert_int_eq(dropped_why.code, ERR_GONE);
 	bus_unsubscribe(other);
 }
 END_TEST
 
-TEST_MAIN_FIXTURE("world/turn", setup, teardown, the_past_is_trimmed_while_it_grows,
+START_TEST(who_takes_nothing_is_told_and_dropped_and_nobody_else)
+{
+	struct bus_subscriber *quick = bus_subscribe(b, 0, &ops, NULL);
+
+	loop_turn(l, 0);
+	bus_patience(b, 50);
+	turn_event(t, EV_NOTICE, NULL, NULL, NULL);
+	turn_flush(t);
+	ck_assert_int_eq(ngot, 1);
+	bus_unsubscribe(quick);
+	room = 0;
+	bus_subscribe(b, 1, &ops, NULL);
+	loop_turn(l, 0);
+	turn_event(t, EV_NOTICE, NULL, NULL, NULL);
+	turn_flush(t);
+	ck_assert_int_eq(bus_count(b), 1);
+	while (!slow)
+		loop_turn(l, 60000);
+	ck_assert_int_eq(dropped_at, 1);
+	ck_assert_int_eq(dropped_why.code, ERR_BUSY);
+	ck_assert_int_eq(bus_count(b), 0);
+	ck_assert_int_eq(ngot, 1);
+	room = SIZE_MAX;
+}
+END_TEST
+
+static int64_t positions[64];
+static int npositions;
+
+static void position(void *arg, int64_t seq)
+{
+	(void)arg;
+	positions[npositions++] = seq;
+}
+
+static bool every_hundredth(void *arg, const json_t *ev)
+{
+	(void)arg;
+	return json_integer_value(json_object_get(ev, "seq")) % 100 == 0;
+}
+
+START_TEST(who_wants_some_only_is_told_where_it_is)
+{
+	static const struct bus_ops some = {.send = take, .room = room_left, .dropped = dropped, .wants = every_hundredth,
+		.position = position};
+
+	for (int i = 0; i < 1050; i++)
+		turn_event(t, EV_NOTICE, NULL, NULL, NULL);
+	turn_flush(t);
+	bus_subscribe(b, 0, &some, NULL);
+	while (!npositions || positions[npositions - 1] < 1050)
+		loop_turn(l, 60000);
+	ck_assert_int_eq(ngot, 10);
+	ck_assert_int_eq(npositions, 1); /* it was never further behind than an event it got */
+	for (int i = 0; i < 40; i++)
+		turn_event(t, EV_NOTICE, NULL, NULL, NULL);
+	turn_flush(t);
+	ck_assert_int_eq(ngot, 10);
+	ck_assert_int_eq(npositions, 1); /* not for every one */
+}
+END_TEST
+
+START_TEST(the_past_is_bounded_by_its_size_and_age)
+{
+	json_t *data = json_pack("{s:s}", "text", "0123456789012345678901234567890123456789012345678901234567890123456789");
+
+	turn_keep(t, &(struct events_keep){.events = 100000, .bytes = 20000});
+	for (int i = 0; i < 2000; i++)
+		turn_event(t, EV_NOTICE, NULL, NULL, json_incref(data));
+	turn_flush(t);
+	ck_assert_int_le(store_events_bytes(s), 20000 + 32 * 256);
+	ck_assert_int_ge(store_events_bytes(s), 10000);
+	turn_keep(t, &(struct events_keep){.events = 100000, .age_ms = 1});
+	json_decref(data);
+	struct events_keep old = {.events = 100000, .age_ms = 1000};
+	struct err e = {0};
+	int64_t first = store_event_first(s);
+	ck_assert_int_eq(store_events_trim(s, &old, clock_wall_ms(), 64, &e), 0);
+	ck_assert_int_ge(store_event_first(s), first);
+	ck_assert_int_eq(store_events_trim(s, &old, clock_wall_ms() + 86400000, 64, &e), 0);
+	ck_assert_int_le(store_event_first(s), first + 128); /* a step, whatever is due */
+	for (int i = 0; i < 100; i++)
+		ck_assert_int_eq(store_events_trim(s, &old, clock_wall_ms() + 86400000, 64, &e), 0);
+	ck_assert_int_eq(store_event_first(s), store_event_last(s)); /* the last one stays */
+	ck_assert_int_eq(store_commit(s, &e), 0);
+}
+END_TEST
+
+TEST_MAIN_FIXTURE("world/turn", setup, teardown, who_takes_nothing_is_told_and_dropped_and_nobody_else,
+	who_wants_some_only_is_told_where_it_is, the_past_is_bounded_by_its_size_and_age, the_past_is_trimmed_while_it_grows,
 	what_may_wait_is_committed_together_and_soon, what_may_not_wait_takes_the_rest_along_at_once,
 	events_are_published_before_answers_and_after_the_commit, what_an_answer_writes_is_the_next_turn,
 	a_write_that_failed_fails_everybody_of_the_turn_and_leaves_nothing,

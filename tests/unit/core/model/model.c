@@ -139,13 +139,13 @@ static size_t sub_room(void *arg)
 	return SIZE_MAX / 2;
 }
 
-static void sub_slow(void *arg)
+static void sub_dropped(void *arg, const struct err *why, int64_t seq)
 {
 	(void)arg;
-	sim_fail("the subscriber was dropped as too slow");
+	sim_fail("the subscriber was dropped after %lld: %s", (long long)seq, why->message);
 }
 
-static const struct bus_ops sub_ops = {.send = sub_send, .room = sub_room, .too_slow = sub_slow};
+static const struct bus_ops sub_ops = {.send = sub_send, .room = sub_room, .dropped = sub_dropped};
 
 void model_subscribe_again(void)
 {
