@@ -123,7 +123,7 @@ static int follow(struct follower *f, struct err *e)
 		client_close(f->cli->client);
 		f->cli->client = NULL;
 		cli_note(f->cli, "The daemon went away; waiting for it to come back.");
-		if (daemon_await(f->cli, e) < 0)
+		if (daemon_await(f->cli, -1, e) < 0)
 			return cli_stop ? 0 : -1;
 	}
 	return 0;
