@@ -132,32 +132,160 @@ def test_subscribe_to_the_future_or_the_past(t):
         check(str(refused), "a sentence")
 
 
-@deadline(400)
-def test_slow_subscriber_is_let_go(t):
-    f = t.fleet()
+def renames(c, since, upto, step=100):
+    """Each is an event: many, as fast as they are taken."""
+    for n in range(since, upto):
+        ident = c.start("rename", id="one" if n == 0 else "n%d" % (n - 1), name="n%d" % n)
+        if n % step == 0:
+            c.finish(ident)
+    c.finish(ident)
+
+
+def all_lines(sock, timeout):
+    """What is still to be read, to the end of the connection."""
+    data = b""
+    sock.settimeout(timeout)
+    while True:
+        part = sock.recv(1 << 20)
+        if not part:
+            return [json.loads(line) for line in data.splitlines() if line.startswith(b"{")]
+        data += part
+
+
+@deadline(600)
+def test_slow_subscriber_is_told_and_let_go(t):
+    f = t.fleet(config={"subscriber_patience": "1"})
     f.shell("one", "cat")
     slow = f.client()
     slow.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     slow.start("subscribe", since=0)
     quick = f.subscribe()
     c = f.client()
-    # Each rename is an event: many, faster than one who never reads can be told.
-    for n in range(20000):
-        ident = c.start("rename", id="one" if n == 0 else "n%d" % (n - 1), name="n%d" % n)
-        if n % 100 == 0:
-            c.finish(ident)
-    quick.event("instance.renamed", timeout=240, name="n19999")
-    equal(f.json("list")[0]["name"], "n19999")
-    data = b""
-    slow.sock.settimeout(20)
-    while b"n19999" not in data:
-        try:
-            part = slow.sock.recv(1 << 20)
-        except ConnectionResetError:
-            return
-        if not part:
-            return
-        data = data[-100:] + part
+    made, last = 0, None
+    while last is None and made < 200000:  # its queue takes some megabytes
+        renames(c, made, made + 5000)
+        made += 5000
+        quick.event("instance.renamed", timeout=240, name="n%d" % (made - 1))  # others are not held up
+        if "a subscriber was dropped" in f.log_tail():
+            last = made
+    check(last, "%d events and nobody was dropped", made)
+    lines = all_lines(slow.sock, 120)
+    end = lines[-1]
+    equal(end["method"], "dropped")
+    equal(end["params"]["code"], "busy")
+    got = [line["params"]["seq"] for line in lines if line.get("method") == "event"]
+    equal(got, list(range(1, len(got) + 1)), "what it was sent before")
+    equal(end["params"]["seq"], got[-1], "where to go on")
+    equal(f.subscribe(since=got[-1]).event()["seq"], got[-1] + 1)
+
+
+@deadline(600)
+def test_follow_over_ten_killed_daemons_under_load(t):
+    f = t.fleet()
+    f.shell("one", "cat")
+    follow = f.popen("--json", "events", "--follow", "--since", "0", stdout=-1)
+    try:
+        name = "one"
+        for n in range(10):
+            c = f.client()
+            for k in range(30):
+                c.start("rename", id=name, name="r%d-%d" % (n, k))
+                name = "r%d-%d" % (n, k)
+            f.kill_daemon()
+            c.close()
+            f.up()
+            name = f.json("list")[0]["name"]
+        last = f.json("events", "--limit", "1")["last"]
+        got = []
+        while not got or got[-1]["seq"] < last:
+            line = follow.stdout.readline()
+            check(line, "the follower ended after %s", got[-1:])
+            got.append(json.loads(line))
+        equal(seqs(got), list(range(1, got[-1]["seq"] + 1)), "numbers")
+        equal(got[:last], f.json("events", "--since", "0")["events"][:last], "what was followed, and what is stored")
+    finally:
+        follow.terminate()
+        follow.communicate(timeout=30)
+
+
+def test_what_is_gone_is_an_error_that_names_the_first(t):
+    f = t.fleet(config={"events_keep": "50"})
+    f.shell("one", "cat")
+    renames(f.client(), 0, 300, step=10)
+    first = f.json("events")["first"]
+    check(first > 100, "nothing was trimmed: the first is %d", first)
+    f.refused("events", "--since", "0", code="events_gone", says=[str(first), "T"])
+    f.refused("events", "--follow", "--since", "0", code="events_gone", says=[str(first), "--from-first"])
+    f.client().refused("subscribe", code="events_gone", since=0)
+    follow = f.popen("--json", "events", "--follow", "--since", "0", "--from-first", stdout=-1, stderr=-1)
+    try:
+        equal(json.loads(follow.stdout.readline())["seq"], first)
+    finally:
+        follow.terminate()
+        said = follow.communicate(timeout=30)[1]
+    check("1 to %d" % (first - 1) in (said if isinstance(said, str) else said.decode()), "what was missed: %s", said)
+
+
+def test_another_fleets_numbers_are_refused(t):
+    f = t.fleet()
+    f.up()
+    f.refused("events", "--since", "1000000", code="other_fleet")
+    c = f.client()
+    fleet = c.call("status")["fleet"]
+    equal(len(fleet), 32)
+    equal(c.call("events", fleet=fleet, since=0)["fleet"], fleet)
+    c.refused("subscribe", code="other_fleet", fleet="0" * 32, since=0)
+    equal(c.call("subscribe", fleet=fleet, since=0)["fleet"], fleet)
+
+
+def test_filters_and_positions(t):
+    f = t.fleet()
+    one = f.shell("one", "cat", options=["--label", "team=web"])
+    f.shell("two", "cat")
+    renames(f.client(), 0, 600, step=10)
+    kinds = {e["type"] for e in f.json("events", "--type", "instance.*", "--since", "0")["events"]}
+    check("instance.created" in kinds and all(k.startswith("instance.") for k in kinds), "types %s", kinds)
+    for args in (["n599"], ["-l", "team=web"]):
+        about = {e["instance"] for e in f.json("events", "--since", "0", *args)["events"]}
+        equal(about, {one["id"]}, "whom %s is about" % args)
+    equal({e["data"]["to"] for e in f.json("events", "--since", "0", "--state", "idle")["events"]}, {"idle"})
+    f.refused("events", "--type", "nonsense", code="invalid_params", says=["nonsense"])
+    c = f.client()
+    start = c.call("subscribe", since=0, type="instance.created")
+    equal(start["seq"], 0)
+    seen, position = [], 0
+    last = f.json("events", "--limit", "1")["last"]
+    while position < last:
+        message = c.next_message(60)
+        if message.get("method") == "event":
+            seen.append(message["params"]["data"]["name"])
+        elif message.get("method") == "position":
+            position = message["params"]["seq"]
+    equal(seen, ["one", "two"])
+
+
+@deadline(300)
+def test_a_hundred_subscribers(t):
+    f = t.fleet()
+    f.shell("one", "cat")
+    last = f.json("events", "--limit", "1")["last"]
+    clients = [f.subscribe(since=last) for _ in range(100)]
+    renames(f.client(), 0, 50, step=10)
+    wanted = None
+    for c in clients:
+        got = []
+        while not got or got[-1]["data"].get("name") != "n49":
+            got.append(c.event())
+        equal(seqs(got)[0], last + 1)
+        wanted = wanted or got
+        equal(got, wanted)
+
+
+def test_a_list_says_what_it_is_true_at(t):
+    f = t.fleet()
+    f.shell("one", "cat")
+    page = f.client().call("list", limit=10)
+    check(page["seq"] <= f.json("events", "--limit", "1")["last"] and page["seq"] > 0, "seq %s", page["seq"])
 
 
 def test_denials_and_refusals_are_events(t):
