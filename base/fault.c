@@ -27,7 +27,7 @@ static struct armed {
 	enum err_code code;
 	unsigned nth;
 	char name[SPEC_MAX];
-	const char *once;
+	const char *once, *from;
 	int trace;
 } armed;
 
@@ -83,6 +83,7 @@ static void read_environment(void)
 
 	armed.read = true;
 	armed.once = getenv("TMUX_CLAUDE_FAULT_ONCE");
+	armed.from = getenv("TMUX_CLAUDE_FAULT_FROM");
 	armed.trace = trace ? open(trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666) : -1;
 	if (spec && *spec)
 		arm(spec);
@@ -110,20 +111,36 @@ static bool first_of_all(void)
 	return fd >= 0;
 }
 
-bool fault_pass(struct fault_point *p, struct err *e)
+static bool begun(void)
 {
-	int saved = errno;
+	if (armed.from && access(armed.from, F_OK) == 0)
+		armed.from = NULL;
+	return !armed.from;
+}
+
+/* Is it to happen now? */
+static bool due(struct fault_point *p)
+{
+	bool ours;
 
 	if (!armed.read)
 		read_environment();
+	ours = armed.action != FAULT_NONE && !strcmp(p->name, armed.name);
+	if ((!ours && armed.trace < 0) || !begun())
+		return false;
 	if (armed.trace >= 0)
 		note(p);
+	return ours && ++p->passed == armed.nth && first_of_all();
+}
+
+bool fault_pass(struct fault_point *p, struct err *e)
+{
+	int saved = errno;
+	bool now = due(p);
+
 	errno = saved;
-	if (armed.action == FAULT_NONE || strcmp(p->name, armed.name) || ++p->passed != armed.nth || !first_of_all()) {
-		errno = saved;
+	if (!now)
 		return false;
-	}
-	errno = saved;
 	switch (armed.action) {
 	case FAULT_KILL:
 		raise(SIGKILL);

@@ -7,6 +7,7 @@
  *
  *   TMUX_CLAUDE_FAULT=[PROGRAM/]NAME[:NTH]=kill|stop|error[:CODE]   PROGRAM as in argv[0]; NTH from 1, default 1
  *   TMUX_CLAUDE_FAULT_ONCE=FILE   fires only who makes FILE: once, however many processes come by
+ *   TMUX_CLAUDE_FAULT_FROM=FILE   no passing counts, or is traced, before FILE is there
  *   TMUX_CLAUDE_FAULT_TRACE=FILE  each passing appends "PROGRAM NAME"
  */
 #ifndef BASE_FAULT_H
@@ -52,7 +53,8 @@ bool fault_pass(struct fault_point *p, struct err *e);
 void fault_list(void);
 
 /* Variables to hand on to programs that are given a chosen environment. */
-#define FAULT_ENV , "TMUX_CLAUDE_FAULT", "TMUX_CLAUDE_FAULT_ONCE", "TMUX_CLAUDE_FAULT_TRACE"
+#define FAULT_ENV , "TMUX_CLAUDE_FAULT", "TMUX_CLAUDE_FAULT_ONCE", "TMUX_CLAUDE_FAULT_FROM", \
+	"TMUX_CLAUDE_FAULT_TRACE"
 
 #else
 

@@ -87,6 +87,12 @@ void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const c
 		prompts_next(u); /* it looks itself whether one may be given */
 }
 
+void site_save(struct site *s)
+{
+	if (!s->rowless)
+		P(s->f)->place_put(CTX(s->f), s->pl);
+}
+
 void place_apply(struct site *s, enum place_state to, const char *reason)
 {
 	struct place *p = s->pl;
@@ -96,7 +102,7 @@ void place_apply(struct site *s, enum place_state to, const char *reason)
 	p->state = to;
 	if (s->u)
 		tally_unit(s->u);
-	P(s->f)->place_put(CTX(s->f), p);
+	site_save(s);
 	P(s->f)->event_add(CTX(s->f), EV_PLACE_STATE, s->u ? s->u->in->id : NULL, p->id,
 		json_pack("{s:s, s:s?, s:s?, s:I}", "state", place_state_name(to), "reason", reason,
 			"accel", p->accel, "boot_ms", (json_int_t)p->boot_ms));

@@ -132,6 +132,7 @@ struct site {
 	bool killing;   /* ... and its processes are being killed: its end follows */
 	bool holder_over; /* the shim told so */
 	bool retry;     /* start it again once it is down */
+	bool rowless;   /* a folder that nothing owns: it never gets a row, its id may have been another's */
 	int lost;       /* shims lost in a row */
 	int unheard;    /* of them, since the last hello */
 	int64_t lost_ms;
@@ -192,6 +193,7 @@ struct unit *tree_prev(const struct unit *u);
 void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const char *detail);
 bool move_legal(enum inst_state from, enum inst_state to);
 void place_apply(struct site *s, enum place_state to, const char *reason);
+void site_save(struct site *s);
 void unit_save(struct unit *u);
 
 /* A late answer finds its unit again, or learns that it moved on. */

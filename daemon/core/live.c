@@ -322,7 +322,7 @@ bool fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const
 	}
 	if (seq) {
 		s->pl->shim_seq = seq;
-		P(f)->place_put(CTX(f), s->pl);
+		site_save(s);
 		ack_later(s, seq);
 	}
 	u = unit_named(s, ev);
@@ -492,7 +492,7 @@ void fleet_on_hello(struct fleet *f, const char *place, json_t *hello)
 		s->pl->shim_seq = 0;
 	}
 	s->pl->holder_pid = int_of(json_object_get(hello, "holder"), "pid");
-	P(f)->place_put(CTX(f), s->pl);
+	site_save(s);
 	if (s->adopting) {
 		adopt(s, hello);
 	} else if (s->stopping) {
@@ -583,7 +583,7 @@ void fleet_place_accel(struct fleet *f, const char *place, const char *accel)
 		return;
 	free(s->pl->accel);
 	s->pl->accel = xstrdup(accel);
-	P(f)->place_put(CTX(f), s->pl);
+	site_save(s);
 }
 
 void fleet_on_denied(struct fleet *f, const char *place, json_t *data)

@@ -90,6 +90,7 @@ static void orphan(struct fleet *f, const char *id)
 	p->state = PL_LOST;
 	p->number = place_number_free(f);
 	s = site_add(f, p);
+	s->rowless = true;
 	s->adopting = true;
 	f->adopting++;
 	P(f)->shim_adopt(CTX(f), id);

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: ISC
+"""The daemon (and each shim) is killed at every fault point of its own list, and started again: exact recovery.
+
+A recording run finds which scenarios (fault_scenarios.py) pass which points. Then each point is taken in turn: a
+scenario is run with the program killed there, the daemon is started again, and all of invariants.py must come to
+hold; the callers of the scenario must have been told the truth. A point that no scenario passes fails the suite,
+unless ELSEWHERE says why.
+
+TC_FAULT_ALL=1 takes every passing in every scenario; TC_FAULT_ONLY=WORD the points, TC_FAULT_SCENARIO=WORD the
+scenarios with that in their name.
+"""
+import collections
+import contextlib
+import os
+import queue
+import subprocess
+import threading
+import traceback
+
+import fault_scenarios
+import faults
+import invariants
+from harness import Failure, Skip, check, deadline, programs, wait_gone
+
+DAEMON, SHIM = "tmux-clauded", "tmux-claude-shim"
+CONFIG = {"spawn_rate": "100000"}
+WORKERS = 2
+ALL = os.environ.get("TC_FAULT_ALL")
+ONLY = os.environ.get("TC_FAULT_ONLY", "")
+SCENARIO = os.environ.get("TC_FAULT_SCENARIO", "")
+FIRE_SECONDS = 5
+EACH = 2          # scenarios a point is killed in, unless all
+LATER = 3         # of those that are passed often, also this passing
+SUITE_SECONDS = 1500
+# Why a point is passed by no scenario of this file.
+VM = "test_vm_fault_points.py: only a VM has it"
+ELSEWHERE = {
+    "egress.": VM, "overlay.": VM,
+    "login.read": "nothing is written there; read in each start of a program",
+    "tmux.give_up": "a server that refuses again and again: tests/unit/tmux/test_faults.c",
+    "sweep.programs_ended": "the sweep of a holder that lives without a shim: listed until a scenario has it",
+    "sweep.holder_ended": "the same",
+    "holder.kill": "a holder that does not end by itself",
+}
+
+
+def points():
+    """{program: {name: file:line}} as the programs list them."""
+    found = {}
+    for program in (DAEMON, SHIM):
+        ran = subprocess.run([programs()[program], "--fault-points"], capture_output=True, text=True, timeout=60,
+                             check=False)
+        if ran.returncode != 0:
+            raise Skip("built without --enable-fault-points")
+        found[program] = dict(line.split(" ")[:2] for line in ran.stdout.splitlines())
+    return found
+
+
+def elsewhere(name):
+    return next((why for start, why in ELSEWHERE.items() if name.startswith(start)), None)
+
+
+class Case:
+    """One scenario with one fault; fault None: only recorded."""
+
+    def __init__(self, f, scenario, fault=None):
+        self.f, self.fault = f, fault
+        self.home = fault_scenarios.Home(f)
+        self.home.words = f.fault_words = getattr(f, "fault_words", 0)
+        self.scenario = scenario(self.home)
+        self.files = {n: os.path.join(f.dir, "fault-" + n) for n in ("once", "from", "trace")}
+        self.fired = False
+
+    def env(self):
+        env = {"TMUX_CLAUDE_FAULT_FROM": self.files["from"]}
+        if self.fault:
+            env["TMUX_CLAUDE_FAULT"] = "%s/%s:%d=kill" % self.fault
+            env["TMUX_CLAUDE_FAULT_ONCE"] = self.files["once"]
+        else:
+            env["TMUX_CLAUDE_FAULT_TRACE"] = self.files["trace"]
+        return env
+
+    def begin(self):
+        with open(self.files["from"], "w", encoding="utf-8"):
+            pass
+
+    def daemon_pid(self):
+        with open(os.path.join(self.f.state_dir, "daemon.lock"), encoding="utf-8") as text:
+            return int(text.read() or 0)
+
+    def run(self):
+        for path in self.files.values():
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        self.f.cli("up", env=None if self.scenario.at_start else self.env())
+        follower = invariants.Follower(self.f, self.f.json("status")["last_event"])
+        follower.connect()
+        self.scenario.prepare()
+        if self.scenario.at_start:
+            self.f.kill_daemon()
+            follower.drain()
+            self.scenario.act()
+            if getattr(self.scenario, "fresh", False):
+                follower.seq = 0
+            self.begin()
+            self.f.run("up", env=self.env())
+        else:
+            self.begin()
+            self.scenario.act()
+        self.wait_for_it()
+        self.recover(follower)
+        self.f.fault_words = self.home.words
+
+    def wait_for_it(self):
+        """It fired, or it will not."""
+        if not self.fault:
+            self.f.cli("up", env=self.env())
+            invariants.hold(self.f)
+            return
+        with contextlib.suppress(Failure):
+            faults.until("the fault", lambda: os.path.exists(self.files["once"]), FIRE_SECONDS)
+        self.fired = os.path.exists(self.files["once"])
+
+    def recover(self, follower):
+        # A daemon that is just dying still holds its lock; one that lives goes on.
+        if self.fired and self.fault[0] == DAEMON:
+            left = [p for p in (self.daemon_pid(),) if p and not faults.argv(p)]
+            wait_gone(left, 10)
+        self.f.cli("up")
+        if follower.client and not follower.until(self.f.json("status")["last_event"]):
+            follower.client = None
+        if not follower.client:
+            follower.connect()
+        listed = invariants.hold(self.f)
+        self.scenario.truth(listed)
+        listed = invariants.hold(self.f)
+        if not follower.until(self.f.json("status")["last_event"]):
+            raise Failure("the daemon ended again")
+        follower.check_folded(invariants.rows(self.f))
+        follower.close()
+        self.clean()
+
+    def clean(self):
+        """All is ended and removed: then nothing is left of it."""
+        rows = invariants.rows(self.f)
+        held = [i for i, r in rows.items() if r["state"] not in invariants.ENDED]
+        if held:
+            self.f.cli("kill", "--force", *held, timeout=60)
+        rows = invariants.rows(self.f)
+        if rows:
+            self.f.cli("rm", *rows, timeout=60)
+        invariants.hold(self.f)
+        for name in ("p", "r"):
+            left = invariants.folder_names(os.path.join(self.f.state_dir, name))
+            check(not left, "left in %s: %s", name, left)
+        self.f.kill_daemon()
+
+
+def recorded(t):
+    """{scenario: {(program, point): passings}}, by running each scenario undisturbed, once a run of the suite."""
+    if not hasattr(t.shared, "fault_passings"):
+        found = {}
+        f = t.fleet(config=CONFIG)
+        for scenario in fault_scenarios.ALL:
+            case = Case(f, scenario)
+            case.run()
+            with open(case.files["trace"], encoding="utf-8") as text:
+                found[scenario] = collections.Counter(tuple(line.split()) for line in text)
+        t.shared.fault_passings = found
+    return t.shared.fault_passings
+
+
+def plan(found, listed):
+    """[(scenario, (program, point, nth))] to be run."""
+    cases = []
+    for program, names in listed.items():
+        for name in names:
+            passed = [(s, n[(program, name)]) for s, n in found.items() if n[(program, name)]]
+            slow = [p for p in passed if p[0] is fault_scenarios.Linger]
+            passed = [p for p in passed if p not in slow] or slow
+            for scenario, times in passed if ALL else passed[:EACH] + passed[-1:] * (len(passed) > EACH):
+                nths = range(1, times + 1) if ALL else (1, LATER) if times >= LATER else (1,)
+                cases += [(scenario, (program, name, n)) for n in nths]
+    return [c for c in cases if ONLY in c[1][1] and SCENARIO.lower() in c[0].__name__.lower()]
+
+
+def worker(t, todo, failed, count):
+    f = t.fleet(config=CONFIG)
+    while True:
+        try:
+            scenario, fault = todo.get_nowait()
+        except queue.Empty:
+            return
+        case = Case(f, scenario, fault)
+        try:
+            case.run()
+        except Exception as wrong:
+            where = "%s, killed at %s/%s passing %d" % (scenario.__name__, *fault)
+            failed.append((where, "".join(traceback.format_exception(wrong, limit=-4)) + f.log_tail()))
+            print("# %s: %s" % (where, str(wrong)[:600]), flush=True)
+            f = t.fleet(config=CONFIG)
+        count[fault[:2]] += case.fired
+
+
+def run_plan(t, cases):
+    todo, failed, count = queue.Queue(), [], collections.Counter()
+    for case in cases:
+        todo.put(case)
+    crew = [threading.Thread(target=worker, args=(t, todo, failed, count)) for _ in range(WORKERS)]
+    for one in crew:
+        one.start()
+    for one in crew:
+        one.join()
+    print("# %d cases, %d of their faults struck" % (len(cases), sum(count.values())), flush=True)
+    if failed:
+        raise Failure("%d of %d cases:\n%s" % (len(failed), len(cases), "\n\n".join(
+            "=== %s\n%s" % f for f in failed[:5])))
+    missed = sorted({"%s/%s" % c[1][:2] for c in cases} - {"%s/%s" % k for k, n in count.items() if n})
+    check(not missed, "never struck: %s", missed)
+
+
+@deadline(300)
+def test_each_point_is_passed(t):
+    """A point that nothing passes is not tested."""
+    listed, found = points(), recorded(t)
+    passed = {key for counts in found.values() for key in counts}
+    missing = ["%s/%s (%s)" % (program, name, where) for program, names in listed.items()
+               for name, where in names.items() if (program, name) not in passed and not elsewhere(name)]
+    check(not missing, "passed by no scenario: %s", ", ".join(missing))
+
+
+@deadline(SUITE_SECONDS)
+def test_the_daemon_is_killed_at_each(t):
+    listed = points()
+    run_plan(t, [c for c in plan(recorded(t), listed) if c[1][0] == DAEMON])
+
+
+@deadline(SUITE_SECONDS)
+def test_a_shim_is_killed_at_each(t):
+    listed = points()
+    run_plan(t, [c for c in plan(recorded(t), listed) if c[1][0] == SHIM])
