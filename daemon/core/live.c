@@ -144,13 +144,24 @@ static void forget_later(struct site *s, const struct unit *u)
 	P(s->f)->after_commit(CTX(s->f), forget_committed, t);
 }
 
+/* Nobody saw its program end: what held its terminal is gone, and with it the place. It can be started again. */
+static bool terminal_lost(struct site *s, struct unit *u, const json_t *ev)
+{
+	if (int_of(ev, "code") >= 0 || int_of(ev, "signal") || u->step == STEP_STOP)
+		return false;
+	forget_later(s, u);
+	live_place_lost(s, "place_exit", text_of(ev, "reason") ?: "what held its terminal is gone");
+	stop_place(s, true);
+	return true;
+}
+
 static void on_exited(struct site *s, struct unit *u, const json_t *ev)
 {
 	bool early = u->step == STEP_READY || u->step == STEP_RUN;
 	char detail[128];
 	struct err err = {0};
 
-	if (state_final(u->in->state))
+	if (state_final(u->in->state) || terminal_lost(s, u, ev))
 		return;
 	if (u->in->state == ST_QUEUED) { /* of a start that is undone: another follows */
 		forget_later(s, u);

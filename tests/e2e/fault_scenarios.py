@@ -47,6 +47,9 @@ class Home:
         finally:
             client.close()
 
+    def runs(self):
+        return self.call("status").kind == "ok"
+
     def must(self, method, **params):
         got = self.call(method, **params)
         check(got.kind == "ok", "%s: %s", method, got)
@@ -353,7 +356,7 @@ class Linger(Scenario):
 
     def act(self):
         self.h.call("kill", ids=[self.row["id"]], rm=True)
-        faults.until("the server's end", lambda: not self.h.f.tmux_sockets() or "there still", 30)
+        faults.until("the server's end", lambda: not self.h.f.tmux_sockets() or not self.h.runs() or "there still", 30)
 
     def truth(self, listed):
         pass

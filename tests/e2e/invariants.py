@@ -15,7 +15,7 @@ from harness import Client, check
 LIVING = ("idle", "working", "waiting", "limited", "paused", "asleep")
 MOVING = ("queued", "provisioning", "starting", "stopping")
 ENDED = ("exited", "failed")
-EXTRA_SECONDS = 60
+EXTRA_SECONDS = int(os.environ.get("TC_HOLD_SECONDS", "60"))
 
 
 def rows(f):
