@@ -179,5 +179,9 @@ void fleet_place_accel(struct fleet *f, const char *place, const char *accel);
 /* The pane stands, or not: an event where that is a change, or tells more (ended, failed). what is a
  * constant. */
 void fleet_on_pane(struct fleet *f, const char *instance, bool present, const char *what);
+/* Its pane has the name that a rename gave it. */
+void fleet_on_titled(struct fleet *f, const char *instance);
+/* The panes that outlived the daemon before are known: what it had still to do to them is done. */
+void fleet_on_panes_found(struct fleet *f);
 
 #endif

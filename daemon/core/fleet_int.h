@@ -79,6 +79,7 @@ struct unit {
 	bool resume;
 	bool cancelled;
 	bool remove_after; /* kill --rm, spawn --rm */
+	bool retitle;      /* renamed by a daemon that may not have told its pane */
 	bool force;
 	struct err failure; /* why the start failed */
 	/* Admission (admit.c). */

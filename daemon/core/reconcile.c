@@ -20,10 +20,28 @@ void fleet_load_intent(struct fleet *f, const struct intent *in)
 	struct unit *u = unit_find(f, in->key);
 
 	/* The rows of a removal are gone with its intent's transaction; files may be left. Pane and
-	 * place intents need nothing here: their things carry the id and are compared anyway. */
+	 * place intents need nothing here: their things carry the id and are compared anyway. A pane's name
+	 * is not: a person may have given it another. */
+	if (!strcmp(in->kind, "title")) {
+		if (u)
+			u->retitle = true;
+		else
+			fleet_on_titled(f, in->key);
+	}
 	if (!strcmp(in->kind, "remove") && !u) {
 		P(f)->recording_remove(CTX(f), in->key);
 		P(f)->intent_done(CTX(f), "remove", in->key);
+	}
+}
+
+void fleet_on_panes_found(struct fleet *f)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		struct unit *u = f->order[i];
+
+		if (u->retitle)
+			P(f)->pane_rename(CTX(f), u->in->id, u->in->name);
+		u->retitle = false;
 	}
 }
 

@@ -554,16 +554,42 @@ bool fleet_cancel(struct fleet *f, const char *id, void *arg)
 	return true;
 }
 
+struct title_tick {
+	struct fleet *f;
+	char id[ID_SIZE];
+};
+
+static void rename_go(void *arg, const struct err *error)
+{
+	struct title_tick *t = arg;
+	struct unit *u = error ? NULL : unit_find(t->f, t->id);
+
+	if (u && u->in->has_pane)
+		P(t->f)->pane_rename(CTX(t->f), u->in->id, u->in->name);
+	else if (u)
+		fleet_on_titled(t->f, t->id); /* it is opened under its name */
+	free(t);
+}
+
+void fleet_on_titled(struct fleet *f, const char *instance)
+{
+	P(f)->intent_done(CTX(f), "title", instance);
+}
+
 int fleet_rename(struct fleet *f, struct instance *in, const char *name, struct err *e)
 {
 	struct unit *u = unit_find(f, in->id);
+	struct title_tick *t;
 
 	if (name_free(f, NULL, name, in, e) < 0)
 		return -1;
 	tree_rename(u, name);
 	unit_save(u);
 	P(f)->event_add(CTX(f), EV_RENAMED, in->id, NULL, json_pack("{s:s}", "name", name));
-	if (in->has_pane)
-		P(f)->pane_rename(CTX(f), in->id, name);
+	P(f)->intent_add(CTX(f), "title", in->id);
+	t = xcalloc(1, sizeof(*t));
+	t->f = f;
+	memcpy(t->id, in->id, ID_SIZE);
+	P(f)->after_commit(CTX(f), rename_go, t);
 	return 0;
 }

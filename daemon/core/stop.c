@@ -185,6 +185,7 @@ void unit_over(struct unit *u)
 	u->in->has_pane = false;
 	P(u->f)->pane_close(CTX(u->f), u->in->id);
 	P(u->f)->intent_done(CTX(u->f), "pane", u->in->id);
+	fleet_on_titled(u->f, u->in->id);
 	if (u->in->state == ST_STOPPING) {
 		/* A start that an earlier daemon began to undo: the row says why. */
 		if (!failure.code && u->in->reason && strcmp(u->in->reason, "killed"))

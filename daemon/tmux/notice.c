@@ -4,7 +4,7 @@
 
 #include "base/util.h"
 
-enum notice_kind { NOTICE_DONE, NOTICE_DIED, NOTICE_LOST, NOTICE_BACK, NOTICE_VIEWERS };
+enum notice_kind { NOTICE_DONE, NOTICE_DIED, NOTICE_LOST, NOTICE_BACK, NOTICE_TITLED, NOTICE_VIEWERS };
 
 struct notice {
 	STAILQ_ENTRY(notice) entry;
@@ -43,6 +43,10 @@ static void notice_tell(struct tmux_pool *p, const struct notice *n)
 		break;
 	case NOTICE_BACK:
 		p->ops->on_back(p->arg, n->id);
+		break;
+	case NOTICE_TITLED:
+		if (p->ops->on_titled != NULL)
+			p->ops->on_titled(p->arg, n->id);
 		break;
 	case NOTICE_VIEWERS:
 		if (p->ops->on_viewers != NULL)
@@ -108,6 +112,11 @@ void pool_tell_lost(struct pane *pa, const char *why, bool again)
 void pool_tell_back(struct pane *pa)
 {
 	notice_add(pa->pool, NOTICE_BACK, pa->id);
+}
+
+void pool_tell_titled(struct pane *pa)
+{
+	notice_add(pa->pool, NOTICE_TITLED, pa->id);
 }
 
 void pool_tell_viewers(struct pane *pa)

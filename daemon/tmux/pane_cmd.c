@@ -185,6 +185,8 @@ static void title_told(void *arg, const struct err *e, const char *text, size_t 
 
 	(void)text;
 	(void)len;
+	if (e == NULL && pa->title_sent && !pa->forgotten)
+		pool_tell_titled(pa);
 	told(pa, e, &pa->title_sent);
 }
 

@@ -150,6 +150,7 @@ void pool_tell_all(struct pane *pa, struct waiters *list, const struct err *e);
 void pool_tell_died(struct pane *pa, struct proc_status st, bool again);
 void pool_tell_lost(struct pane *pa, const char *why, bool again);
 void pool_tell_back(struct pane *pa);
+void pool_tell_titled(struct pane *pa);
 void pool_tell_viewers(struct pane *pa);
 /* pool.c: records */
 struct pane *pool_find(struct tmux_pool *p, const char *id);

@@ -123,10 +123,16 @@ static void pane_back(void *arg, const char *id)
 	fleet_on_pane(w->fleet, id, true, "back");
 }
 
-const struct tmux_pool_ops world_pane_ops = {
-	.on_died = pane_died, .on_lost = pane_lost, .on_back = pane_back};
+static void pane_titled(void *arg, const char *id)
+{
+	fleet_on_titled(((struct world *)arg)->fleet, id);
+}
 
-/* Panes found at the start: those of nobody living are closed; the living ask for theirs again. */
+const struct tmux_pool_ops world_pane_ops = {
+	.on_died = pane_died, .on_lost = pane_lost, .on_back = pane_back, .on_titled = pane_titled};
+
+/* Panes found at the start: those of nobody living are closed; the living ask for theirs again. One that is
+ * lost has none until it is found. */
 void panes_found(void *arg, const struct tmux_found *found, size_t n)
 {
 	struct world *w = arg;
@@ -135,9 +141,10 @@ void panes_found(void *arg, const struct tmux_found *found, size_t n)
 		struct instance *in = fleet_get(w->fleet, found[i].id);
 		if (!in && w->settings.spare_unknown)
 			continue; /* its agent is left alone, too */
-		if (!in || !state_living(in->state))
+		if (!in || !state_living(in->state) || in->state == ST_LOST)
 			tmux_pane_close(w->panes, found[i].id, NULL, NULL);
 	}
+	fleet_on_panes_found(w->fleet);
 }
 
 void panes_port(struct core_port *p)
