@@ -45,7 +45,7 @@ static json_t *run(struct cli *c, char **argv, struct err *e)
 	cleanup_free char *program = layout_program("tmux-claude-db", e), *text = NULL;
 	struct proc_spec spec = {.argv = argv};
 	json_t *o;
-	size_t len;
+	size_t len = 0;
 	pid_t pid;
 	int p[2], status = 0;
 

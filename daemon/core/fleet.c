@@ -180,7 +180,7 @@ struct unit *tick_take(void *arg)
 
 void fleet_load_instance(struct fleet *f, struct instance *in)
 {
-	unit_add(f, in);
+	unit_add(f, in)->remove_after = in->rm;
 }
 
 void fleet_load_place(struct fleet *f, struct place *p)

@@ -269,6 +269,7 @@ void stop_holder_over(struct site *s); /* the shim told that the place ended */
 void stop_shim_lost(struct site *s);   /* its connection ended while stopping */
 void unit_over(struct unit *u);        /* nothing of it runs any more: its last state, and who waits hears */
 void unit_remove(struct unit *u);
+void removals_again(struct fleet *f); /* those that ended to be removed, and were not */
 
 /* prompt.c */
 void prompts_next(struct unit *u);

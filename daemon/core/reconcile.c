@@ -181,6 +181,7 @@ int fleet_reconcile(struct fleet *f)
 		fleet_apply(u, ST_FAILED, "interrupted", err.message);
 	}
 	admit_again(f);
+	removals_again(f);
 	FAULT_POINT("reconcile.end");
 	return f->adopting;
 }

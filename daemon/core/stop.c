@@ -34,11 +34,26 @@ static void remove_now(void *arg, const struct err *error)
 		unit_remove(u);
 }
 
+/* On disk with the answer: the next daemon does what this one no longer can. */
+static void removal_wanted(struct unit *u, bool wanted)
+{
+	if (u->remove_after == wanted && u->in->rm == wanted)
+		return;
+	u->remove_after = u->in->rm = wanted;
+	unit_save(u);
+}
+
 /* Never on the spot: callers up the stack hold the unit. */
 static void remove_later(struct unit *u)
 {
 	if (may_remove(u))
 		P(u->f)->after_commit(CTX(u->f), remove_now, tick_new(u));
+}
+
+void removals_again(struct fleet *f)
+{
+	for (size_t i = 0; i < f->count; i++)
+		remove_later(f->order[i]);
 }
 
 static void quit_answered(void *arg, json_t *result, const struct err *error)
@@ -322,7 +337,7 @@ static void stop_one(struct unit *u, bool force, bool rm, fleet_done_fn *done, v
 	struct waiter_done *w = xcalloc(1, sizeof(*w));
 
 	if (rm)
-		u->remove_after = true;
+		removal_wanted(u, true);
 	w->fn = done;
 	w->arg = arg;
 	w->next = u->stop_done;
@@ -424,7 +439,7 @@ int fleet_remove(struct fleet *f, struct instance *in, struct err *e)
 			state_name(in->state));
 		return err_hint(e, "tmux-claude kill --rm %s ends and removes it", in->id);
 	}
-	u->remove_after = true;
+	removal_wanted(u, true);
 	/* Its place is still ending, or one below it that ended: removed then. */
 	if ((s && s->pl->state != PL_DOWN) || (u->below.holders && !u->below.living))
 		return 0;
@@ -432,7 +447,7 @@ int fleet_remove(struct fleet *f, struct instance *in, struct err *e)
 		unit_remove(u);
 		return 0;
 	}
-	u->remove_after = false;
+	removal_wanted(u, false);
 	err_set(e, ERR_STATE, "instance %s has living descendants; their caps are counted through it", in->id);
 	return err_hint(e, "kill them first, or tmux-claude kill --cascade --rm %s", in->id);
 }
