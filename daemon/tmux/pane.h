@@ -71,10 +71,10 @@ struct tmux_pool_ops {
 	/* The pane is gone though nobody closed it here. again: it is being brought back. */
 	void (*on_lost)(void *arg, const char *id, const char *why, bool again);
 	void (*on_back)(void *arg, const char *id);
-	/* The name given by tmux_pane_rename stands. May be NULL. */
-	void (*on_titled)(void *arg, const char *id);
 	/* How many people's clients look at the pane, when that changes. May be NULL. */
 	void (*on_viewers)(void *arg, const char *id, unsigned n);
+	/* The name given by tmux_pane_rename stands. May be NULL. */
+	void (*on_titled)(void *arg, const char *id);
 };
 
 /* What a pane is to be; everything is copied. */
