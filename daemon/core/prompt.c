@@ -74,11 +74,15 @@ static void tell_later(struct fleet *f, struct prompt *p, struct prompt_waiter *
 	P(f)->after_commit(CTX(f), prompt_tell, a);
 }
 
+static void first_settled(void *arg, const struct prompt *p, const struct err *error);
+
 void prompt_drop(struct pending_prompt *pp)
 {
 	while (pp->waiters) {
 		struct prompt_waiter *w = pp->waiters;
 		pp->waiters = w->next;
+		if (w->done == first_settled)
+			free(w->arg); /* a tick */
 		free(w);
 	}
 	prompt_free(pp->p);
