@@ -153,7 +153,7 @@ const char *key_shown(const char *key);
 int fleet_send(struct fleet *f, struct instance *in, const struct send_args *a, struct err *e);
 
 struct wait_handle;
-/* until: a state, or "text=STRING". done is called at once when it holds already. NULL on error. */
+/* until: states with commas between them, and as the last "text=STRING": any of it. done is called at once when it holds already. NULL on error. */
 struct wait_handle *fleet_wait(struct fleet *f, struct instance *in, const char *until,
 	int64_t timeout_ms, fleet_done_fn *done, void *arg, struct err *e);
 void fleet_wait_cancel(struct wait_handle *w); /* its caller is gone; done is not called */

@@ -60,7 +60,7 @@ struct wait_handle {
 	int64_t number; /* the shim knows its watch by it */
 	struct err err;
 	bool by_text, over;
-	enum inst_state until;
+	unsigned until; /* states, any of them: bits by enum inst_state */
 	char *text;
 	struct loop_timer *timer;
 	fleet_done_fn *done;

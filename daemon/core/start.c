@@ -210,9 +210,9 @@ int fleet_spawn(struct fleet *f, const struct caller *who, struct spawn_args *a,
 	unit_save(u);
 	spawn_key_note(u, a);
 	P(f)->event_add(CTX(f), EV_CREATED, in->id, NULL,
-		json_pack("{s:s?, s:s?, s:s, s:s, s:s?}", "name", in->name, "parent",
+		json_pack("{s:s?, s:s?, s:s, s:s, s:s?, s:O}", "name", in->name, "parent",
 			in->parent[0] ? in->parent : NULL, "driver", in->driver, "agent", in->agent, "dir",
-			in->dir));
+			in->dir, "labels", in->labels));
 	if (a->prompt)
 		prompt_first_make(u, a->prompt);
 	memcpy(ret_id, in->id, ID_SIZE);

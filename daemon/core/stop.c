@@ -424,7 +424,8 @@ void unit_remove(struct unit *u)
 	}
 	P(f)->instance_delete(CTX(f), u->in->id);
 	P(f)->event_add(CTX(f), EV_REMOVED, u->in->id, NULL,
-		json_pack("{s:s?}", "name", u->in->name));
+		json_pack("{s:s?, s:s?, s:O}", "name", u->in->name, "parent", u->in->parent[0] ? u->in->parent : NULL,
+			"labels", u->in->labels));
 	P(f)->after_commit(CTX(f), remove_files, t);
 	unit_drop(u);
 }

@@ -60,7 +60,7 @@ static int verdict(const struct wait_handle *w, struct err *e)
 {
 	const struct instance *in = w->u->in;
 
-	if (!w->by_text && (in->state == w->until || (w->until == ST_EXITED && state_final(in->state))))
+	if ((w->until & (1u << in->state)) || ((w->until & (1u << ST_EXITED)) && state_final(in->state)))
 		return 1;
 	if (!state_final(in->state))
 		return 0;
@@ -130,29 +130,52 @@ void waits_again(struct unit *u)
 			watch(w);
 }
 
+/* "idle,waiting" or "exited,text=STRING": any of it. The text is the last, it may hold commas. -1 with the error. */
+static int until_read(const char *until, unsigned *states, const char **text, struct err *e)
+{
+	*states = 0;
+	*text = NULL;
+	for (const char *at = until; !*text;) {
+		size_t len = strcspn(at, ",");
+		cleanup_free char *word = xstrndup(at, len);
+		enum inst_state st = ST_EXITED;
+		if (str_starts(at, "text=") && at[5]) {
+			*text = at + 5;
+		} else if (!strcmp(word, "exit") || state_from_name(word, &st) == 0) {
+			*states |= 1u << st;
+		} else {
+			err_set(e, ERR_PARAMS, "'%.64s' is nothing to wait for", at);
+			return err_hint(e, "wait for states (idle, waiting, exited, ...), several with commas, or for text=STRING");
+		}
+		if (!at[len])
+			break;
+		at += len + 1;
+	}
+	return 0;
+}
+
 struct wait_handle *fleet_wait(struct fleet *f, struct instance *in, const char *until,
 	int64_t timeout_ms, fleet_done_fn *done, void *arg, struct err *e)
 {
 	struct unit *u = unit_find(f, in->id);
-	enum inst_state st = ST_EXITED;
 	struct wait_handle *w;
-	bool by_text = str_starts(until, "text=");
+	const char *text;
 	struct err err = {0};
+	unsigned states;
+	bool by_text;
 	int v;
 
-	if (by_text ? !until[5] : state_from_name(until, &st) < 0) {
-		err_set(e, ERR_PARAMS, "'%.64s' is nothing to wait for", until);
-		err_hint(e, "wait for a state (idle, waiting, exited, ...) or for text=STRING");
+	if (until_read(until, &states, &text, e) < 0)
 		return NULL;
-	}
+	by_text = text;
 	w = xcalloc(1, sizeof(*w));
 	w->u = u;
 	w->f = f;
 	memcpy(w->id, in->id, ID_SIZE);
 	w->by_text = by_text;
 	w->number = ++f->waits;
-	w->until = st;
-	w->text = by_text ? xstrdup(until + 5) : NULL;
+	w->until = states;
+	w->text = xstrdup(text);
 	w->done = done;
 	w->arg = arg;
 	w->next = u->waits;
