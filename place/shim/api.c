@@ -20,6 +20,8 @@
 #include "place/shim/inst.h"
 
 #define REPORT_EVENT_MAX 64
+#define API_MESSAGE_MAX (RPC_LINE_MAX - 4096) /* the rest of the line is its envelope */
+#define API_GROWTH_MAX 8
 
 struct api_call {
 	struct api_call *next;
@@ -162,6 +164,16 @@ static bool take_call(struct api_conn *c, const struct rpc_msg *m)
 	return true;
 }
 
+/* The daemon is told it within a line of ours: one that is written anew larger than that would cost us the daemon's
+ * connection, a report again and again. Numbers may grow: 0.1 is 0.10000000000000001 then. */
+static int check_size(const json_t *root, size_t len, struct err *e)
+{
+	if (len <= RPC_LINE_MAX / API_GROWTH_MAX || json_dumpb(root, NULL, 0, JSON_COMPACT) <= API_MESSAGE_MAX)
+		return 0;
+	err_set(e, ERR_LIMIT, "the message is longer than %d bytes", API_MESSAGE_MAX);
+	return err_hint(e, "send a text in pieces, or put it into a file");
+}
+
 /* False when c is gone. */
 static bool take_line(struct api_conn *c, const char *line, size_t len)
 {
@@ -175,7 +187,9 @@ static bool take_line(struct api_conn *c, const char *line, size_t len)
 		json_decref(id);
 		return alive;
 	}
-	if (m.kind == RPC_REQUEST || m.kind == RPC_NOTIFICATION) {
+	if (check_size(m.root, len, &e) < 0)
+		alive = send_error(c, m.id, &e);
+	else if (m.kind == RPC_REQUEST || m.kind == RPC_NOTIFICATION) {
 		if (strcmp(m.method, "report") == 0)
 			alive = take_report(c, &m);
 		else if (m.kind == RPC_REQUEST)

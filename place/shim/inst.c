@@ -31,6 +31,7 @@
 #define BUSY_MS 1250 /* over a second, so that what prints once a second is not idle in between */
 #define BELL_MS 200
 #define OFFSET_END (1ll << 53)
+#define FLAGS_PER_SECOND 20
 #define TITLE_MS 100 /* titles are told of no more often; the last one is */
 
 bool inst_id_valid(const char *id)
@@ -132,6 +133,24 @@ static void on_titles(void *arg)
 		return;
 	tell_activity(i);
 	loop_timer_start(i->titles, TITLE_MS);
+}
+
+/* The guest may turn its flags over as fast as it likes: past so many a second the daemon hears of the last. */
+static void tell_flags(struct inst *i)
+{
+	int64_t now = clock_mono_ms();
+
+	if (now - i->flags_ms >= 1000) {
+		i->flags_ms = now;
+		i->flags_told = 0;
+	}
+	if (++i->flags_told <= FLAGS_PER_SECOND) {
+		tell_activity(i);
+		return;
+	}
+	i->title_due = true;
+	if (!loop_timer_active(i->titles))
+		loop_timer_start(i->titles, TITLE_MS);
 }
 
 static void on_line(void *arg, const char *text, size_t len)
@@ -349,7 +368,7 @@ static void on_ctl(void *arg, struct link_stream *s, json_t *msg)
 		i->canonical = json_get_bool(tty, "canonical");
 		i->foreground = json_get_bool(tty, "foreground");
 		if (i->state == INST_RUNNING && (changed || !json_object_get(msg, "look")))
-			tell_activity(i);
+			tell_flags(i);
 		if (json_object_get(msg, "look"))
 			input_looked(i->input, (size_t)json_get_int(msg, "unread", 0));
 		else

@@ -212,6 +212,46 @@ START_TEST(a_selector_chooses_by_the_row)
 }
 END_TEST
 
+static const char *whom(unsigned who)
+{
+	switch (who & (W_SELF | W_BELOW)) {
+	case W_SELF:
+		return "itself";
+	case W_BELOW:
+		return "its descendants";
+	case W_SELF | W_BELOW:
+		return "itself and its descendants";
+	}
+	return who & P_INSTANCE ? "yes" : "no";
+}
+
+/* The table of docs/identity.md says what the rows say, neither more nor less. */
+START_TEST(the_page_says_what_the_table_says)
+{
+	const char *src = getenv("TC_SRCDIR");
+	cleanup_free char *path = xasprintf("%s/docs/identity.md", src ? src : "."), *page = NULL;
+	struct buf want;
+	struct err e = {0};
+	size_t len;
+	char *at;
+
+	ck_assert_msg(file_read(path, 1 << 20, &page, &len, &e) == 0, "%s", e.message);
+	buf_init(&want, 1 << 20);
+	buf_printf(&want, "| method | the operator | an instance |\n|---|---|---|\n");
+	for (size_t i = 0; i < METHOD_COUNT; i++) {
+		const struct method_def *m = &method_table[i];
+		if (!(m->flags & M_LOCAL))
+			buf_printf(&want, "| `%s` | %s | %s |\n", m->name, m->who & P_OPERATOR ? "yes" : "no", whom(m->who));
+	}
+	buf_printf(&want, "\n");
+	at = strstr(page, "| method |");
+	ck_assert_ptr_nonnull(at);
+	ck_assert_msg(!strncmp(at, (const char *)buf_data(&want), want.len), "docs/identity.md wants this table:\n%.*s",
+		(int)want.len, (const char *)buf_data(&want));
+	buf_finish(&want);
+}
+END_TEST
+
 TEST_MAIN_FIXTURE("api/access", setup, teardown, who_names_an_instance_is_marked_and_has_a_row,
 	what_is_nobodys_business_is_marked, an_instance_reaches_whom_the_row_says, what_is_hidden_looks_like_what_is_not,
-	a_forged_parent_is_refused, one_among_many_is_enough, a_selector_chooses_by_the_row)
+	a_forged_parent_is_refused, one_among_many_is_enough, a_selector_chooses_by_the_row, the_page_says_what_the_table_says)
