@@ -72,8 +72,8 @@ def test_not_to_itself_and_not_for_instances(t):
                            ("interrupt", {"id": me}), ("restart", {"id": "one"})):
         inside.refused(method, "denied", **params)
         one(f, method=method, reason="itself", targets=[me])
-    for method, params in (("down", {"all": True}), ("exec", {"id": me, "argv": ["true"]}), ("audit", {}), ("events", {}),
-                           ("attach", {"ids": [me]}), ("subscribe", {})):
+    for method, params in (("down", {"all": True}), ("exec", {"id": me, "argv": ["true"]}), ("audit", {}), ("logs", {"id": me}),
+                           ("attach", {"ids": [me]})):
         inside.refused(method, "denied", **params)
         one(f, method=method, reason="method", instance=me)
     equal(inside.call("show", id=me)["id"], me)
