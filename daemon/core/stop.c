@@ -153,6 +153,8 @@ void stop_place(struct site *s, bool force)
 		return;
 	}
 	s->stopping = true;
+	s->asking = false; /* what it holds does not matter any more */
+	loop_timer_stop(s->ask_timer);
 	if (s->adopting)
 		s->f->adopting--;
 	s->adopting = false;

@@ -50,7 +50,7 @@ MUTANTS = [
      "	w->next = u->stop_done;\n	u->stop_done = w;", "	w->next = NULL;\n	u->stop_done = w;"),
     ("a wait is not looked at when its instance ends", "daemon/core/apply.c", "	waits_check(u);\n", ""),
     ("a place that nobody owns is left alone", "daemon/core/reconcile.c",
-     "		if (!site_find(f, *d))\n			orphan(f, *d);", "		if (!site_find(f, *d) && !f)\n			orphan(f, *d);"),
+     "			(f->set->spare_unknown ? spare : orphan)(f, *d);", "			(void)f;"),
     ("a pane is left when its instance ends", "daemon/core/stop.c",
      "	P(u->f)->pane_close(CTX(u->f), u->in->id);\n", ""),
     ("a prompt is typed again after a crash", "daemon/core/type.c",
