@@ -20,7 +20,7 @@ static const struct group {
 	size_t n;
 } groups[] = {
 	{"Start and end agents",
-		{METHOD_SPAWN, METHOD_KILL, METHOD_RESTART, METHOD_RM, METHOD_RENAME}, 5},
+		{METHOD_SPAWN, METHOD_KILL, METHOD_RESTART, METHOD_SET, METHOD_RM, METHOD_RENAME}, 6},
 	{"Work with them",
 		{METHOD_SEND, METHOD_READ, METHOD_WAIT, METHOD_ATTACH, METHOD_EXEC, METHOD_INTERRUPT}, 6},
 	{"Bound what they may spawn", {METHOD_CAP_SHOW, METHOD_CAP_SET}, 2},

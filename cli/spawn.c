@@ -47,11 +47,20 @@ static void say_state(struct cli *c, const json_t *in)
 	}
 }
 
-static int start(struct cli *c)
+static void say_one(struct cli *c, const json_t *in)
+{
+	writer_printf(&c->w, "%s\n", jstr(in, "id"));
+	if (c->args.m->id == METHOD_SPAWN)
+		say_narrowed(c, in);
+	say_state(c, in);
+}
+
+static int start(struct cli *c, bool restart)
 {
 	struct progress p = {.cli = c, .terminal = !c->g.json && isatty(2)};
 	struct err e = {0};
-	json_t *in = NULL;
+	json_t *in = NULL, *one;
+	size_t i;
 
 	if (cli_connect(c, &e) < 0)
 		return cli_fail(c, &e);
@@ -62,18 +71,19 @@ static int start(struct cli *c)
 	if (cli_call_verb(c, &in, &e) < 0) {
 		/* Closing the connection is what cancels: main does that. */
 		if (e.code == ERR_CANCELLED && cli_stop) {
-			err_set(&e, ERR_CANCELLED, "interrupted; what was begun is undone");
+			err_set(&e, ERR_CANCELLED, restart ? "interrupted; what was asked for goes on"
+							   : "interrupted; what was begun is undone");
 			err_hint(&e, "`tmux-claude list --all` shows what there is");
 		}
 		return cli_fail(c, &e);
 	}
 	if (c->g.json) {
 		writer_json(&c->w, in);
+	} else if (json_is_array(in)) {
+		json_array_foreach(in, i, one)
+			say_one(c, one);
 	} else {
-		writer_printf(&c->w, "%s\n", jstr(in, "id"));
-		if (c->args.m->id == METHOD_SPAWN)
-			say_narrowed(c, in);
-		say_state(c, in);
+		say_one(c, in);
 	}
 	json_decref(in);
 	return EXIT_DONE;
@@ -107,11 +117,11 @@ int verb_spawn(struct cli *c)
 		json_object_set_new(c->args.params, "dir", dir);
 	}
 	warn_of_home(c);
-	return start(c);
+	return start(c, false);
 }
 
 int verb_restart(struct cli *c)
 {
 	cli_catch_signals();
-	return start(c);
+	return start(c, true);
 }

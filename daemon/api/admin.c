@@ -4,62 +4,6 @@
 #include "base/log.h"
 #include "daemon/api/api_int.h"
 
-/* ---- down ---- */
-
-static void tmux_ended(void *arg, const char *id, const struct err *e)
-{
-	struct call *c = arg;
-	struct api *a = c->api;
-
-	(void)id;
-	if (e)
-		log_warn("tmux", NULL, "a server did not end: %s", e->message);
-	call_result(c, NULL);
-	a->down(a->down_arg);
-}
-
-static void ended_one(void *arg, const struct instance *in, const struct err *error)
-{
-	struct call *c = arg;
-
-	(void)in;
-	if (error && !c->first_error.code)
-		c->first_error = *error;
-	if (--c->pending)
-		return;
-	if (c->first_error.code) {
-		call_error(c, &c->first_error);
-		return;
-	}
-	egressctl_end(c->w->egress);
-	if (c->w->panes)
-		tmux_pool_end(c->w->panes, tmux_ended, c);
-	else
-		tmux_ended(c, NULL, NULL);
-}
-
-void api_DOWN(struct call *c)
-{
-	struct fleet *f = c->w->fleet;
-	struct api *a = c->api;
-	struct err err = {0};
-
-	c->pending = 1;
-	for (size_t i = fleet_count(f); call_bool(c, "all") && i-- > 0;) {
-		struct instance *in = i < fleet_count(f) ? fleet_at(f, i) : NULL;
-		if (!in || !fleet_active(f, in))
-			continue;
-		c->pending++;
-		fleet_kill(f, in, true, false, false, ended_one, c, &err);
-	}
-	if (call_bool(c, "all")) {
-		ended_one(c, NULL, NULL);
-		return;
-	}
-	call_result(c, NULL);
-	a->down(a->down_arg);
-}
-
 /* ---- templates ---- */
 
 void api_TEMPLATE_REMOVE(struct call *c)

@@ -171,6 +171,12 @@ char **call_strv(const struct call *c, const char *name); /* owned; NULL when no
 int call_key(struct call *c, char out[KEY_SIZE], const char **ret, struct err *e);
 /* cap.c: role and caps, where none are given those of the role and the options. */
 int caps_asked(struct call *c, struct instance *in, struct err *e);
+/* restart.c: the restart policy a call names, *ret as it was when it names none. */
+int call_policy(const struct call *c, enum restart_policy *ret, struct err *e);
+/* life.c: a fleet_progress_fn of a call that asked for `progress`. */
+void call_progress(void *call, const char *id, const char *stage, const char *text);
+/* An instance learns that a name is taken, for names are the fleet's, but not by whom. */
+void call_by_somebody(const struct call *c, struct err *e);
 /* send.c: texts that this connection has not given whole. */
 void uploads_drop(struct api *a, const struct client_conn *client, const char *place, json_int_t conn);
 

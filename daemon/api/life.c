@@ -3,7 +3,7 @@
 #include "daemon/api/api_int.h"
 #include "daemon/model/label.h"
 
-static void on_progress(void *arg, const char *id, const char *stage, const char *text)
+void call_progress(void *arg, const char *id, const char *stage, const char *text)
 {
 	struct call *c = arg;
 
@@ -64,6 +64,11 @@ static struct instance *instance_asked(struct call *c)
 	/* A place that holds an agent may let it act; on the host it has to ask. */
 	in->permissions = driver_find(in->driver) && !(driver_find(in->driver)->flags & DRIVER_ISOLATED)
 				  ? PERM_ASK : PERM_ALL;
+	if (call_policy(c, &in->restart, &err) < 0) {
+		instance_free(in);
+		call_error(c, &err);
+		return NULL;
+	}
 	if (perm && permissions_from_name(perm, &in->permissions) < 0) {
 		err_set(&err, ERR_PARAMS, "'%.32s' is no permissions word", perm);
 		err_hint(&err, "choose all, ask or plan");
@@ -129,7 +134,7 @@ static void asked_digest(const struct call *c, char out[SHA256_HEX])
 void api_SPAWN(struct call *c)
 {
 	struct instance *in = instance_asked(c);
-	struct spawn_args a = {.in = in, .progress = on_progress, .done = started, .arg = c};
+	struct spawn_args a = {.in = in, .progress = call_progress, .done = started, .arg = c};
 	const char *parent;
 	char key[KEY_SIZE], digest[SHA256_HEX];
 	struct err err = {0};
@@ -169,33 +174,12 @@ void api_SPAWN(struct call *c)
 }
 
 /* An instance learns that a name is taken, for names are the fleet's, but not by whom. */
-static void by_somebody(const struct call *c, struct err *e)
+void call_by_somebody(const struct call *c, struct err *e)
 {
 	if (!c->who.instance || e->code != ERR_EXISTS)
 		return;
 	err_set(e, ERR_EXISTS, "the name is taken");
 	err_hint(e, "choose another");
-}
-
-void api_RESTART(struct call *c)
-{
-	struct instance *in = call_target(c, "id");
-	const struct restart_args a = {.wait = !call_bool(c, "no_wait"),
-		.without_env = call_bool(c, "without_env"),
-		.env = json_object_get(c->params, "env"),
-		.progress = on_progress,
-		.done = started,
-		.arg = c};
-	struct err err = {0};
-
-	if (!in)
-		return;
-	memcpy(c->started, in->id, ID_SIZE);
-	if (fleet_restart(c->w->fleet, in, &a, &err) < 0) {
-		c->started[0] = 0;
-		by_somebody(c, &err);
-		call_error(c, &err);
-	}
 }
 
 /* ---- kill ---- */
@@ -335,7 +319,7 @@ void api_RM(struct call *c)
 	if (targets(c, FROM_ENDED, &set) < 0)
 		return;
 	for (size_t i = 0; i < set.n; i++) {
-		if (state_final(set.all[i]->state))
+		if (state_final(set.all[i]->state) || fleet_waits_again(set.all[i]))
 			continue;
 		err_set(&err, ERR_STATE, "instance %s is %s, and only what has ended can be removed",
 			set.all[i]->id, state_name(set.all[i]->state));
@@ -368,7 +352,7 @@ void api_RENAME(struct call *c)
 	if (!in)
 		return;
 	if (fleet_rename(c->w->fleet, in, call_str(c, "name"), &err) < 0) {
-		by_somebody(c, &err);
+		call_by_somebody(c, &err);
 		call_error(c, &err);
 	} else {
 		turn_answer(c, fleet_instance_json(c->w->fleet, in));

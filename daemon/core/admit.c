@@ -340,7 +340,7 @@ void admit_again(struct fleet *f)
 
 		if (site_being_found(u) && (u->in->state == ST_PROVISIONING || u->in->state == ST_STARTING))
 			admit_hold(u); /* until its shim tells what became of it */
-		if (u->in->state != ST_QUEUED)
+		if (u->in->state != ST_QUEUED || again_waits(u->in))
 			continue;
 		u->resume = u->in->starts > 0;
 		missing = fleet_env_missing(u->in);

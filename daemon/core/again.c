@@ -33,5 +33,5 @@ bool start_again(struct unit *u, bool known)
 
 bool start_again_due(const struct unit *u)
 {
-	return u->in->state == ST_QUEUED && u->step == STEP_NONE;
+	return u->in->state == ST_QUEUED && u->step == STEP_NONE && !again_waits(u->in);
 }

@@ -45,6 +45,24 @@ static bool same(const char *a, const char *b)
 	return !strcmp(a ? a : "", b ? b : "");
 }
 
+void state_stamp(struct instance *in)
+{
+	in->state_since_ms = clock_wall_ms();
+	in->state_boot_ms = clock_boot_ms();
+	if (!same(in->state_boot, boot_id()))
+		set_text(&in->state_boot, boot_id());
+}
+
+/* How long it has been in its state: by the boot's clock, which nobody sets. Over a boot of the host there is the wall
+ * clock alone; one that was set back meanwhile counts as no time. */
+static int64_t time_in_state(const struct instance *in)
+{
+	int64_t ms = in->state_boot && same(in->state_boot, boot_id()) ? clock_boot_ms() - in->state_boot_ms
+								       : clock_wall_ms() - in->state_since_ms;
+
+	return ms > 0 ? ms : 0;
+}
+
 void unit_save(struct unit *u)
 {
 	tally_unit(u);
@@ -55,7 +73,6 @@ void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const c
 {
 	struct instance *in = u->in;
 	enum inst_state from = in->state;
-	int64_t now = clock_wall_ms();
 
 	if (from == to && same(in->reason, reason) && same(in->detail, detail))
 		return;
@@ -65,10 +82,8 @@ void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const c
 		return;
 	}
 	if (from != to) {
-		/* A wall clock that was set back must not count backwards. */
-		if (now > in->state_since_ms)
-			in->time_in_state[from] += now - in->state_since_ms;
-		in->state_since_ms = now;
+		in->time_in_state[from] += time_in_state(in);
+		state_stamp(in);
 	}
 	if (to == ST_QUEUED && (state_final(from) || from == ST_LOST))
 		in->queue_no = in->requeued = 0; /* a start of its own: at the end of the line */

@@ -134,9 +134,11 @@ static int ask_ancestors(struct fleet *f, const struct need *n, struct unit *a, 
 
 static int ask_all(struct fleet *f, const struct need *n, struct err *e)
 {
-	if (ask(f, n, NULL, 0, e) < 0 || ask_rate(f, n, NULL, e) < 0)
+	bool rate = n->of[CAP_RATE] >= 0; /* what is restored was asked for before */
+
+	if (ask(f, n, NULL, 0, e) < 0 || (rate && ask_rate(f, n, NULL, e) < 0))
 		return -1;
-	if (n->parent && ask_rate(f, n, n->parent, e) < 0)
+	if (n->parent && rate && ask_rate(f, n, n->parent, e) < 0)
 		return -1;
 	return ask_ancestors(f, n, n->parent, 1, e);
 }
@@ -253,11 +255,12 @@ int caps_reserve(struct fleet *f, struct unit *parent, struct instance *child, s
 	return 0;
 }
 
-int caps_reserve_again(struct unit *u, struct err *e)
+int caps_reserve_again(struct unit *u, bool restoring, struct err *e)
 {
 	struct need n = need_of(u->in, u->up);
 
 	n.of[CAP_TOTAL] = 0; /* it was counted when it was spawned */
+	n.of[CAP_RATE] = restoring ? -1 : 0;
 	if (u->held.holds)
 		n.of[CAP_MEMORY] = n.of[CAP_DISK] = 0;
 	return ask_all(u->f, &n, e);

@@ -17,6 +17,7 @@ void fleet_destroy(struct fleet *f)
 {
 	if (!f)
 		return;
+	restores_drop(f);
 	while (f->count)
 		unit_drop(f->order[f->count - 1]);
 	while (f->sites)
@@ -89,6 +90,7 @@ void unit_drop(struct unit *u)
 	loop_timer_free(u->deadline);
 	loop_timer_free(u->prompt_timer);
 	loop_timer_free(u->quiet);
+	loop_timer_free(u->again_timer);
 	free(u->title);
 	tally_finish(&u->below);
 	window_finish(&u->spawned);

@@ -112,17 +112,36 @@ struct spawn_args {
  * *ret_id (ID_SIZE) names it; done is called later. */
 int fleet_spawn(struct fleet *f, const struct caller *who, struct spawn_args *a, char *ret_id,
 	struct err *e);
-/* Ends or failed instance: start again, resuming the conversation. */
-/* The values of its environment are known only to the daemon it was given to: env (an object, or NULL) gives
- * them again; a restart is refused while some are missing, unless without_env. */
+/* Starts one again that ended, is lost or waits for it, resuming the conversation; one that lives is ended in order
+ * first (force: at once). The values of its environment are known only to the daemon it was given to: env (an
+ * object, or NULL) gives them again; a restart is refused while some are missing, unless without_env. */
 struct restart_args {
-	bool wait, without_env;
+	bool wait, without_env, force;
+	bool restoring; /* no new start of anybody's: it counts for no rate */
 	const json_t *env;
 	fleet_progress_fn *progress;
 	fleet_done_fn *done;
 	void *arg;
 };
 int fleet_restart(struct fleet *f, struct instance *in, const struct restart_args *a, struct err *e);
+/* Takes effect with the next end; `never` also ends a wait. */
+void fleet_set_restart(struct fleet *f, struct instance *in, enum restart_policy policy);
+bool fleet_waits_again(const struct instance *in); /* it waits for its restart policy; nothing of it runs */
+
+struct restore_args {
+	bool wait; /* done when all stand */
+	fleet_progress_fn *progress; /* for each: "restored", "failed" or "left", "3 of 10" */
+	void (*done)(void *arg, json_t *result /* stolen */);
+	void *arg;
+};
+/* Starts all that should be running: {restored: [{id, name, state}], not_restored: [{id, name, code, message,
+ * hint}]}. */
+void fleet_restore(struct fleet *f, const struct restore_args *a);
+/* While it is closed nothing is started, and no policy decides. */
+void fleet_close(struct fleet *f, bool closing);
+int fleet_closing(const struct fleet *f, struct err *e); /* -1 with the reason while it is closed */
+/* As fleet_kill of one; keep: it stays wanted. */
+void fleet_end(struct fleet *f, struct instance *in, bool force, bool keep, fleet_done_fn *done, void *arg);
 /* The variables whose values are not known any more, as "A, B"; owned, NULL when there are none. */
 char *fleet_env_missing(const struct instance *in);
 /* The caller of spawn or restart (its arg) gave up: undo what is under way (nothing when it is ready).

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/idmap.h"
 #include "base/util.h"
+#include "daemon/core/backoff.h"
 #include "daemon/core/caps.h"
 #include "daemon/core/fleet.h"
 #include "daemon/core/line.h"
@@ -28,6 +29,7 @@
 #define BUSY_PAUSE_MS 250    /* before a shim that had no room is tried again */
 #define REPORTS_KNOWN 32 /* by their marks: told again, they count once */
 #define CLEAR_LINES_MAX 100   /* of a prompt that was put back and is cleared */
+#define AGAIN_TEXT_MAX 512
 
 /* How far the start of an instance is. LIVE: its program runs and it was ready or waits. */
 enum step { STEP_NONE, STEP_MAKE, STEP_LINK, STEP_SETUP, STEP_RUN, STEP_READY, STEP_LIVE, STEP_STOP };
@@ -80,6 +82,9 @@ struct unit {
 	bool cancelled;
 	bool remove_after; /* kill --rm, spawn --rm */
 	bool retitle;      /* renamed by a daemon that may not have told its pane */
+	bool keep;         /* ended by `down --all --keep`: it stays wanted */
+	bool coming_back;  /* the state it enters is passed through: it is started again */
+	struct loop_timer *again_timer;
 	bool force;
 	struct err failure; /* why the start failed */
 	/* Admission (admit.c). */
@@ -150,6 +155,9 @@ struct fleet {
 	size_t living; /* of them */
 	struct site *sites;
 	int adopting;
+	bool closing; /* down --all is under way: nothing is started */
+	bool restoring;
+	struct restore *restores;
 	int64_t waits; /* numbers them */
 	struct admission *admission;
 	struct tally all;
@@ -192,6 +200,7 @@ struct unit *tree_prev(const struct unit *u);
 /* apply.c: the one function that changes state. Enters `to`, keeps the times, writes row and event,
  * wakes who waits. reason and detail may be NULL. */
 void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const char *detail);
+void state_stamp(struct instance *in); /* it entered its state now */
 bool move_legal(enum inst_state from, enum inst_state to);
 void place_apply(struct site *s, enum place_state to, const char *reason);
 void site_save(struct site *s);
@@ -210,7 +219,7 @@ struct unit *tick_take(void *arg); /* frees the tick; NULL when the unit is gone
 /* Would one more child of parent (NULL: of nobody) pass? Narrows its caps to what is left, and notes that. */
 int caps_reserve(struct fleet *f, struct unit *parent, struct instance *child, struct err *e);
 /* Would it pass again, after its end? What it was given stays its own. */
-int caps_reserve_again(struct unit *u, struct err *e);
+int caps_reserve_again(struct unit *u, bool restoring, struct err *e); /* restoring: no rate counts */
 /* It was spawned (anew), or started again: counted for the rate, and for the totals of all above. */
 void caps_note_spawn(struct unit *u, bool anew);
 /* A holder of caps is an instance, or the fleet (NULL). */
@@ -247,8 +256,32 @@ void admit(struct unit *u);
 bool start_again(struct unit *u, bool known);
 /* Its start is undone so, and its place is gone now. */
 bool start_again_due(const struct unit *u);
+/* revive.c: what becomes of one that runs no more */
+/* Enters its last state, or goes on by its restart policy. to: exited, failed or lost. */
+void unit_ends(struct unit *u, enum backoff_end end, enum inst_state to, const char *reason, const char *detail);
+/* Starts it now; when its place is still being ended, once that is gone. */
+void revive_now(struct unit *u, const char *why);
+void revive_loaded(struct fleet *f); /* once, after reconciling */
+bool again_waits(const struct instance *in); /* queued by its policy, for a time to come */
+void again_forget(struct unit *u);
+void again_started(struct unit *u);
+void again_arm(struct unit *u);
+void again_touch(struct unit *u); /* what is remembered becomes of this moment and boot */
+void again_say(const struct instance *in, int64_t now, char *out, size_t size);
+
+/* restart.c */
+int restore_room(struct unit *u, bool restoring, struct err *e); /* do the caps allow one that ended to live again? */
+void restart_over(struct unit *u); /* its place is gone, ended by a restart */
+
+/* restore.c */
+void site_found(struct site *s); /* what lives there is known, or given up */
+void restores_begin(struct fleet *f);
+void restores_drop(struct fleet *f);
 
 /* start.c */
+/* who NULL: the operator. */
+int start_name_free(struct fleet *f, const struct caller *who, const char *name, const struct instance *self,
+	struct err *e);
 void start_begin(struct unit *u);
 void start_linked(struct site *s, struct unit *u);      /* its place's link is up */
 void start_ready(struct unit *u);                       /* it stands at its prompt, or waits for a person */
@@ -263,7 +296,8 @@ void start_place_lost(struct site *s, struct unit *u, const struct err *why);
 void start_stage(struct unit *u, const char *stage, const char *text);
 
 /* stop.c */
-void stop_begin(struct unit *u, bool force);
+/* why, a constant: "killed", "down" or "restart". */
+void stop_begin(struct unit *u, bool force, const char *why);
 void stop_place(struct site *s, bool force);
 void stop_holder_over(struct site *s); /* the shim told that the place ended */
 void stop_shim_lost(struct site *s);   /* its connection ended while stopping */

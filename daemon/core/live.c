@@ -191,8 +191,8 @@ static void on_exited(struct site *s, struct unit *u, const json_t *ev)
 	} else {
 		err_set(&err, ERR_STATE, "the program of instance %s %s", u->in->id, detail);
 	}
-	fleet_apply(u, ST_EXITED, "exited", detail);
 	prompts_fail(u, &err);
+	unit_ends(u, u->in->exit.code == 0 ? END_EXIT_OK : END_EXIT_BAD, ST_EXITED, "exited", detail);
 	stop_place(s, false);
 }
 
@@ -220,7 +220,10 @@ void live_place_lost(struct site *s, const char *reason, const char *detail)
 	P(u->f)->intent_done(CTX(u->f), "pane", u->in->id);
 	start_answer(u, &err);
 	prompts_fail(u, &err);
-	fleet_apply(u, ST_LOST, reason, detail);
+	if (!strcmp(reason, "no_answer")) /* it may answer yet */
+		fleet_apply(u, ST_LOST, reason, detail);
+	else
+		unit_ends(u, strcmp(reason, "host_reboot") ? END_PLACE_LOST : END_REBOOT, ST_LOST, reason, detail);
 }
 
 static void on_place_exit(struct site *s, const json_t *ev)
@@ -380,6 +383,7 @@ static void resume_unit(struct site *s, struct unit *u, const json_t *row)
 		u->step = u->in->state == ST_STARTING ? STEP_READY : STEP_LIVE;
 		if (u->step == STEP_READY) { /* its start was not heard of: run_done counts it otherwise */
 			u->in->starts++;
+			again_started(u);
 			admit_hold(u);
 		}
 		prompt_first_go(u);
@@ -571,10 +575,7 @@ void fleet_on_shim_lost(struct fleet *f, const char *place, const struct err *wh
 		shim_again(s);
 		return;
 	}
-	if (s->adopting) {
-		s->adopting = false;
-		f->adopting--;
-	}
+	site_found(s);
 	if (s->u && (s->u->step == STEP_LINK || s->u->step == STEP_SETUP || s->u->step == STEP_RUN)) {
 		start_fail(s->u, why);
 		return;

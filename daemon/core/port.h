@@ -13,6 +13,7 @@
 
 #include "base/loop.h"
 #include "daemon/agent/agent.h"
+#include "daemon/core/backoff.h"
 #include "daemon/model/host.h"
 #include "daemon/model/model.h"
 #include "ipc/schema.h"
@@ -44,6 +45,7 @@ struct core_settings {
 	int64_t pressure_high, pressure_low; /* percent */
 	/* The database is older than the world (restored, or lost and made anew): what it does not know is left alone. */
 	bool spare_unknown;
+	struct backoff_rules again;
 };
 
 struct core_port {

@@ -183,6 +183,7 @@ int fleet_reconcile(struct fleet *f)
 	admit_again(f);
 	removals_again(f);
 	FAULT_POINT("reconcile.end");
+	revive_loaded(f);
 	return f->adopting;
 }
 

@@ -118,6 +118,18 @@ static void put_times(struct jsonw *w, const struct instance *in)
 	jsonw_close(w, '}');
 }
 
+static void put_restart(struct jsonw *w, const struct instance *in)
+{
+	jsonw_key(w, "restart");
+	jsonw_open(w, '{');
+	put_string(w, "policy", restart_policy_name(in->restart));
+	put_int(w, "times", in->again.tries);
+	put_int_or_null(w, "in_ms", again_waits(in), in->again.at_ms > clock_boot_ms() ? in->again.at_ms - clock_boot_ms() : 0);
+	jsonw_close(w, '}');
+	jsonw_key(w, "wanted");
+	jsonw_json(w, in->wanted ? json_true() : json_false());
+}
+
 static void put_instance(struct jsonw *w, const struct unit *u, bool whole)
 {
 	const struct instance *in = u->in;
@@ -125,7 +137,10 @@ static void put_instance(struct jsonw *w, const struct unit *u, bool whole)
 	const char *reason = in->reason;
 	char line[ERR_HINT_MAX];
 	bool waits = admit_shown(u, &reason, line, sizeof(line));
+	char again[AGAIN_TEXT_MAX];
 
+	if (again_waits(in))
+		again_say(in, clock_boot_ms(), again, sizeof(again));
 	jsonw_open(w, '{');
 	put_string(w, "id", in->id);
 	put_string(w, "name", in->name);
@@ -134,7 +149,7 @@ static void put_instance(struct jsonw *w, const struct unit *u, bool whole)
 	put_string(w, "agent", in->agent);
 	put_string(w, "state", state_name(in->state));
 	put_string(w, "reason", reason);
-	put_string(w, "detail", waits ? line : in->detail);
+	put_string(w, "detail", again_waits(in) ? again : waits ? line : in->detail);
 	if (waits)
 		put_int(w, "line", u->line.place);
 	put_string(w, "dir", in->dir);
@@ -161,6 +176,7 @@ static void put_instance(struct jsonw *w, const struct unit *u, bool whole)
 	put_string(w, "title", u->title);
 	put_int(w, "starts", in->starts);
 	put_times(w, in);
+	put_restart(w, in);
 	jsonw_close(w, '}');
 }
 

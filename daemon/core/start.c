@@ -85,7 +85,7 @@ static void new_id(struct fleet *f, char out[ID_SIZE])
 /* ---- what was asked for ---- */
 
 /* who NULL: the operator. An instance learns that a name is taken (names are the fleet's), and not by whom. */
-static int name_free(struct fleet *f, const struct caller *who, const char *name, const struct instance *self,
+int start_name_free(struct fleet *f, const struct caller *who, const char *name, const struct instance *self,
 	struct err *e)
 {
 	const struct unit *holder;
@@ -169,7 +169,7 @@ static int accept_spawn(struct fleet *f, const struct caller *who, struct instan
 		*e = none;
 		return -1;
 	}
-	if (in->name && name_free(f, who, in->name, NULL, e) < 0)
+	if (in->name && start_name_free(f, who, in->name, NULL, e) < 0)
 		return -1;
 	if (P(f)->check(CTX(f), in, e) < 0)
 		return -1;
@@ -196,13 +196,15 @@ int fleet_spawn(struct fleet *f, const struct caller *who, struct spawn_args *a,
 		instance_free(in);
 		return before == 1 ? 0 : -1;
 	}
-	if (accept_spawn(f, who, in, &parent, e) < 0 || admit_asked(f, in, a->no_queue, e) < 0) {
+	if (fleet_closing(f, e) < 0 || accept_spawn(f, who, in, &parent, e) < 0 || admit_asked(f, in, a->no_queue, e) < 0) {
 		instance_free(in);
 		return -1;
 	}
 	new_id(f, in->id);
 	in->created_ms = in->state_since_ms = clock_wall_ms();
 	in->state = ST_QUEUED;
+	in->wanted = true;
+	state_stamp(in);
 	u = unit_add(f, in);
 	caps_note_spawn(u, true);
 	u->remove_after = in->rm;
@@ -222,46 +224,6 @@ int fleet_spawn(struct fleet *f, const struct caller *who, struct spawn_args *a,
 		start_answer(u, NULL);
 	else
 		u->progress = a->progress;
-	admit(u);
-	return 0;
-}
-
-int fleet_restart(struct fleet *f, struct instance *in, const struct restart_args *a, struct err *e)
-{
-	struct unit *u = unit_find(f, in->id), *parent;
-	struct site *s = site_of(u);
-
-	if (!state_final(in->state) && in->state != ST_LOST) {
-		err_set(e, ERR_STATE, "instance %s is %s, so there is nothing to start again", in->id,
-			state_name(in->state));
-		return err_hint(e, "tmux-claude kill %s first, to start it afresh", in->id);
-	}
-	if (s && s->asking) {
-		err_set(e, ERR_BUSY, "the place of instance %s still runs, and may answer again", in->id);
-		return err_hint(e, "tmux-claude kill %s ends it for good, then restart it", in->id);
-	}
-	if (s && s->pl->state != PL_DOWN && s->pl->state != PL_LOST)
-		return err_set(e, ERR_BUSY, "the place of instance %s is still being ended", in->id);
-	parent = in->parent[0] ? unit_find(f, in->parent) : NULL;
-	if (in->parent[0] && !parent)
-		return err_set(e, ERR_STATE, "the parent of instance %s (%s) was removed, and with it the caps it counts against",
-			in->id, in->parent);
-	if (P(f)->check(CTX(f), in, e) < 0 || (in->name && name_free(f, NULL, in->name, in, e) < 0))
-		return -1;
-	if (state_final(in->state) && caps_reserve_again(u, e) < 0)
-		return -1;
-	if (env_again(in, a, e) < 0) /* last: a restart refused for another reason changes nothing */
-		return -1;
-	caps_note_spawn(u, false);
-	u->resume = in->starts > 0;
-	u->start_done = a->done;
-	u->start_arg = a->arg;
-	u->progress = a->wait ? a->progress : NULL;
-	u->keyed = false;
-	memset(&in->exit, 0, sizeof(in->exit));
-	fleet_apply(u, ST_QUEUED, "restart", NULL);
-	if (!a->wait)
-		start_answer(u, NULL);
 	admit(u);
 	return 0;
 }
@@ -468,6 +430,7 @@ static void run_done(void *arg, json_t *result, const struct err *error)
 	u->in->pid = json_integer_value(json_object_get(result, "pid"));
 	u->in->starts++;
 	u->step = STEP_READY;
+	again_started(u);
 	unit_save(u);
 	start_stage(u, "ready", "waiting for its prompt");
 	prompt_first_go(u);
@@ -581,7 +544,7 @@ int fleet_rename(struct fleet *f, struct instance *in, const char *name, struct 
 	struct unit *u = unit_find(f, in->id);
 	struct title_tick *t;
 
-	if (name_free(f, NULL, name, in, e) < 0)
+	if (start_name_free(f, NULL, name, in, e) < 0)
 		return -1;
 	tree_rename(u, name);
 	unit_save(u);

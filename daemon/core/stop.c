@@ -155,9 +155,7 @@ void stop_place(struct site *s, bool force)
 	s->stopping = true;
 	s->asking = false; /* what it holds does not matter any more */
 	loop_timer_stop(s->ask_timer);
-	if (s->adopting)
-		s->f->adopting--;
-	s->adopting = false;
+	site_found(s);
 	place_apply(s, PL_STOPPING, NULL);
 	if (!s->stop_timer)
 		s->stop_timer = loop_timer_create(P(s->f)->loop, stop_overdue, s);
@@ -191,11 +189,30 @@ static void failed_before(struct err *e, const struct instance *in)
 	err_set(e, code, "%s", in->detail ? in->detail : "its start was given up");
 }
 
-/* The place holds nothing that runs any more. */
-void unit_over(struct unit *u)
+static bool by_request(const char *reason)
 {
-	struct err failure = u->failure, over = {0};
+	return !strcmp(reason, "killed") || !strcmp(reason, "down") || !strcmp(reason, "restart");
+}
 
+/* From stopping to how it ended. */
+static void last_state(struct unit *u, struct err *failure)
+{
+	const char *reason = u->in->reason ? u->in->reason : "killed";
+
+	/* A start that an earlier daemon began to undo: the row says why. */
+	if (!failure->code && !by_request(reason))
+		failed_before(failure, u->in);
+	if (failure->code)
+		unit_ends(u, u->cancelled || u->stop_done ? END_KILLED : END_NO_START, ST_FAILED,
+			u->cancelled ? "cancelled" : err_code_name(failure->code), failure->message);
+	else if (!strcmp(reason, "restart"))
+		restart_over(u);
+	else
+		fleet_apply(u, ST_EXITED, strcmp(reason, "down") ? "killed" : "down", NULL);
+}
+
+static void unit_quiet(struct unit *u)
+{
 	u->step = STEP_NONE;
 	u->in->pid = 0;
 	/* Even when it is gone already: its program ended, but its session may stand. */
@@ -203,20 +220,25 @@ void unit_over(struct unit *u)
 	P(u->f)->pane_close(CTX(u->f), u->in->id);
 	P(u->f)->intent_done(CTX(u->f), "pane", u->in->id);
 	fleet_on_titled(u->f, u->in->id);
-	if (u->in->state == ST_STOPPING) {
-		/* A start that an earlier daemon began to undo: the row says why. */
-		if (!failure.code && u->in->reason && strcmp(u->in->reason, "killed"))
-			failed_before(&failure, u->in);
-		if (failure.code)
-			fleet_apply(u, ST_FAILED, u->cancelled ? "cancelled" : err_code_name(failure.code),
-				failure.message);
-		else
-			fleet_apply(u, ST_EXITED, "killed", NULL);
-	} else {
+}
+
+/* The place holds nothing that runs any more. */
+void unit_over(struct unit *u)
+{
+	struct err failure = u->failure, over = {0};
+	bool stopping = u->in->state == ST_STOPPING;
+
+	unit_quiet(u);
+	if (stopping)
+		last_state(u, &failure);
+	else
 		unit_save(u);
+	if (stopping && !state_final(u->in->state)) /* it goes on; who waits for that waits on */
+		return;
+	if (state_final(u->in->state)) {
+		err_set(&over, ERR_STATE, "instance %s has ended", u->in->id);
+		prompts_fail(u, &over); /* those that an earlier daemon left */
 	}
-	err_set(&over, ERR_STATE, "instance %s has ended", u->in->id);
-	prompts_fail(u, &over); /* those that an earlier daemon left */
 	waits_check(u);
 	start_answer(u, failure.code ? &failure : NULL);
 	stop_done_all(u, NULL);
@@ -253,10 +275,12 @@ static void place_gone(struct site *s)
 	}
 	place_apply(s, PL_DOWN, NULL);
 	P(f)->intent_done(CTX(f), "place", s->pl->id);
-	if (start_again_due(u))
+	if (start_again_due(u)) {
+		unit_quiet(u);
 		admit(u);
-	else if (u->in->state != ST_LOST || u->step == STEP_STOP)
+	} else if (u->in->state != ST_LOST || u->step == STEP_STOP) {
 		unit_over(u);
+	}
 }
 
 /* ---- by request ---- */
@@ -297,21 +321,24 @@ static void stop_done_all(struct unit *u, const struct err *why)
 	P(u->f)->after_commit(CTX(u->f), stop_tell, a);
 }
 
-void stop_begin(struct unit *u, bool force)
+void stop_begin(struct unit *u, bool force, const char *why)
 {
 	struct site *s = site_of(u);
+	bool restart = !strcmp(why, "restart"); /* whoever waits then waits for the start that follows */
 	struct err err = {0};
 
 	u->run++;
 	loop_timer_stop(u->deadline);
-	err_set(&err, ERR_CANCELLED, "instance %s was killed", u->in->id);
-	if (start_awaited(u)) {
+	err_clear(&u->failure);
+	err_set(&err, ERR_CANCELLED, "instance %s was %s", u->in->id, restart ? "restarted" : "killed");
+	u->cancelled = false;
+	if (start_awaited(u) && !restart) {
 		u->failure = err;
 		u->cancelled = true;
 	}
 	u->step = STEP_STOP;
 	if (!state_final(u->in->state))
-		fleet_apply(u, ST_STOPPING, "killed", NULL);
+		fleet_apply(u, ST_STOPPING, why, NULL);
 	prompts_fail(u, &err);
 	if (s)
 		stop_place(s, force);
@@ -332,6 +359,24 @@ bool fleet_has_living_child(struct fleet *f, const struct instance *in)
 	return living_child(unit_find(f, in->id)) != NULL;
 }
 
+static void unwanted(struct unit *u)
+{
+	u->in->wanted = u->in->wanted && u->keep;
+	again_forget(u);
+}
+
+/* It was being ended to be started again, and is now to stay ended. */
+static void restart_given_up(struct unit *u)
+{
+	struct err err = {0};
+
+	if (u->in->state != ST_STOPPING || !u->in->reason || strcmp(u->in->reason, "restart"))
+		return;
+	fleet_apply(u, ST_STOPPING, u->keep ? "down" : "killed", NULL);
+	err_set(&err, ERR_CANCELLED, "instance %s was killed while it was being restarted", u->in->id);
+	start_answer(u, &err);
+}
+
 static void stop_one(struct unit *u, bool force, bool rm, fleet_done_fn *done, void *arg)
 {
 	struct site *s = site_of(u);
@@ -344,11 +389,14 @@ static void stop_one(struct unit *u, bool force, bool rm, fleet_done_fn *done, v
 	w->arg = arg;
 	w->next = u->stop_done;
 	u->stop_done = w;
+	unwanted(u);
 	if (over) {
+		unit_save(u);
 		stop_done_all(u, NULL);
 		remove_later(u);
 		return;
 	}
+	restart_given_up(u);
 	if (u->in->state == ST_STOPPING || (state_final(u->in->state) && s && s->stopping)) {
 		if (force && s && !u->force) {
 			u->force = true;
@@ -357,7 +405,7 @@ static void stop_one(struct unit *u, bool force, bool rm, fleet_done_fn *done, v
 		return; /* under way already */
 	}
 	u->force = force;
-	stop_begin(u, force);
+	stop_begin(u, force, u->keep ? "down" : "killed");
 }
 
 static void child_stopped(void *arg, const struct instance *in, const struct err *error)
@@ -385,8 +433,17 @@ int fleet_kill(struct fleet *f, struct instance *in, bool cascade, bool force, b
 			if (state_living(c->in->state))
 				stop_one(c, force, rm, child_stopped, NULL);
 	}
+	u->keep = false;
 	stop_one(u, force, rm, done, arg);
 	return 0;
+}
+
+void fleet_end(struct fleet *f, struct instance *in, bool force, bool keep, fleet_done_fn *done, void *arg)
+{
+	struct unit *u = unit_find(f, in->id);
+
+	u->keep = keep;
+	stop_one(u, force, false, done, arg);
 }
 
 /* ---- removal ---- */
@@ -437,6 +494,13 @@ int fleet_remove(struct fleet *f, struct instance *in, struct err *e)
 	struct unit *u = unit_find(f, in->id);
 	struct site *s = site_of(u);
 
+	if (again_waits(in) && !u->living_below) { /* nothing of it runs: its policy's start is given up */
+		u->remove_after = true;
+		u->keep = false;
+		unwanted(u);
+		stop_begin(u, true, "killed");
+		return 0;
+	}
 	if (!state_final(in->state)) {
 		err_set(e, ERR_STATE, "instance %s is %s, and only what has ended can be removed", in->id,
 			state_name(in->state));

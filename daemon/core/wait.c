@@ -62,7 +62,7 @@ static int verdict(const struct wait_handle *w, struct err *e)
 
 	if ((w->until & (1u << in->state)) || ((w->until & (1u << ST_EXITED)) && state_final(in->state)))
 		return 1;
-	if (!state_final(in->state))
+	if (!state_final(in->state) || w->u->coming_back)
 		return 0;
 	err_set(e, ERR_STATE, "instance %s has ended (%s%s%s)", in->id, state_name(in->state),
 		in->reason ? ": " : "", in->reason ? in->reason : "");

@@ -207,6 +207,7 @@ void instance_free(struct instance *i)
 	free(i->reason);
 	free(i->detail);
 	free(i->conversation);
+	free(i->state_boot);
 	free(i);
 }
 
@@ -322,6 +323,9 @@ static const struct field fields[] = {
 	FIELD("queue_no", F_INT, queue_no, false),
 	FIELD("requeued", F_INT, requeued, false),
 	FIELD("begun", F_BOOL, begun, false),
+	FIELD("wanted", F_BOOL, wanted, false),
+	FIELD("state_boot", F_TEXT, state_boot, false),
+	FIELD("state_boot_ms", F_INT, state_boot_ms, false),
 };
 
 static json_t *strv_to_json(char *const *v)
@@ -369,6 +373,10 @@ json_t *instance_to_row(const struct instance *i)
 	json_object_set_new(row, "state", json_string(state_name(i->state)));
 	json_object_set_new(row, "permissions", json_string(permissions_name(i->permissions)));
 	json_object_set_new(row, "labels", json_deep_copy(i->labels));
+	json_object_set_new(row, "restart", json_string(restart_policy_name(i->restart)));
+	json_t *again = again_to_json(&i->again);
+	if (again)
+		json_object_set_new(row, "again", again);
 	json_t *times = json_object();
 	for (int s = 0; s < ST_COUNT; s++)
 		if (i->time_in_state[s])
@@ -450,6 +458,10 @@ static int row_rest(struct instance *i, const json_t *row, struct err *e)
 	const char *perm = json_string_value(json_object_get(row, "permissions"));
 	if (permissions_from_name(perm, &i->permissions))
 		return bad(e, "permissions", "is unknown");
+	const char *restart = json_string_value(json_object_get(row, "restart"));
+	if (restart && restart_policy_from_name(restart, &i->restart))
+		return bad(e, "restart", "is unknown");
+	again_from_json(&i->again, json_object_get(row, "again"));
 	const json_t *labels = json_object_get(row, "labels");
 	if (!json_is_object(labels))
 		return bad(e, "labels", "is not an object");

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/sha256.h"
+#include "daemon/model/again.h"
 
 #define ID_LEN 6
 #define ID_SIZE (ID_LEN + 1)
@@ -92,7 +93,12 @@ struct instance {
 	enum inst_state state;
 	char *reason; /* of the state, a word: "permission", "login", "killed", "boot_timeout"... */
 	char *detail; /* of the state, for people */
+	enum restart_policy restart;
+	bool wanted;        /* it should be running: `up` brings it back */
+	struct again again; /* what its policy remembers */
 	int64_t created_ms, state_since_ms; /* wall clock */
+	char *state_boot;      /* the same moment by the boot's clock, and of which boot: what the time in */
+	int64_t state_boot_ms; /* a state is measured with, since wall clocks jump */
 	int64_t time_in_state[ST_COUNT];    /* ms, of states left */
 	char *conversation;                 /* the agent program's own id of the conversation */
 	int64_t starts;                     /* how often its program was started */

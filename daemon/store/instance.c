@@ -26,6 +26,8 @@ static const struct {
 	{"turns", C_INT},	{"pid", C_INT},		{"exit_known", C_INT},	    {"exit_code", C_INT},
 	{"exit_signal", C_INT}, {"has_pane", C_INT},
 	{"queue_no", C_INT},	{"requeued", C_INT},	    {"begun", C_INT},
+	{"restart", C_TEXT},	{"wanted", C_INT},	    {"again", C_JSON},
+	{"state_boot", C_TEXT},	{"state_boot_ms", C_INT},
 };
 
 static void add(char *sql, const char *before, const char *name, const char *after)

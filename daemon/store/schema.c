@@ -106,7 +106,14 @@ static const char version_4[] =
 	/* What all events up to this one take, so that the size of those kept is a difference. */
 	"ALTER TABLE events ADD COLUMN upto INTEGER NOT NULL DEFAULT 0;"
 	/* Numbers of events mean something in one database alone: its name. */
-	"INSERT INTO meta VALUES('fleet', lower(hex(randomblob(16))));";
+	"INSERT INTO meta VALUES('fleet', lower(hex(randomblob(16))));"
+	/* Restart policies; what runs now is wanted. */
+	"ALTER TABLE instances ADD COLUMN restart TEXT NOT NULL DEFAULT 'never';"
+	"ALTER TABLE instances ADD COLUMN wanted INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE instances ADD COLUMN again TEXT;"
+	"ALTER TABLE instances ADD COLUMN state_boot TEXT;"
+	"ALTER TABLE instances ADD COLUMN state_boot_ms INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE instances SET wanted = 1 WHERE state NOT IN ('exited', 'failed', 'stopping');";
 
 const struct migration store_migrations[] = {
 	{"the first tables", version_1},

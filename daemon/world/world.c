@@ -76,6 +76,11 @@ static void settings_read(struct world *w)
 	s->fleet_spawn_rate = config_int(c, OPT_FLEET_SPAWN_RATE);
 	s->boot_retries = config_int(c, OPT_BOOT_RETRIES);
 	s->start_timeout_ms = config_int(c, OPT_START_TIMEOUT) * 1000;
+	s->again = (struct backoff_rules){.delay_ms = config_int(c, OPT_RESTART_DELAY),
+		.delay_most_ms = config_int(c, OPT_RESTART_DELAY_MAX),
+		.calm_ms = config_int(c, OPT_RESTART_CALM) * 1000,
+		.window_ms = config_int(c, OPT_RESTART_WINDOW) * 1000,
+		.most = config_int(c, OPT_RESTART_BRAKE)};
 	s->rows = config_int(c, OPT_ROWS);
 	s->cols = config_int(c, OPT_COLS);
 	s->max_starts = config_int(c, OPT_MAX_STARTS);

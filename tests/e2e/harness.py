@@ -374,7 +374,8 @@ class Fleet:
         return plain.err
 
     def up(self):
-        self.cli("up")
+        """The daemon alone: what is lost stays as the test made it."""
+        self.cli("up", "--no-restore")
         return self.daemon_pid()
 
     def daemon_pid(self):

@@ -337,7 +337,7 @@ START_TEST(down_returns_when_the_process_is_gone)
 	ck_assert_msg(r.code == 0, "%s%s", r.err, r.out);
 	ck_assert(fake_ended());
 	ck_assert_str_eq(r.out, "{}\n");
-	ck_assert_str_eq(fake_heard(), "down {\"all\":true}");
+	ck_assert_str_eq(fake_heard(), "down {\"all\":true,\"progress\":true}");
 	run_free(&r);
 }
 END_TEST

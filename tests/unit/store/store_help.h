@@ -71,6 +71,11 @@ static inline struct instance *sample_instance(const char *id, const char *name)
 	i->spawned_total = 17;
 	i->vm_memory_mib = 2048;
 	i->vm_disk_mib = 16384;
+	i->restart = RESTART_ON_FAILURE;
+	i->wanted = true;
+	i->again = (struct again){.tries = 3, .nfailed = 2, .failed_ms = {5, 7}, .boot = "a boot", .boot_ms = 9, .wall_ms = 11};
+	i->state_boot = xstrdup("a boot");
+	i->state_boot_ms = 8;
 	i->state = ST_WAITING;
 	i->reason = xstrdup("permission");
 	i->detail = xstrdup("Bash: make");
