@@ -495,7 +495,7 @@ int fleet_remove(struct fleet *f, struct instance *in, struct err *e)
 	struct site *s = site_of(u);
 
 	if (again_waits(in) && !u->living_below) { /* nothing of it runs: its policy's start is given up */
-		u->remove_after = true;
+		removal_wanted(u, true);
 		u->keep = false;
 		unwanted(u);
 		stop_begin(u, true, "killed");
