@@ -13,6 +13,7 @@
 #include "base/sock.h"
 #include "base/util.h"
 #include "daemon/api/api.h"
+#include "daemon/door.h"
 
 #define READY_FD_MAX 1023
 
@@ -20,6 +21,7 @@ struct daemon {
 	struct world world;
 	struct layout layout;
 	struct api *api;
+	struct door *door;
 	struct loop_timer *end;
 	struct loop_signal *term, *intr;
 	int lock_fd;
@@ -71,6 +73,24 @@ static void on_broken(void *arg, const struct err *why)
 		store_damage_note(d->layout.db_file, why);
 	loop_timer_start(d->end, 20);
 }
+
+static void on_moved(void *arg, int fd)
+{
+	api_listen(((struct daemon *)arg)->api, fd);
+}
+
+/* What is written from now on would be found by nobody, and another daemon may begin anew where it stood. */
+static void on_homeless(void *arg)
+{
+	struct daemon *d = arg;
+
+	log_error("main", NULL, "the folder %s was moved or removed while the daemon ran: stopping; the agents go on",
+		d->layout.state_dir);
+	d->broken = true;
+	loop_timer_start(d->end, 20);
+}
+
+static const struct door_ops door_ops = {.moved = on_moved, .homeless = on_homeless};
 
 /* One daemon per home: the lock dies with the process, however it dies. */
 static int lock(struct daemon *d, struct err *e)
@@ -157,6 +177,7 @@ static int wire(struct daemon *d, struct err *e)
 	FAULT_POINT("main.loaded");
 	d->api = api_create(w, take_fd(&fd));
 	api_on_down(d->api, on_down, d);
+	d->door = door_create(w->loop, &d->layout, d->lock_fd, &door_ops, d);
 	if (!w->damage)
 		turn_event(w->turn, EV_DAEMON_STARTED, NULL, NULL,
 		json_pack("{s:i, s:s, s:I}", "pid", (int)getpid(), "version", PACKAGE_VERSION, "living",
@@ -170,8 +191,8 @@ static void unwire(struct daemon *d)
 	struct world *w = &d->world;
 
 	FAULT_POINT("main.unlink");
-	if (d->api)
-		unlink(d->layout.daemon_socket);
+	door_close(d->door);
+	door_destroy(d->door);
 	FAULT_POINT("main.unlinked");
 	api_destroy(d->api);
 	if (w->turn)
@@ -231,6 +252,7 @@ int main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN); /* until the socket stands: see door.h */
 	umask(077);
 	log_open("tmux-clauded", LOG_LEVEL_INFO);
 	raise_limits();

@@ -429,6 +429,14 @@ struct api *api_create(struct world *w, int listen_fd)
 	return a;
 }
 
+void api_listen(struct api *a, int listen_fd)
+{
+	loop_io_free(a->listen_io);
+	close(a->listen_fd);
+	a->listen_fd = listen_fd;
+	a->listen_io = loop_io_add(a->w->loop, listen_fd, LOOP_READ, on_accept, a);
+}
+
 void api_destroy(struct api *a)
 {
 	if (!a)

@@ -36,7 +36,7 @@ int store_audit_add(struct store *s, const struct audit_row *r, int64_t *ret_seq
 	bind_text(st, 12, r->digest);
 	if (store_done(s, st, "writing the audit", e) < 0)
 		return -1;
-	*ret_seq = sqlite3_last_insert_rowid(s->db);
+	*ret_seq = s->held ? hold_audit_seq(s) : sqlite3_last_insert_rowid(s->db);
 	return 0;
 }
 

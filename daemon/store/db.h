@@ -10,7 +10,8 @@
 #define STORE_STATEMENTS_MAX 64
 #define STORE_SQL_MAX 4096
 #define STORE_SETTLED_MAX 64 /* prompts settled between two trims */
-#define STORE_BUSY_MS 5000
+#define STORE_BUSY_MS 50 /* what a turn may wait for a lock; beyond that its writes are held back (hold.c) */
+#define STORE_HELD_MAX (16 * 1024 * 1024) /* bytes of statements held back */
 #define STORE_DAMAGED_HINT \
 	"look with `tmux-claude db check`, keep a copy with `tmux-claude db backup`, go back with `tmux-claude db restore` " \
 	"(`sqlite3 FILE .recover` may save rows)"
@@ -21,6 +22,11 @@ struct store {
 	sqlite3 *db;
 	char *path;
 	bool open;   /* a transaction is */
+	/* While somebody else has the write lock: the transaction's statements, to be run when it is ours. */
+	bool held;
+	char **held_sql;
+	size_t nheld, held_bytes;
+	int64_t held_audit; /* the last number of the audit; 0: not known */
 	bool fresh;
 	struct err damage; /* code set: it is only looked at */
 	bool failed; /* ... and a write in it failed: it can only be rolled back */
@@ -61,6 +67,10 @@ char *column_dup(sqlite3_stmt *st, int at); /* owned, NULL for NULL */
 
 /* salvage.c: what can be read of a damaged database. */
 int salvage_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
+/* hold.c */
+int hold_add(struct store *s, sqlite3_stmt *st, const char *doing, struct err *e);
+void hold_drop(struct store *s);
+int64_t hold_audit_seq(struct store *s); /* the number that the audit row just held back will have */
 /* full.c: makes every kind of "no room" SQLITE_FULL, for the whole process. */
 void store_wrap_writes(void);
 /* instance.c */

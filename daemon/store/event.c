@@ -52,7 +52,7 @@ int store_event_add(struct store *s, enum event_id type, const char *instance, c
 	sqlite3_bind_int64(st, 6, upto);
 	if (store_done(s, st, "writing an event", e))
 		return -1;
-	s->last_event = sqlite3_last_insert_rowid(s->db);
+	s->last_event = s->held ? store_event_last(s) + 1 : sqlite3_last_insert_rowid(s->db);
 	s->upto = upto;
 	if (ret_seq)
 		*ret_seq = s->last_event;

@@ -190,8 +190,15 @@ sqlite3_stmt *store_write(struct store *s, const char *sql, struct err *e)
 	}
 	if (!s->open) {
 		int64_t durable = store_event_last(s);
-		if (step_plain(s, begin, "beginning a transaction", e))
-			return NULL;
+		struct err why = {0};
+		if (step_plain(s, begin, "beginning a transaction", &why)) {
+			/* Its time has not come: nothing was done, so nothing is lost by waiting. */
+			if (why.code != ERR_BUSY) {
+				*(e ? e : &(struct err){0}) = why;
+				return NULL;
+			}
+			s->held = true;
+		}
 		s->durable_event = durable;
 		s->open = true;
 	}
@@ -202,6 +209,8 @@ sqlite3_stmt *store_write(struct store *s, const char *sql, struct err *e)
 
 int store_done(struct store *s, sqlite3_stmt *st, const char *doing, struct err *e)
 {
+	if (s->held)
+		return hold_add(s, st, doing, e);
 	int rc = sqlite3_step(st);
 	if (rc != SQLITE_DONE) {
 		s->failed = true;
@@ -225,6 +234,8 @@ int store_commit(struct store *s, struct err *e)
 		return 0;
 	if (s->failed)
 		return err_set(e, ERR_STATE, "an earlier write of this transaction failed");
+	if (s->held && store_resume(s, 0, e) < 0)
+		return -1;
 	int64_t start = clock_mono_us();
 	if (FAULT_ERROR("store.commit", e) || step_plain(s, commit, "committing", e)) {
 		s->failed = true;
@@ -248,6 +259,7 @@ void store_rollback(struct store *s)
 	/* SQLite may have rolled back already: then there is nothing to say. */
 	if (s->open && !sqlite3_get_autocommit(s->db))
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	hold_drop(s);
 	s->open = s->failed = false;
 	s->last_event = s->upto = -1;
 	s->first_event = 0;

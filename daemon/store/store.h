@@ -132,6 +132,13 @@ struct store_load_ops {
 };
 int store_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 
+/*
+ * Another program has the write lock, so the open transaction is held back in memory; reads do not see it. store_resume
+ * tries to get the lock for up to wait_ms: 0 it is ours and everything held back was written (the commit is still to
+ * come); ERR_BUSY, naming who has it, and nothing changed; any other error as of a write that failed.
+ */
+bool store_held(const struct store *s);
+int store_resume(struct store *s, int wait_ms, struct err *e);
 bool store_dirty(const struct store *s); /* a transaction is open */
 int store_commit(struct store *s, struct err *e);
 /* Transactions made durable since it was opened, and the time that took. */

@@ -23,6 +23,7 @@ struct turn {
 	struct bus *bus;
 	struct loop_defer *defer;
 	struct loop_timer *lazy_timer;
+	int64_t held_since; /* 0: nothing is held back */
 	bool lazy;
 	struct after *first, **last;
 	json_t *events;
@@ -31,6 +32,10 @@ struct turn {
 	void (*broken)(void *arg, const struct err *why);
 	void *broken_arg;
 };
+
+/* How often a lock that somebody else has is tried, and for how long: then everybody of these turns hears who has it. */
+#define HELD_RETRY_MS 25
+#define HELD_MOST_MS 10000
 
 static void turn_end(void *arg);
 static void lazy_over(void *arg);
@@ -147,6 +152,7 @@ static void round_once(struct turn *t)
 	struct err err = t->failed;
 
 	loop_timer_stop(t->lazy_timer);
+	t->held_since = 0;
 	t->first = NULL;
 	t->last = &t->first;
 	t->events = json_array();
@@ -173,6 +179,30 @@ static void round_once(struct turn *t)
 	}
 }
 
+/*
+ * Somebody else has the database's write lock. The turn waits, and those that follow with it, as one transaction: nobody is
+ * answered, nothing is published or begun. The loop goes on meanwhile. True while it is to wait longer.
+ */
+static bool held_back(struct turn *t)
+{
+	struct err err = {0};
+
+	if (t->failed.code || !store_held(t->store))
+		return false;
+	if (!t->held_since) {
+		t->held_since = clock_mono_ms();
+		log_warn("store", NULL, "the database is locked by another program; changes wait");
+	}
+	if (store_resume(t->store, 0, &err) == 0)
+		return false;
+	if (err.code == ERR_BUSY && clock_mono_ms() - t->held_since < HELD_MOST_MS) {
+		loop_timer_start(t->lazy_timer, HELD_RETRY_MS);
+		return true;
+	}
+	t->failed = err;
+	return false;
+}
+
 static bool work_left(const struct turn *t)
 {
 	return t->first || t->failed.code || store_dirty(t->store);
@@ -182,6 +212,8 @@ static void turn_end(void *arg)
 {
 	struct turn *t = arg;
 
+	if (held_back(t))
+		return;
 	round_once(t);
 	if (work_left(t))
 		turn_touch(t);
@@ -189,8 +221,13 @@ static void turn_end(void *arg)
 
 void turn_flush(struct turn *t)
 {
-	while (work_left(t))
+	while (work_left(t)) {
+		struct err err = {0};
+
+		if (!t->failed.code && store_held(t->store) && store_resume(t->store, HELD_MOST_MS, &err) < 0)
+			t->failed = err;
 		round_once(t);
+	}
 }
 
 void turn_on_broken(struct turn *t, void (*fn)(void *arg, const struct err *why), void *arg)

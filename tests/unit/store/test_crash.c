@@ -180,19 +180,45 @@ START_TEST(test_a_truncated_file_is_reported)
 }
 END_TEST
 
-START_TEST(test_a_locked_database_says_so)
+START_TEST(test_writes_wait_for_a_lock_and_lose_nothing)
 {
 	struct err e = {0};
+	struct loaded l;
+	int64_t seq = 0;
 	sqlite3 *db;
 	struct store *s = must_open();
+	ck_assert_int_eq(store_event_add(s, EV_NOTICE, NULL, NULL, 1, NULL, &seq, &e), 0);
+	must_commit(s);
 	ck_assert_int_eq(sqlite3_open(db_path, &db), SQLITE_OK);
 	ck_assert_int_eq(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-	ck_assert_int_eq(put_simple(s, "aaaaaa", "a", &e), -1);
+	ck_assert_int_eq(put_simple(s, "aaaaaa", "it's \xc3\xa4", &e), 0);
+	ck_assert_int_eq(store_event_add(s, EV_NOTICE, NULL, NULL, 2, NULL, &seq, &e), 0);
+	ck_assert_int_eq(seq, 2);
+	ck_assert_int_eq(store_event_add(s, EV_NOTICE, NULL, NULL, 3, NULL, &seq, &e), 0);
+	ck_assert_int_eq(seq, 3);
+	ck_assert(store_dirty(s) && store_held(s));
+	ck_assert_int_eq(store_event_durable(s), 1);
+	ck_assert_int_eq(store_resume(s, 0, &e), -1);
 	ck_assert_int_eq(e.code, ERR_BUSY);
-	ck_assert(!store_dirty(s));
+	ck_assert(e.hint[0]);
+	ck_assert_int_eq(store_commit(s, &e), -1);
+	ck_assert_int_eq(e.code, ERR_BUSY);
+	ck_assert(store_dirty(s));
 	sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-	ck_assert_int_eq(put_simple(s, "aaaaaa", "a", &e), 0);
 	must_commit(s);
+	ck_assert(!store_held(s) && !store_dirty(s));
+	ck_assert_int_eq(store_event_last(s), 3);
+	must_load(s, &l);
+	ck_assert_uint_eq(l.ni, 1);
+	ck_assert_str_eq(l.i[0]->name, "it's \xc3\xa4");
+	loaded_free(&l);
+	/* Given up: nothing of it is there, and its numbers come again. */
+	ck_assert_int_eq(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	ck_assert_int_eq(store_event_add(s, EV_NOTICE, NULL, NULL, 4, NULL, &seq, &e), 0);
+	store_rollback(s);
+	sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	ck_assert(!store_held(s));
+	ck_assert_int_eq(store_event_last(s), 3);
 	sqlite3_close(db);
 	store_close(s);
 }
@@ -360,6 +386,6 @@ TEST_MAIN_FIXTURE("store/crash", help_setup, help_teardown,
 	test_killed_after_commits_all_are_there,
 	test_a_newer_database_is_refused_and_not_touched, test_another_programs_database_is_refused,
 	test_a_file_that_is_no_database_is_refused, test_a_corrupted_page_is_reported,
-	test_a_truncated_file_is_reported, test_a_locked_database_says_so,
+	test_a_truncated_file_is_reported, test_writes_wait_for_a_lock_and_lose_nothing,
 	test_a_file_size_limit_is_a_full_disk, test_a_full_disk_costs_nothing_that_was_committed,
 	test_migrations_go_forward_and_keep_a_copy, test_a_failing_migration_changes_nothing)
