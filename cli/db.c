@@ -111,7 +111,7 @@ static void check_text(struct cli *c, const json_t *o)
 		writer_field(&c->w, jstr(f, "kind"), C_RED, jstr(f, "text"));
 	if (json_is_true(json_object_get(o, "damaged")))
 		writer_printf(&c->w, "Keep a copy with `tmux-claude db backup`, then go back with `tmux-claude db restore FILE`\n"
-			"(copies of every day are in the folder `backups` beside it), or save its rows with `sqlite3 FILE .recover`.\n");
+			"(copies that were made are in the folder `backups` beside it), or save its rows with `sqlite3 FILE .recover`.\n");
 }
 
 int verb_db_check(struct cli *c)
