@@ -162,6 +162,9 @@ static bool filter_wants(const struct filter *f, struct fleet *fleet, const json
 	const json_t *data = json_object_get(ev, "data");
 	enum inst_state to;
 
+	/* Whom a refused call meant is what its caller is not to learn (access.c): the operator's alone. */
+	if (f->who[0] && !strcmp(type, event_name(EV_CALL_DENIED)))
+		return false;
 	if (json_array_size(f->types) && !one_of_types(f->types, type))
 		return false;
 	if (f->ids && (!id || !one_of(f->ids, id)))
@@ -277,8 +280,10 @@ static int of_one(struct call *c, const struct filter *f, struct page *p, struct
 
 	if (!rows)
 		return -1;
-	json_decref(p->events);
-	p->events = rows;
+	for (size_t i = json_array_size(rows); i-- > 0 && !p->full;)
+		page_add(p, f, c->w->fleet, json_array_get(rows, i));
+	json_decref(rows);
+	p->events = reversed(p->events);
 	p->at = store_event_last(c->w->store);
 	return 0;
 }

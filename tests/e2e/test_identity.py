@@ -388,3 +388,20 @@ def test_at_most_so_many_unanswered(t):
     for ident in range(inside.ids - 64, inside.ids):
         equal(inside.finish(ident)["state"], "exited")
     check(inside.call("list"), "it is heard again")
+
+
+def test_its_events_tell_nothing_of_whom_it_may_not_see(t):
+    f = t.fleet()
+    other = f.shell("other", "cat")
+    made, inside = talker(f, "one")
+    inside.call("subscribe", since=0)
+    for ref in ("other", "nobody"):
+        inside.refused("kill", "not_found", ids=[ref])
+    mine = [e for e in f.json("events", "--since", "0")["events"] if e["type"] == "call.denied"]
+    equal([e["data"]["targets"] for e in mine], [[other["id"]], None], "what the operator is told")
+    inside.call("spawn", **child(f, name="kid"))
+    told = inside.call("events", since=0)["events"] + inside.call("events", ids=[made["id"]])["events"]
+    while not told[-1]["data"].get("to") == "idle" or told[-1]["instance"] == made["id"]:
+        told.append(inside.event())
+    equal([e for e in told if other["id"] in json.dumps(e) or e["type"] == "call.denied"], [], "what it is told")
+    equal({e["instance"] for e in inside.call("events", ids=[made["id"]])["events"]}, {made["id"]}, "its own")
