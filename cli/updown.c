@@ -111,6 +111,11 @@ int verb_up(struct cli *c)
 	/* The first call may find a dying daemon and starts another: one that changes nothing. */
 	if (cli_call(c, "status", NULL, STATUS_TIMEOUT_MS, &result, &e) < 0)
 		return cli_fail(c, &e);
+	if (json_is_object(json_object_get(result, "read_only"))) {
+		cli_result(c, R_STATUS, result); /* a damaged database: nothing is started by it */
+		json_decref(result);
+		return EXIT_DONE;
+	}
 	json_decref(result);
 	result = NULL;
 	restored = restore(c, &e);

@@ -295,6 +295,7 @@ def test_damaged_database(t):
         db.write(b"this is not a database at all, whatever it was before" * 100)
     f.up()  # to look only: see test_store_faults.py
     contains(f.json("status")["read_only"]["reason"], "fleet.db")
+    f.cli("down")
 
 
 def test_bad_config(t):
