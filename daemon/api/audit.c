@@ -9,8 +9,8 @@
  * What an agent can provoke is bounded. Within AUDIT_WINDOW_MS the same refusal or failure of an instance is
  * counted in its row, not written again; it gets at most AUDIT_REFUSED_ROWS different ones and
  * AUDIT_DONE_ROWS of what it did; all beyond is counted in one row of the method `*`. Counts are
- * written every AUDIT_FLUSH_MS, so a crash may take some back. Of each instance the newest AUDIT_EACH rows are
- * kept, so that none can push out what others did.
+ * written every AUDIT_FLUSH_MS, so a crash may take some back. Of each instance the newest tenth of all that is
+ * kept stays, so that none can push out what others did: older rows of it go at the first one of each window.
  *
  * No secret gets in: of the parameters there is only a digest, from which A_SECRET ones are left out, and
  * messages that quote what the caller said are not kept.
@@ -26,7 +26,7 @@
 #define AUDIT_REFUSED_ROWS 16
 #define AUDIT_DONE_ROWS 120
 #define AUDIT_FLUSH_MS 5000
-#define AUDIT_EACH 10000
+#define AUDIT_EACH 10 /* the part of AUDIT_KEEP that one instance may take */
 #define AUDIT_TRIM_EVERY 64
 #define AUDIT_KEEP 100000
 #define AUDIT_DAYS 90
@@ -47,7 +47,7 @@ struct source {
 	struct source *next;
 	char id[ID_SIZE];
 	int64_t since_ms; /* monotonic */
-	unsigned refused, done, since_trim;
+	unsigned refused, done;
 	struct counted row[AUDIT_REFUSED_ROWS], over[OVERFLOWS];
 };
 
@@ -138,11 +138,14 @@ static uint64_t key_of(const struct audit_row *r)
 static struct source *source_get(struct audit *au, const char *id)
 {
 	struct source *s = au->sources;
+	struct err err = {0};
 
 	while (s && strcmp(s->id, id))
 		s = s->next;
 	if (s)
 		return s;
+	if (store_audit_trim_of(au->api->w->store, id, option(au, OPT_AUDIT_KEEP, AUDIT_KEEP) / AUDIT_EACH, &err) < 0)
+		turn_failed(au->api->w->turn, &err);
 	s = xcalloc(1, sizeof(*s));
 	str_fmt(s->id, sizeof(s->id), "%s", id);
 	s->since_ms = clock_mono_ms();
@@ -219,19 +222,12 @@ static int64_t write_bounded(struct audit *au, const char *who, const struct aud
 	struct source *s = source_get(au, who);
 	uint64_t key = key_of(r);
 	struct counted *k;
-	int64_t seq;
 
 	if (effect) {
-		struct err err = {0};
-		if (++s->done > AUDIT_DONE_ROWS) {
-			overflow(au, &s->over[OVERFLOW_DONE], r);
-			return 0;
-		}
-		seq = write_row(au, r);
-		if (++s->since_trim % AUDIT_TRIM_EVERY == 0 &&
-			store_audit_trim_of(au->api->w->store, who, AUDIT_EACH, &err) < 0)
-			turn_failed(au->api->w->turn, &err);
-		return seq;
+		if (++s->done <= AUDIT_DONE_ROWS)
+			return write_row(au, r);
+		overflow(au, &s->over[OVERFLOW_DONE], r);
+		return 0;
 	}
 	for (size_t i = 0; i < s->refused; i++) {
 		if (s->row[i].key != key)

@@ -405,3 +405,18 @@ def test_its_events_tell_nothing_of_whom_it_may_not_see(t):
         told.append(inside.event())
     equal([e for e in told if other["id"] in json.dumps(e) or e["type"] == "call.denied"], [], "what it is told")
     equal({e["instance"] for e in inside.call("events", ids=[made["id"]])["events"]}, {made["id"]}, "its own")
+
+
+def test_one_does_not_push_out_what_others_did(t):
+    f = t.fleet(config={"audit_keep": "1000"})
+    made, inside = talker(f, "one")
+    inside.call("spawn", **child(f, name="kid"))
+    for n in range(125):
+        inside.call("rename", id="kid" if n == 0 else "k%d" % (n - 1), name="k%d" % n)
+    check(len([r for r in rows(f) if r["instance"] == made["id"]]) > 110, "a minute's rows were not written")
+    f.cli("down")  # the next daemon counts a minute of its own
+    f.json("list")
+    inside.call("rename", id="k124", name="last")
+    kept = [r for r in rows(f) if r["instance"] == made["id"]]
+    check(len(kept) <= 101, "%d rows of one instance are kept", len(kept))
+    equal(kept[-1]["method"], "rename")
