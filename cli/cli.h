@@ -85,7 +85,9 @@ int selector_settle(struct cli *c, struct err *e);
 
 /* render.c */
 void render_result(const struct writer *w, enum result_kind kind, const json_t *result);
-void render_instances(const struct writer *w, const json_t *list, bool tree, int64_t now_ms);
+void render_instances(const struct writer *w, const json_t *list, int64_t now_ms);
+/* Children below their parents; at most so many lines. */
+void render_tree(const struct writer *w, const json_t *list, size_t most, int64_t now_ms);
 /* cap.c: how caps stand, of the holder of this id or "fleet". */
 void render_caps(const struct writer *w, const json_t *caps, const char *holder);
 /* What a spawn got less of than it asked for, as a sentence. */

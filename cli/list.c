@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* list: a table, or a tree of it. */
 #include "base/clock.h"
+#include "base/util.h"
 #include "cli/cli.h"
+#include "cli/tree.h"
 
 #define PAGE 10000 /* asked for: the daemon gives as many as a line holds */
 
@@ -33,17 +35,28 @@ static int fetch(struct cli *c, json_t **ret, struct err *e)
 int verb_list(struct cli *c)
 {
 	struct err e = {0};
-	json_t *list = NULL;
+	json_t *list = NULL, *ordered;
+	cleanup_free struct tree_row *rows = NULL;
+	size_t n;
+	bool tree;
 
 	cli_catch_signals();
 	if (fetch(c, &list, &e) < 0)
 		return cli_fail(c, &e);
-	if (c->g.json) {
+	tree = args_flag(&c->args, "tree");
+	if (c->g.json && tree) {
+		rows = tree_rows(list, &n);
+		ordered = tree_json(rows, n);
+		writer_json(&c->w, ordered);
+		json_decref(ordered);
+	} else if (c->g.json) {
 		writer_json(&c->w, list);
 	} else if (json_array_size(list) == 0) {
 		cli_note(c, "No instances. Start one with `tmux-claude spawn`.");
+	} else if (tree) {
+		render_tree(&c->w, list, SIZE_MAX, clock_wall_ms());
 	} else {
-		render_instances(&c->w, list, args_flag(&c->args, "tree"), clock_wall_ms());
+		render_instances(&c->w, list, clock_wall_ms());
 	}
 	json_decref(list);
 	return EXIT_DONE;

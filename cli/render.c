@@ -6,8 +6,9 @@
 #include "base/util.h"
 #include "cli/cli.h"
 #include "cli/text.h"
+#include "cli/tree.h"
 
-#define TREE_DEPTH_MAX 64
+#define TREE_WIDTH_MAX 192 /* columns of a tree's lines; the ends of deeper ones are shown */
 
 const char *jstr(const json_t *o, const char *key)
 {
@@ -71,7 +72,7 @@ static char *state_text(const json_t *in)
 
 /* The instances' table. */
 
-static void instance_row(struct table *t, const json_t *in, const char *indent, int64_t now_ms)
+static void instance_row(struct table *t, const json_t *in, const char *indent, const char *parent, int64_t now_ms)
 {
 	cleanup_free char *state = state_text(in);
 	const json_t *cap = json_object_get(in, "cap"), *vm = json_object_get(in, "vm");
@@ -82,6 +83,7 @@ static void instance_row(struct table *t, const json_t *in, const char *indent, 
 	table_row(t);
 	table_cellf(t, C_BOLD, "%s%s", indent, jstr(in, "id"));
 	table_cell(t, C_NONE, jstr(in, "name"));
+	table_cell(t, C_DIM, parent);
 	table_cell(t, C_NONE, jstr(in, "role"));
 	table_cell(t, state_color(jstr(in, "state")), state);
 	table_cell(t, C_DIM, since < 0 ? "" : text_span(now_ms - since, span));
@@ -97,53 +99,11 @@ static void instance_row(struct table *t, const json_t *in, const char *indent, 
 	table_cell(t, C_DIM, detail[0] ? detail : title);
 }
 
-static bool has_parent_among(const json_t *list, const json_t *in)
+static void instance_columns(struct table *t)
 {
-	const char *parent = jstr(in, "parent");
-	json_t *o;
-	size_t i;
-
-	if (!parent[0])
-		return false;
-	json_array_foreach(list, i, o)
-		if (strcmp(jstr(o, "id"), parent) == 0 && o != in)
-			return true;
-	return false;
-}
-
-/* One node and all below it. prefix is what stands before the node's children's own branches. */
-static void tree_rows(struct table *t, const json_t *list, const json_t *in, const char *branch,
-	const char *prefix, int depth, int64_t now_ms)
-{
-	bool utf8 = text_utf8();
-	json_t *child, *last = NULL;
-	size_t i;
-
-	instance_row(t, in, branch, now_ms);
-	if (depth >= TREE_DEPTH_MAX)
-		return;
-	json_array_foreach(list, i, child)
-		if (child != in && strcmp(jstr(child, "parent"), jstr(in, "id")) == 0)
-			last = child;
-	json_array_foreach(list, i, child) {
-		if (child == in || strcmp(jstr(child, "parent"), jstr(in, "id")) != 0)
-			continue;
-		const char *arm = child == last ? (utf8 ? "\xe2\x94\x94\xe2\x94\x80 " : "`- ")
-						: (utf8 ? "\xe2\x94\x9c\xe2\x94\x80 " : "|- ");
-		const char *stem = child == last ? "   " : utf8 ? "\xe2\x94\x82  " : "|  ";
-		cleanup_free char *b = xasprintf("%s%s", prefix, arm), *p = xasprintf("%s%s", prefix, stem);
-		tree_rows(t, list, child, b, p, depth + 1, now_ms);
-	}
-}
-
-void render_instances(const struct writer *w, const json_t *list, bool tree, int64_t now_ms)
-{
-	struct table *t = table_create();
-	json_t *in;
-	size_t i;
-
 	table_column(t, "ID", 0);
 	table_column(t, "NAME", T_FLEX | T_HIDE_EMPTY);
+	table_column(t, "PARENT", T_HIDE_EMPTY);
 	table_column(t, "ROLE", T_HIDE_EMPTY);
 	table_column(t, "STATE", 0);
 	table_column(t, "FOR", T_RIGHT);
@@ -152,11 +112,32 @@ void render_instances(const struct writer *w, const json_t *list, bool tree, int
 	table_column(t, "CHILDREN", T_HIDE_EMPTY);
 	table_column(t, "FOLDER", T_FLEX | T_PATH);
 	table_column(t, "", T_FLEX | T_HIDE_EMPTY);
-	json_array_foreach(list, i, in) {
-		if (!tree)
-			instance_row(t, in, "", now_ms);
-		else if (!has_parent_among(list, in))
-			tree_rows(t, list, in, "", "", 0, now_ms);
+}
+
+void render_instances(const struct writer *w, const json_t *list, int64_t now_ms)
+{
+	struct table *t = table_create();
+	json_t *in;
+	size_t i;
+
+	instance_columns(t);
+	json_array_foreach(list, i, in)
+		instance_row(t, in, "", "", now_ms);
+	table_write(t, w);
+	table_destroy(t);
+}
+
+/* Who stands at the top and has a parent that is not shown names it. */
+void render_tree(const struct writer *w, const json_t *list, size_t most, int64_t now_ms)
+{
+	struct table *t = table_create();
+	size_t n, width = w->width > 0 && w->width / 3 < TREE_WIDTH_MAX ? (size_t)w->width / 3 : TREE_WIDTH_MAX;
+	cleanup_free struct tree_row *rows = tree_rows(list, &n);
+
+	instance_columns(t);
+	for (size_t i = 0; i < n && i < most; i++) {
+		cleanup_free char *branch = tree_branch(rows, i, text_utf8(), width);
+		instance_row(t, rows[i].in, branch, rows[i].up == TREE_TOP ? jstr(rows[i].in, "parent") : "", now_ms);
 	}
 	table_write(t, w);
 	table_destroy(t);
