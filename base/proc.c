@@ -4,7 +4,8 @@
  * 1.3 ms with 20 MB resident), so between the two it calls only system calls and touches only its own
  * stack frame. When it also changes identity it is forked:
  * from the moment its uid changes, others with that uid may stop it, and a stopped vfork child
- * would stop us.
+ * would stop us. The same when it is to be noted first: it waits, before all else, for a byte of a
+ * pipe that only we can write to; our death is the end of that pipe, and then its own.
  *
  * Why it failed comes back over a pipe that exec closes.
  */
@@ -29,9 +30,10 @@
 #define EXEC_DEADLINE_MS 10000
 
 /* What the child was doing when it failed. */
-enum step { STEP_FDS, STEP_SESSION, STEP_TTY, STEP_IDENTITY, STEP_DEATHSIG, STEP_CWD, STEP_EXEC };
+enum step { STEP_NOTED, STEP_FDS, STEP_SESSION, STEP_TTY, STEP_IDENTITY, STEP_DEATHSIG, STEP_CWD, STEP_EXEC };
 
 static const char *const step_names[] = {
+	[STEP_NOTED] = "it was not noted",
 	[STEP_FDS] = "cannot arrange its descriptors",
 	[STEP_SESSION] = "cannot make a session",
 	[STEP_TTY] = "cannot take the terminal",
@@ -82,8 +84,21 @@ struct child {
 	const char *file;
 	char *const *envp;
 	int report_fd;
+	int gate[2]; /* -1: not to wait */
 	pid_t parent;
 };
+
+/* Until the parent has noted us: 0; -1 when it did not, or is dead. */
+static int child_wait(const int gate[2])
+{
+	char go;
+	ssize_t n;
+
+	close(gate[1]); /* ours would keep it open for ever */
+	while ((n = read(gate[0], &go, 1)) < 0 && errno == EINTR)
+		;
+	return n == 1 ? 0 : -1;
+}
 
 static int child_fds(const struct proc_spec *s, int *report_fd)
 {
@@ -141,6 +156,8 @@ static int child_identity(const struct proc_spec *s)
 static int child_run(struct child *c)
 {
 	const struct proc_spec *s = c->spec;
+	if (s->note && child_wait(c->gate) < 0)
+		return STEP_NOTED;
 	if (child_fds(s, &c->report_fd) < 0)
 		return STEP_FDS;
 	if (s->setsid && setsid() < 0)
@@ -175,7 +192,7 @@ static void __attribute__((noreturn)) child_main(struct child *c)
 /* A frame of its own, so that nothing of the parent's lives in registers the child changes. */
 static pid_t __attribute__((noinline)) start(struct child *c)
 {
-	pid_t pid = c->spec->drop ? fork() : vfork();
+	pid_t pid = c->spec->drop || c->spec->note ? fork() : vfork();
 	if (pid == 0)
 		child_main(c);
 	return pid;
@@ -212,6 +229,23 @@ static int spawn_error(const char *name, const struct report *r, struct err *e)
 	return err_set_errno(e, ERR_FAILED, r->errnum, "cannot start %s: %s", name, what);
 }
 
+static void reap(pid_t pid, int flags)
+{
+	while (waitpid(pid, NULL, flags) < 0 && errno == EINTR)
+		;
+}
+
+/* Has the waiting child noted, and lets it go on. */
+static int let_go(const struct proc_spec *s, pid_t pid, int gate, struct err *e)
+{
+	if (s->note(s->note_arg, pid, e) < 0)
+		return -1;
+	while (write(gate, "", 1) < 0)
+		if (errno != EINTR)
+			return err_set_errno(e, ERR_FAILED, errno, "cannot let the new process %d go", (int)pid);
+	return 0;
+}
+
 int proc_spawn(const struct proc_spec *s, pid_t *ret_pid, struct err *e)
 {
 	const char *name = s->file ? s->file : s->argv[0];
@@ -222,12 +256,17 @@ int proc_spawn(const struct proc_spec *s, pid_t *ret_pid, struct err *e)
 		err_set(e, ERR_MISSING, "the program %s was not found in PATH", name);
 		return err_hint(e, "install it, or name it with its path");
 	}
-	int pipe_fds[2];
+	int pipe_fds[2], gate[2] = {-1, -1};
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
 		return err_set_errno(e, ERR_FAILED, errno, "cannot start %s", name);
 	cleanup_close int rd = pipe_fds[0];
-	struct child c = {.spec = s, .file = found ? found : name,
-		.envp = s->envp ? s->envp : environ, .report_fd = pipe_fds[1], .parent = getpid()};
+	cleanup_close int wr = pipe_fds[1];
+	if (s->note && pipe2(gate, O_CLOEXEC) < 0)
+		return err_set_errno(e, ERR_FAILED, errno, "cannot start %s", name);
+	cleanup_close int gate_rd = gate[0];
+	cleanup_close int gate_wr = gate[1];
+	struct child c = {.spec = s, .file = found ? found : name, .envp = s->envp ? s->envp : environ,
+		.report_fd = wr, .gate = {gate_rd, gate_wr}, .parent = getpid()};
 	/* No handler of ours may run in the child while it shares our memory. */
 	sigset_t all, old;
 	sigfillset(&all);
@@ -235,9 +274,14 @@ int proc_spawn(const struct proc_spec *s, pid_t *ret_pid, struct err *e)
 	pid_t pid = start(&c);
 	int saved = errno;
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	close(pipe_fds[1]);
+	close(take_fd(&wr));
 	if (pid < 0)
 		return err_set_errno(e, ERR_FAILED, saved, "cannot make a process for %s", name);
+	if (s->note && let_go(s, pid, gate_wr, e) < 0) {
+		kill(pid, SIGKILL);
+		reap(pid, 0);
+		return -1;
+	}
 	struct report r;
 	int got = read_report(rd, &r);
 	if (got == 0) {
@@ -246,8 +290,7 @@ int proc_spawn(const struct proc_spec *s, pid_t *ret_pid, struct err *e)
 	}
 	if (got < 0)
 		kill(pid, SIGKILL); /* it may not even die: never wait for that one */
-	while (waitpid(pid, NULL, got < 0 ? WNOHANG : 0) < 0 && errno == EINTR)
-		;
+	reap(pid, got < 0 ? WNOHANG : 0);
 	return got > 0 ? spawn_error(name, &r, e)
 		       : err_set(e, ERR_TIMEOUT, "%s was not executed within %d s", name,
 				 EXEC_DEADLINE_MS / 1000);

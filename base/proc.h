@@ -31,6 +31,11 @@ struct proc_spec {
 	gid_t gid;
 	int pdeathsig;        /* 0: none */
 	bool no_new_privs;
+	/* Called when the process is there and before it does anything: it goes on when this returned 0, and is
+	 * ended otherwise; also when this process dies in it, at whatever point. So what is noted of it here (its
+	 * pid; its start time stays the same) is noted of each that was ever executed. NULL: none. */
+	int (*note)(void *arg, pid_t pid, struct err *e);
+	void *note_arg;
 };
 
 void proc_spec_fd(struct proc_spec *s, int from, int to);

@@ -446,7 +446,8 @@ static int spawn(struct shimctl *c, struct err *e)
 	cleanup_close int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_set_errno(e, ERR_IO, errno, "cannot open %s", log);
-	struct proc_spec spec = {.file = program, .argv = argv, .envp = env, .cwd = "/", .setsid = true};
+	struct proc_spec spec = {.file = program, .argv = argv, .envp = env, .cwd = "/", .setsid = true,
+		.pdeathsig = SIGKILL}; /* until its pid file names it: it takes that back itself */
 	proc_spec_fd(&spec, fd, 1);
 	proc_spec_fd(&spec, fd, 2);
 	if (FAULT_ERROR("shim.spawn", e) || proc_spawn(&spec, &pid, e))

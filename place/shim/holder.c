@@ -5,7 +5,8 @@
  * holder.pid names it for ever: pid, start time, boot id. A shim that starts where that process still
  * runs is a replacement and adopts it (of an adopted one only the end is known, not how it ended).
  * Otherwise it starts a new one: descriptors are opened by this process, with whatever rights it has,
- * and handed over; from exec to an answering link runs the boot deadline.
+ * and handed over; from exec to an answering link runs the boot deadline. The file is written before the
+ * new process is let go (base/proc.h, note): there is never a holder that no file names.
  *
  * This process is a subreaper: what the holder leaves behind when it dies (on the host driver: programs
  * that left their terminal's session) becomes a child of ours, and is ended with it. An adopted holder's
@@ -250,10 +251,24 @@ static int open_fd(const struct conf *conf, const struct conf_fd *c, struct err 
 	return fd;
 }
 
+/* Nothing of the holder is executed before this has returned. */
+static int note(void *arg, pid_t pid, struct err *e)
+{
+	struct holder *h = arg;
+
+	FAULT_POINT("holder.forked");
+	h->start = proc_start_time(pid);
+	if (pid_save(HOLDER_PID_FILE, pid, h->start, e) < 0)
+		return -1;
+	FAULT_POINT("holder.pid_written");
+	return 0;
+}
+
 static int start(struct holder *h, struct err *e)
 {
 	const struct conf *c = h->shim->conf;
-	struct proc_spec spec = {.argv = c->argv, .envp = c->env, .cwd = c->cwd, .setsid = true};
+	struct proc_spec spec = {.argv = c->argv, .envp = c->env, .cwd = c->cwd, .setsid = true,
+		.note = note, .note_arg = h};
 	int fds[CONF_FDS_MAX], rc = 0, log;
 	size_t i, n = 0;
 
@@ -284,12 +299,10 @@ static int start(struct holder *h, struct err *e)
 		close(fds[i]);
 	if (log >= 0)
 		close(log);
-	if (rc < 0)
+	if (rc < 0) {
+		unlink(HOLDER_PID_FILE);
 		return err_prefix(e, "cannot start the place");
-	h->start = proc_start_time(h->pid);
-	if (pid_save(HOLDER_PID_FILE, h->pid, h->start, e) < 0)
-		return -1;
-	FAULT_POINT("holder.pid_written");
+	}
 	return 0;
 }
 

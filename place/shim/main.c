@@ -115,6 +115,7 @@ static int start(struct shim *s, bool adopt_only, struct err *e)
 	if (write_pid(e) < 0)
 		return -1;
 	FAULT_POINT("pid.written");
+	prctl(PR_SET_PDEATHSIG, 0); /* from here on we are found without the daemon that started us */
 	s->api = api_create(s);
 	s->guest = guest_create(s, on_up);
 	if (holder_create(s, adopt_only, &s->holder, e) < 0)

@@ -278,14 +278,14 @@ class Restart(Scenario):
         self.h.must("kill", ids=[self.row["id"]])
 
     def act(self):
-        self.told = self.h.call("restart", id=self.row["id"])
+        self.told = self.h.call("restart", ids=[self.row["id"]])
 
     def truth(self, listed):
         row = listed[self.row["id"]]
         if self.told.kind == "ok":
             check(row["state"] in invariants.LIVING, "acknowledged, and it is %s", row["state"])
         if row["state"] not in invariants.LIVING:
-            self.h.must("restart", id=row["id"])
+            self.h.must("restart", ids=[row["id"]])
             invariants.hold(self.h.f)
         self.h.speaks(self.row)
 
@@ -398,7 +398,8 @@ class Start(Scenario):
 
     def truth(self, listed):
         for row, states in ((self.living, invariants.LIVING), (self.shimless, invariants.LIVING),
-                            (self.exited, ("exited",)), (self.dead, ("lost",)), (self.ended, ("exited",))):
+                            (self.exited, ("exited",)), (self.ended, ("exited",)),
+                            (self.dead, invariants.LIVING)):  # lost, and started again by `up`
             got = listed[row["id"]]["state"]
             check(got in states, "%s is %s, not %s", row["name"], got, states)
         check(self.removed["id"] not in listed, "the removed one is back")

@@ -179,6 +179,79 @@ START_TEST(failures_say_why)
 }
 END_TEST
 
+struct noting {
+	const char *file; /* what the program makes */
+	pid_t pid;
+	uint64_t start;
+	bool refuse;
+};
+
+static int on_note(void *arg, pid_t pid, struct err *e)
+{
+	struct noting *n = arg;
+
+	n->pid = pid;
+	n->start = proc_start_time(pid);
+	ck_assert_int_eq(kill(pid, 0), 0);
+	ck_assert_int_ne(access(n->file, F_OK), 0);
+	return n->refuse ? err_set(e, ERR_IO, "not to be noted") : 0;
+}
+
+START_TEST(what_is_noted_first_runs_after_it)
+{
+	char file[] = "/tmp/tc-proc-XXXXXX";
+	struct noting n = {.file = file};
+	struct proc_spec s = {.argv = ARGV("sh", "-c", "echo $$; >\"$1\"", "x", file), .note = on_note, .note_arg = &n};
+
+	close(mkstemp(file));
+	unlink(file);
+	run(&s);
+	ck_assert_int_eq(atoi(out), n.pid);
+	ck_assert_int_eq(access(file, F_OK), 0);
+	ck_assert_uint_ne(n.start, 0);
+	unlink(file);
+	n.refuse = true;
+	s.nfds = 0;
+	expect(&s, ERR_IO, "not to be noted");
+	ck_assert_int_ne(access(file, F_OK), 0);
+}
+END_TEST
+
+static int die_noting(void *arg, pid_t pid, struct err *e)
+{
+	(void)e;
+	while (write(*(int *)arg, &pid, sizeof(pid)) < 0)
+		;
+	raise(SIGKILL);
+	return 0;
+}
+
+START_TEST(it_does_not_outlive_who_dies_before_it_was_noted)
+{
+	char file[] = "/tmp/tc-proc-XXXXXX";
+	int p[2], alive[2];
+	pid_t child;
+	char byte;
+
+	close(mkstemp(file));
+	unlink(file);
+	ck_assert_int_eq(pipe2(p, O_CLOEXEC), 0);
+	ck_assert_int_eq(pipe2(alive, O_CLOEXEC), 0);
+	pid_t parent = fork();
+	if (parent == 0) {
+		struct proc_spec s = {.argv = ARGV("sh", "-c", ">\"$1\"", "x", file), .note = die_noting, .note_arg = &p[1]};
+		proc_spec_fd(&s, alive[1], 9);
+		proc_spawn(&s, &child, NULL);
+		_exit(0);
+	}
+	close(alive[1]);
+	ck_assert_int_eq(waitpid(parent, NULL, 0), parent);
+	ck_assert_int_eq((int)read(p[0], &child, sizeof(child)), (int)sizeof(child));
+	ck_assert_int_eq((int)read(alive[0], &byte, 1), 0); /* the end of it: nobody holds the other end */
+	ck_assert_int_ne(access(file, F_OK), 0);
+}
+END_TEST
+
 START_TEST(a_failed_start_leaves_our_descriptors_alone)
 {
 	int before = dup(0);
@@ -212,4 +285,4 @@ TEST_MAIN("base/proc", runs_with_arguments_environment_and_folder,
 	only_the_listed_descriptors_are_open, signals_start_at_their_defaults,
 	session_and_no_new_privs, a_terminal_becomes_the_controlling_one,
 	identity_is_dropped_whole, failures_say_why, a_failed_start_leaves_our_descriptors_alone,
-	which)
+	what_is_noted_first_runs_after_it, it_does_not_outlive_who_dies_before_it_was_noted, which)
