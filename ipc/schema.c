@@ -179,6 +179,8 @@ static int check_counts(const struct arg_def *a, const json_t *v, json_t **ret, 
 
 	if (!json_is_object(v))
 		return wrong_type(a, v, "an object of counts", e);
+	if (json_object_size(v) > ROLE_LIMITS_MAX)
+		return err_set(e, ERR_PARAMS, "'%s' names more than %d roles", a->name, ROLE_LIMITS_MAX);
 	out = json_object();
 	json_object_foreach((json_t *)v, role, item) {
 		int64_t n;

@@ -14,6 +14,7 @@
 /* What the daemon hands over to a shim of raw inputs before it hears of them; beside them one prompt. */
 #define INPUTS_AT_ONCE 8
 #define INPUT_BYTES_AT_ONCE SEND_MAX
+#define ROLE_LIMITS_MAX 64 /* roles that one holder's caps may name */
 
 enum arg_type {
 	ARG_STRING,  /* a string */

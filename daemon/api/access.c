@@ -94,6 +94,12 @@ static int check_named(struct call *c, struct access *a, struct err *e)
 		const json_t *v = arg->flags & A_INST ? json_object_get(c->params, arg->name) : NULL, *one;
 		size_t i;
 
+		if (c->who.instance && json_array_size(v) > ACCESS_NAMES_MAX) {
+			err_set(e, ERR_LIMIT, "%zu names are more than the %d that an instance may give at once",
+				json_array_size(v), ACCESS_NAMES_MAX);
+			err_hint(e, "choose by a selector (label, state, parent), or call again for the rest");
+			return refuse(a, "too_many", NULL);
+		}
 		if (json_is_string(v) && check_one(c, arg, json_string_value(v), a, e) < 0)
 			return -1;
 		json_array_foreach(v, i, one)

@@ -91,6 +91,7 @@ struct call {
 typedef void handler_fn(struct call *c);
 
 #define ACCESS_TARGETS_MAX 16
+#define ACCESS_NAMES_MAX 256 /* in one call of an instance: each may be looked for in the whole fleet */
 
 /* What the table's permission rows said about a call. */
 struct access {

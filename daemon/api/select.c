@@ -38,6 +38,8 @@ int selector_read(struct call *c, struct selector *s, struct err *e)
 	size_t i;
 
 	*s = (struct selector){.labels = json_object_get(c->params, "label")};
+	if (json_array_size(s->labels) > LABELS_MAX)
+		return err_set(e, ERR_PARAMS, "%zu terms of labels are more than %d", json_array_size(s->labels), LABELS_MAX);
 	json_array_foreach(s->labels, i, term)
 		if (label_term_check(json_string_value(term), e) < 0)
 			return -1;

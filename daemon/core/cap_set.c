@@ -7,6 +7,7 @@
  * to its default.
  */
 #include "daemon/core/fleet_int.h"
+#include "ipc/schema.h"
 
 #define FLEET_CAPS_KEY "fleet_caps"
 
@@ -51,6 +52,21 @@ static int check_lower(struct fleet *f, const struct caller *who, const struct u
 		return err_hint(e, "ask the operator");
 	}
 	return 0;
+}
+
+/* It is kept in the row and looked at by every spawn below. */
+static int check_roles(const json_t *roles, const struct cap_change *c, struct err *e)
+{
+	size_t n = json_object_size(roles);
+	const char *role;
+	json_t *v;
+
+	json_object_foreach((json_t *)c->roles, role, v)
+		n += json_integer_value(v) != CAP_UNLIMITED && !json_object_get(roles, role);
+	if (n <= ROLE_LIMITS_MAX || n == json_object_size(roles))
+		return 0;
+	err_set(e, ERR_LIMIT, "caps of %zu roles are more than the %d that one may have", n, ROLE_LIMITS_MAX);
+	return err_hint(e, "'unlimited' takes one away");
 }
 
 static void note(json_t *before, json_t *after, const char *cap, int64_t was, int64_t is)
@@ -159,7 +175,7 @@ int fleet_cap_set(struct fleet *f, const struct caller *who, struct instance *in
 {
 	struct unit *u = in ? unit_find(f, in->id) : NULL;
 	json_t *before = json_object(), *after = json_object();
-	int r = check_lower(f, who, u, c, e);
+	int r = check_lower(f, who, u, c, e) < 0 || check_roles(u ? u->in->max_roles : f->own_roles, c, e) < 0 ? -1 : 0;
 
 	if (r == 0 && u)
 		set_unit(u, c, before, after);

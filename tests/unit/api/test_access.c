@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The permission rows: every method of the table, to everybody an instance could name. */
 #include "daemon/api/api_int.h"
+#include "daemon/model/label.h"
 #include "tests/unit/run.h"
 
 /*
@@ -198,6 +199,44 @@ START_TEST(one_among_many_is_enough)
 }
 END_TEST
 
+START_TEST(an_instance_names_only_so_many_at_once)
+{
+	struct call c = {.w = &w, .method = method_find("kill"), .who = {.instance = "caller"}};
+	json_t *ids = json_array();
+	struct access a = {0};
+	struct err e = {0};
+
+	for (int i = 0; i < ACCESS_NAMES_MAX; i++)
+		json_array_append_new(ids, json_string("kid"));
+	c.params = json_pack("{s:o}", "ids", ids);
+	ck_assert_int_eq(access_check(&c, &a, &e), 0);
+	json_array_append_new(ids, json_string("kid"));
+	ck_assert_int_eq(access_check(&c, &a, &e), -1);
+	ck_assert_int_eq(e.code, ERR_LIMIT);
+	c.who.instance = NULL;
+	ck_assert_int_eq(access_check(&c, &a, &e), 0);
+	json_decref(c.params);
+}
+END_TEST
+
+START_TEST(a_selector_has_only_so_many_terms)
+{
+	struct call c = {.w = &w, .method = method_find("list")};
+	json_t *terms = json_array();
+	struct selector s;
+	struct err e = {0};
+
+	for (int i = 0; i < LABELS_MAX; i++)
+		json_array_append_new(terms, json_string("team"));
+	c.params = json_pack("{s:o}", "label", terms);
+	ck_assert_int_eq(selector_read(&c, &s, &e), 0);
+	json_array_append_new(terms, json_string("team"));
+	ck_assert_int_eq(selector_read(&c, &s, &e), -1);
+	ck_assert_int_eq(e.code, ERR_PARAMS);
+	json_decref(c.params);
+}
+END_TEST
+
 START_TEST(a_selector_chooses_by_the_row)
 {
 	struct call c = {.w = &w, .who = {.instance = "caller"}};
@@ -254,4 +293,5 @@ END_TEST
 
 TEST_MAIN_FIXTURE("api/access", setup, teardown, who_names_an_instance_is_marked_and_has_a_row,
 	what_is_nobodys_business_is_marked, an_instance_reaches_whom_the_row_says, what_is_hidden_looks_like_what_is_not,
-	a_forged_parent_is_refused, one_among_many_is_enough, a_selector_chooses_by_the_row, the_page_says_what_the_table_says)
+	a_forged_parent_is_refused, one_among_many_is_enough, an_instance_names_only_so_many_at_once,
+	a_selector_has_only_so_many_terms, a_selector_chooses_by_the_row, the_page_says_what_the_table_says)

@@ -3,6 +3,7 @@
  * what is said, and changes while the fleet lives. */
 #include "daemon/core/fleet_int.h"
 #include "tests/unit/core/fake_world.h"
+#include "ipc/schema.h"
 #include "tests/unit/run.h"
 
 #define LEVELS 4
@@ -757,6 +758,31 @@ START_TEST(an_instance_only_lowers_and_only_below_itself)
 }
 END_TEST
 
+START_TEST(nobody_has_caps_of_ever_more_roles)
+{
+	char id[LEVELS][ID_SIZE], role[32];
+	struct caller boss;
+	struct err e = {0};
+	int taken = 0;
+
+	chain(id);
+	boss = (struct caller){id[0]};
+	for (int i = 0; i < 4 * ROLE_LIMITS_MAX; i++) {
+		str_fmt(role, sizeof(role), "r%d", i);
+		json_t *roles = json_pack("{s:i}", role, 1);
+		taken += fleet_cap_set(w.f, &boss, fleet_get(w.f, id[1]), &(struct cap_change){.roles = roles}, &e) == 0;
+		json_decref(roles);
+	}
+	ck_assert_int_eq(taken, ROLE_LIMITS_MAX);
+	ck_assert_int_eq(e.code, ERR_LIMIT);
+	json_t *again = json_pack("{s:i, s:i}", "r0", 0, "r1", -1); /* one lowered, one that only its operator may take away */
+	ck_assert_int_eq(fleet_cap_set(w.f, &boss, fleet_get(w.f, id[1]), &(struct cap_change){.roles = again}, &e), -1);
+	ck_assert_int_eq(fleet_cap_set(w.f, &(struct caller){NULL}, fleet_get(w.f, id[1]), &(struct cap_change){.roles = again}, &e), 0);
+	json_decref(again);
+	ck_assert_uint_eq(json_object_size(fleet_get(w.f, id[1])->max_roles), ROLE_LIMITS_MAX - 1);
+}
+END_TEST
+
 START_TEST(what_is_set_of_the_fleet_is_kept_and_wins_until_default)
 {
 	char x[ID_SIZE];
@@ -793,4 +819,5 @@ TEST_MAIN_FIXTURE("core/caps", setup, teardown, every_cap_holds_at_every_level,
 	each_spawn_is_written_with_both_clocks, a_child_gets_what_is_left_and_hears_of_it,
 	a_report_names_who_really_binds, a_thousand_refusals_leave_a_few_rows,
 	the_operator_sets_any_cap_and_ends_nobody, an_instance_only_lowers_and_only_below_itself,
+	nobody_has_caps_of_ever_more_roles,
 	what_is_set_of_the_fleet_is_kept_and_wins_until_default)
