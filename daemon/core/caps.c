@@ -266,6 +266,13 @@ int caps_reserve_again(struct unit *u, bool restoring, struct err *e)
 	return ask_all(u->f, &n, e);
 }
 
+int caps_reserve_rate(struct unit *u, struct err *e)
+{
+	struct need n = need_of(u->in, u->up);
+
+	return ask_rate(u->f, &n, NULL, e) < 0 || (n.parent && ask_rate(u->f, &n, n.parent, e) < 0) ? -1 : 0;
+}
+
 void caps_note_spawn(struct unit *u, bool anew)
 {
 	spawn_note(u->f, u->up);

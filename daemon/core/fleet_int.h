@@ -218,6 +218,8 @@ struct unit *tick_take(void *arg); /* frees the tick; NULL when the unit is gone
 /* caps.c */
 /* Would one more child of parent (NULL: of nobody) pass? Narrows its caps to what is left, and notes that. */
 int caps_reserve(struct fleet *f, struct unit *parent, struct instance *child, struct err *e);
+/* May it be started again though it has its slot (it lives, or is lost)? */
+int caps_reserve_rate(struct unit *u, struct err *e);
 /* Would it pass again, after its end? What it was given stays its own. */
 int caps_reserve_again(struct unit *u, bool restoring, struct err *e); /* restoring: no rate counts */
 /* It was spawned (anew), or started again: counted for the rate, and for the totals of all above. */

@@ -76,7 +76,7 @@ static int may_restart(struct unit *u, const struct restart_args *a, struct err 
 			in->id, in->parent);
 	if (P(f)->check(CTX(f), in, e) < 0 || (in->name && start_name_free(f, NULL, in->name, in, e) < 0))
 		return -1;
-	if (!holds_slot(in) && restore_room(u, a->restoring, e) < 0)
+	if (holds_slot(in) ? !a->restoring && caps_reserve_rate(u, e) < 0 : restore_room(u, a->restoring, e) < 0)
 		return -1;
 	return env_again(in, a, e); /* last: a restart refused for another reason changes nothing */
 }

@@ -331,6 +331,30 @@ START_TEST(what_is_lost_keeps_its_slot_what_ended_asks_again)
 }
 END_TEST
 
+START_TEST(a_restart_of_what_has_its_slot_asks_for_the_rate)
+{
+	static const enum inst_state states[] = {ST_IDLE, ST_LOST};
+	const struct restart_args again = {.done = no_more};
+	char a[ID_SIZE], b[ID_SIZE];
+	struct err e = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+		spawn(asked(NULL), NULL, a, &e);
+		spawn(asked(NULL), a, b, &e);
+		bring_up(b);
+		if (fleet_get(w.f, b)->state != states[i])
+			fleet_apply(unit_find(w.f, b), states[i], "shim", NULL);
+		fleet_get(w.f, a)->cap.spawn_rate = 1;
+		ck_assert_int_eq(fleet_restart(w.f, fleet_get(w.f, b), &again, &e), -1);
+		refused_by(&e, "spawn_rate", a, 1, 1);
+		ck_assert_int_eq(fleet_get(w.f, b)->state, states[i]);
+		fleet_get(w.f, a)->cap.spawn_rate = 2;
+		ck_assert_msg(fleet_restart(w.f, fleet_get(w.f, b), &again, &e) == 0, "%s", e.message);
+		counted_right();
+	}
+}
+END_TEST
+
 START_TEST(a_restart_is_no_new_one_for_the_total)
 {
 	char a[ID_SIZE], b[ID_SIZE], x[ID_SIZE];
@@ -813,7 +837,7 @@ END_TEST
 TEST_MAIN_FIXTURE("core/caps", setup, teardown, every_cap_holds_at_every_level,
 	a_role_is_capped_at_every_level_and_for_the_fleet, the_fleets_own_caps_are_above_all,
 	memory_is_held_until_the_place_is_down_the_slot_until_the_end,
-	a_restart_is_no_new_one_for_the_total, rows_that_are_loaded_before_their_parents_count_too,
+	a_restart_of_what_has_its_slot_asks_for_the_rate, a_restart_is_no_new_one_for_the_total, rows_that_are_loaded_before_their_parents_count_too,
 	a_row_above_a_place_that_is_being_ended_goes_with_it, what_is_lost_keeps_its_slot_what_ended_asks_again, random_trees_count_as_a_recount_does,
 	the_wall_clock_neither_frees_nor_blocks_the_rate, the_window_outlives_the_daemon_and_the_boot,
 	each_spawn_is_written_with_both_clocks, a_child_gets_what_is_left_and_hears_of_it,
