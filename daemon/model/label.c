@@ -64,9 +64,14 @@ static int change_one(json_t *labels, const char *change, struct err *e)
 
 json_t *labels_changed(const json_t *labels, const json_t *changes, struct err *e)
 {
-	json_t *out = json_deep_copy(labels), *change;
+	json_t *out, *change;
 	size_t i;
 
+	if (json_array_size(changes) > LABEL_CHANGES_MAX) {
+		err_set(e, ERR_PARAMS, "%zu changes of labels are more than %d", json_array_size(changes), LABEL_CHANGES_MAX);
+		return NULL;
+	}
+	out = json_deep_copy(labels);
 	json_array_foreach(changes, i, change) {
 		if (change_one(out, json_string_value(change), e) == 0)
 			continue;

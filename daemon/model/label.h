@@ -13,6 +13,7 @@
 #include "base/err.h"
 
 #define LABELS_MAX 32       /* of one instance */
+#define LABEL_CHANGES_MAX (2 * LABELS_MAX) /* at once: all replaced */
 #define LABEL_KEY_MAX 63    /* bytes: letters, digits and . _ / -, a letter or digit first */
 #define LABEL_VALUE_MAX 255 /* bytes of UTF-8 without control characters; may be empty */
 

@@ -237,6 +237,24 @@ START_TEST(a_selector_has_only_so_many_terms)
 }
 END_TEST
 
+START_TEST(labels_change_only_so_many_at_once)
+{
+	json_t *none = json_object(), *changes = json_array(), *got;
+	struct err e = {0};
+
+	for (int i = 0; i < LABEL_CHANGES_MAX; i++)
+		json_array_append_new(changes, json_string(i % 2 ? "team=web" : "team-"));
+	got = labels_changed(none, changes, &e);
+	ck_assert_uint_eq(json_object_size(got), 1);
+	json_decref(got);
+	json_array_append_new(changes, json_string("team=web"));
+	ck_assert_ptr_null(labels_changed(none, changes, &e));
+	ck_assert_int_eq(e.code, ERR_PARAMS);
+	json_decref(changes);
+	json_decref(none);
+}
+END_TEST
+
 START_TEST(a_selector_chooses_by_the_row)
 {
 	struct call c = {.w = &w, .who = {.instance = "caller"}};
@@ -294,4 +312,4 @@ END_TEST
 TEST_MAIN_FIXTURE("api/access", setup, teardown, who_names_an_instance_is_marked_and_has_a_row,
 	what_is_nobodys_business_is_marked, an_instance_reaches_whom_the_row_says, what_is_hidden_looks_like_what_is_not,
 	a_forged_parent_is_refused, one_among_many_is_enough, an_instance_names_only_so_many_at_once,
-	a_selector_has_only_so_many_terms, a_selector_chooses_by_the_row, the_page_says_what_the_table_says)
+	a_selector_has_only_so_many_terms, labels_change_only_so_many_at_once, a_selector_chooses_by_the_row, the_page_says_what_the_table_says)
