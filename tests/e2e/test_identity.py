@@ -50,7 +50,7 @@ def test_another_is_not_there(t):
     sibling = above.call("spawn", **child(f, name="sibling"))
     made, inside = talker(f, "one", "--parent", "boss")
     for method, name in (("kill", "ids"), ("show", "id"), ("read", "id"), ("interrupt", "id"), ("rm", "ids"),
-                         ("restart", "id"), ("wait", "id")):
+                         ("restart", "ids"), ("wait", "id")):
         more = {"until": "idle"} if method == "wait" else {}
         said = set()
         for ref in (other["id"], sibling["id"], boss["id"], "other", "kid", "boss", "zzzzzz", "nobody"):
@@ -69,7 +69,7 @@ def test_not_to_itself_and_not_for_instances(t):
     made, inside = talker(f, "one")
     me = made["id"]
     for method, params in (("kill", {"ids": [me]}), ("send", {"id": me, "text": "x"}), ("rename", {"id": me, "name": "x"}),
-                           ("interrupt", {"id": me}), ("restart", {"id": "one"})):
+                           ("interrupt", {"id": me}), ("restart", {"ids": ["one"]})):
         inside.refused(method, "denied", **params)
         one(f, method=method, reason="itself", targets=[me])
     for method, params in (("down", {"all": True}), ("exec", {"id": me, "argv": ["true"]}), ("audit", {}), ("logs", {"id": me}),
