@@ -8,12 +8,14 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/sock.h"
 #include "base/util.h"
 #include "daemon/api/api.h"
 #include "daemon/door.h"
+#include "daemon/full.h"
 
 #define READY_FD_MAX 1023
 
@@ -24,9 +26,15 @@ struct daemon {
 	struct door *door;
 	struct loop_timer *end;
 	struct loop_signal *term, *intr;
-	int lock_fd;
-	bool broken;
+	struct full *full; /* there is no room: waiting for some */
+	int64_t up_ms;
+	int lock_fd, full_times;
+	bool waits;         /* begun after a commit found no room */
+	bool broken, again; /* again: it goes on as a new one */
 };
+
+/* As long as this without a full disk, and the room that was found did do. */
+#define FULL_OVER_MS 60000
 
 static const char usage[] =
 	"usage: tmux-clauded [--foreground] [--ready-fd N]\n"
@@ -37,6 +45,7 @@ static const char usage[] =
 	"  --ready-fd N   write one line to descriptor N and close it once calls are taken\n"
 	"  --sweep DIR...  (its own use) end what is left of places, by their folders\n"
 	"  --weigh ID:PID...  (its own use) say which of these use most of the memory\n"
+	"  --full N, --was-full N  (its own use) begin anew after the disk was full\n"
 	"  --version      say the version\n";
 
 static void on_stop(void *arg, int signo)
@@ -44,6 +53,7 @@ static void on_stop(void *arg, int signo)
 	struct daemon *d = arg;
 
 	log_info("main", NULL, "signal %d: stopping; the agents go on", signo);
+	d->again = false;
 	loop_stop(d->world.loop);
 }
 
@@ -59,6 +69,7 @@ static void on_down(void *arg)
 {
 	struct daemon *d = arg;
 
+	d->again = false;
 	loop_timer_start(d->end, 20);
 }
 
@@ -66,12 +77,25 @@ static void on_broken(void *arg, const struct err *why)
 {
 	struct daemon *d = arg;
 
-	log_error("main", NULL, "stopping, since what happens can no longer be recorded (%s); the agents go on",
-		why->message);
+	log_error("main", NULL, "%s, since what happens can no longer be recorded (%s); the agents go on",
+		why->code == ERR_DISK ? "waiting for room" : "stopping", why->message);
 	d->broken = true;
+	if (why->code == ERR_DISK) {
+		d->again = true;
+		d->full_times = clock_mono_ms() - d->up_ms > FULL_OVER_MS ? 1 : d->full_times + 1;
+	}
 	if (why->code == ERR_DAMAGED)
 		store_damage_note(d->layout.db_file, why);
 	loop_timer_start(d->end, 20);
+}
+
+static void on_room(void *arg)
+{
+	struct daemon *d = arg;
+
+	log_info("main", NULL, "there is room on the disk again: all goes on");
+	d->again = true;
+	loop_stop(d->world.loop);
 }
 
 static void on_moved(void *arg, int fd)
@@ -87,6 +111,7 @@ static void on_homeless(void *arg)
 	log_error("main", NULL, "the folder %s was moved or removed while the daemon ran: stopping; the agents go on",
 		d->layout.state_dir);
 	d->broken = true;
+	d->again = false;
 	loop_timer_start(d->end, 20);
 }
 
@@ -107,8 +132,12 @@ static int lock(struct daemon *d, struct err *e)
 		return err_hint(e, "use it as it is, stop it with tmux-claude down, or set TMUX_CLAUDE_HOME");
 	}
 	n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-	if (ftruncate(d->lock_fd, 0) < 0 || pwrite(d->lock_fd, pid, (size_t)n, 0) != n)
+	/* Not emptied first: on a full disk it could not be filled again. */
+	if (pwrite(d->lock_fd, pid, (size_t)n, 0) == n && ftruncate(d->lock_fd, n) == 0)
+		return 0;
+	if (errno != ENOSPC && errno != EDQUOT)
 		return err_set_errno(e, ERR_IO, errno, "%s could not be written", d->layout.lock_file);
+	log_warn("main", NULL, "the disk is full: %s does not say who holds it", d->layout.lock_file);
 	return 0;
 }
 
@@ -132,18 +161,27 @@ static enum log_level level_of(const struct config *c)
 				     : LOG_LEVEL_INFO;
 }
 
-/* A damaged database is better looked at than not at all; the agents go on meanwhile. */
+/* A damaged database, or one that cannot grow, is better looked at than not at all; the agents go on meanwhile. */
 static int open_store(struct daemon *d, struct err *e)
 {
 	struct err why = {0};
+	/* After a commit that failed the room is not trusted at once, even when the probe finds some. */
+	bool full = full_probe(d->layout.state_dir, &why) < 0;
 
-	if (store_open(d->layout.db_file, &d->world.store, &why) == 0)
+	if (!full && d->waits) {
+		err_set(&why, ERR_DISK, "there was no room on disk for %s, and it is seen whether there is now",
+			d->layout.db_file);
+		err_hint(&why, "free some space on its file system; all goes on by itself then");
+	}
+	if (!full && !d->waits && store_open(d->layout.db_file, &d->world.store, &why) == 0)
 		return 0;
 	*e = why;
-	if (why.code != ERR_DAMAGED)
+	if (why.code != ERR_DAMAGED && why.code != ERR_DISK)
 		return -1;
 	log_error("main", NULL, "%s; it is only looked at: nothing can be started, sent or ended; %s", why.message,
 		why.hint);
+	if (why.code == ERR_DISK)
+		d->full = full_watch(d->world.loop, d->layout.state_dir, d->full_times, on_room, d);
 	return store_open_damaged(d->layout.db_file, &why, &d->world.store, e);
 }
 
@@ -161,7 +199,10 @@ static int wire(struct daemon *d, struct err *e)
 	FAULT_POINT("main.locked");
 	w->layout = &d->layout;
 	w->loop = loop_create(e);
-	if (!w->loop || open_store(d, e) < 0)
+	if (!w->loop)
+		return -1;
+	full_reap(w->loop);
+	if (open_store(d, e) < 0)
 		return -1;
 	if (FAULT_ERROR("main.listen", e) || sock_listen(d->layout.daemon_socket, 0600, &fd, e) < 0)
 		return -1;
@@ -195,6 +236,7 @@ static void unwire(struct daemon *d)
 	door_destroy(d->door);
 	FAULT_POINT("main.unlinked");
 	api_destroy(d->api);
+	full_destroy(d->full);
 	if (w->turn)
 		world_finish(w);
 	store_close(w->store);
@@ -223,11 +265,12 @@ int main(int argc, char **argv)
 {
 	static const struct option opts[] = {{"foreground", no_argument, NULL, 'f'},
 		{"ready-fd", required_argument, NULL, 'r'}, {"sweep", no_argument, NULL, 's'},
-		{"weigh", no_argument, NULL, 'w'}, {"help", no_argument, NULL, 'h'},
+		{"weigh", no_argument, NULL, 'w'}, {"full", required_argument, NULL, 'F'},
+		{"was-full", required_argument, NULL, 'W'}, {"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'}, {0}};
 	struct daemon d = {.lock_fd = -1};
 	struct err err = {0};
-	int64_t ready = -1;
+	int64_t ready = -1, times = 0;
 	int o;
 
 #ifdef TC_FAULT_POINTS
@@ -245,7 +288,8 @@ int main(int argc, char **argv)
 			return sweep_main((char *const *)argv + optind);
 		if (o == 'w')
 			return weigh_main((char *const *)argv + optind);
-		if (o == '?' || (o == 'r' && str_to_i64(optarg, 3, READY_FD_MAX, &ready) < 0)) {
+		d.waits = d.waits || o == 'F';
+		if (o == '?' || ((o == 'F' || o == 'W') && str_to_i64(optarg, 0, FULL_TIMES_MAX, &times) < 0) || (o == 'r' && str_to_i64(optarg, 3, READY_FD_MAX, &ready) < 0)) {
 			fputs(usage, stderr);
 			return 2;
 		}
@@ -253,7 +297,10 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGUSR1, SIG_IGN); /* until the socket stands: see door.h */
+	signal(SIGXFSZ, SIG_IGN); /* a limit is an error as a full disk is */
 	umask(077);
+	d.full_times = (int)times;
+	d.up_ms = clock_mono_ms();
 	log_open("tmux-clauded", LOG_LEVEL_INFO);
 	raise_limits();
 	if (wire(&d, &err) < 0) {
@@ -270,5 +317,9 @@ int main(int argc, char **argv)
 	if (!d.broken && !d.world.damage)
 		turn_event(d.world.turn, EV_DAEMON_STOPPED, NULL, NULL, NULL);
 	unwire(&d);
-	return d.broken ? 1 : 0;
+	if (d.again) {
+		full_execute(argv[0], d.broken, d.full_times, &err);
+		log_error("main", NULL, "%s", err.message);
+	}
+	return d.broken || d.again ? 1 : 0;
 }

@@ -246,7 +246,7 @@ void call_abandoned(void *arg)
 	}
 }
 
-/* What can be done with a database that is damaged; waiting is no use, for nothing will change. */
+/* What can be done with a database that is damaged or cannot grow; waiting is no use, for nothing will change. */
 static bool only_looks(const struct call *c)
 {
 	if (c->method->id == METHOD_DOWN)
@@ -257,9 +257,10 @@ static bool only_looks(const struct call *c)
 static void refuse_damaged(struct call *c)
 {
 	struct err err = *c->w->damage;
+	bool full = err.code == ERR_DISK;
 
-	err_set(&err, ERR_DAMAGED, "the fleet's database is damaged, so %s is not possible (the agents go on): %.300s",
-		c->method->name, c->w->damage->message);
+	err_set(&err, full ? ERR_DISK : ERR_DAMAGED, "%s, so %s is not possible (the agents go on): %.300s",
+		full ? "the disk is full" : "the fleet's database is damaged", c->method->name, c->w->damage->message);
 	err_hint(&err, "%s", c->w->damage->hint);
 	call_error(c, &err);
 }

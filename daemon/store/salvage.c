@@ -22,6 +22,21 @@ static int stand_in(struct store *s, struct err *e)
 	return store_migrate(s->db, ":memory:", store_migrations, store_migrations_count, e);
 }
 
+/* The index of its log is made in a file, for which a full disk has no room; alone with it, it is made in memory. The
+ * home's lock is ours, and nothing is written. */
+static int open_alone(struct store *s, struct err *e)
+{
+	sqlite3_close(s->db);
+	s->db = NULL;
+	int rc = sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
+	if (rc != SQLITE_OK)
+		return store_fail(s->db, rc, s->path, "opening it to read", e);
+	sqlite3_extended_result_codes(s->db, 1);
+	sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	return store_exec(s->db, s->path, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA query_only=ON", e) < 0 ||
+			store_ours(s->db, s->path, e) < 0 ? -1 : 0;
+}
+
 int store_open_damaged(const char *path, const struct err *why, struct store **ret, struct err *e)
 {
 	struct store *s = xcalloc(1, sizeof(*s));
@@ -32,6 +47,8 @@ int store_open_damaged(const char *path, const struct err *why, struct store **r
 	s->damage = *why;
 	if (store_open_reading(path, &s->db, &ignored) == 0 && store_ours(s->db, path, &ignored) == 0)
 		sqlite3_busy_timeout(s->db, SALVAGE_BUSY_MS);
+	else if (why->code == ERR_DISK && open_alone(s, &ignored) == 0)
+		; /* nobody else has it */
 	else if (stand_in(s, e) < 0) {
 		store_close(s);
 		return -1;

@@ -23,7 +23,11 @@
 int store_fail(sqlite3 *db, int rc, const char *path, const char *doing, struct err *e)
 {
 	const char *why = db ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
+	int kind = rc & 0xff, number = db && (kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN) ? sqlite3_system_errno(db) : 0;
 
+	/* The index of the log, and the log itself when it is made anew. */
+	if (number == ENOSPC || number == EDQUOT || number == EFBIG)
+		rc = SQLITE_FULL;
 	switch (rc & 0xff) {
 	case SQLITE_FULL:
 		err_set(e, ERR_DISK, "no room on disk for %s (%s)", path, doing);
