@@ -39,7 +39,7 @@ def test_an_instance_sees_only_its_own(t):
     for method in ("show", "interrupt", "read"):
         inside.refused(method, id=other["id"])
     inside.refused("send", id=other["id"], text="x")
-    for method, params in (("down", {}), ("events", {}), ("exec", {"id": made["id"], "argv": ["true"]}),
+    for method, params in (("down", {}), ("audit", {}), ("exec", {"id": made["id"], "argv": ["true"]}),
                            ("template.remove", {"name": "minimal"}), ("attach", {"ids": [made["id"]]})):
         inside.refused(method, **params)
     check(f.state("other") in ("idle", "working"), "the other one was touched")
