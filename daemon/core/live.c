@@ -440,8 +440,7 @@ static void adopt(struct site *s, json_t *hello)
 	struct unit *u = s->u;
 	bool holder = json_is_true(json_object_get(json_object_get(hello, "holder"), "running"));
 
-	s->adopting = false;
-	s->f->adopting--;
+	site_found(s);
 	FAULT_POINT("reconcile.adopt");
 	if (!u || state_final(u->in->state) || u->in->state == ST_STOPPING || u->in->state == ST_QUEUED) {
 		if (u && u->in->state == ST_STOPPING)

@@ -258,7 +258,8 @@ static void place_gone(struct site *s)
 	loop_timer_stop(s->again_timer);
 	s->asking = false;
 	P(f)->shim_forget(CTX(f), s->pl->id);
-	s->connected = s->stopping = s->adopting = s->starting = false;
+	site_found(s);
+	s->connected = s->stopping = s->starting = false;
 	P(f)->place_clear(CTX(f), s->pl->id, keep_disk);
 	s->pl->holder_pid = s->pl->shim_pid = 0;
 	s->pl->shim_seq = 0;

@@ -192,11 +192,35 @@ void pane_killed(struct pane *pa)
 	loop_timer_start(pa->patience, TMUX_HANGUP_MS);
 }
 
+/* As a record of its own: replies to what was asked of the old one may still come. */
+static void open_again(struct pane *old)
+{
+	struct pane *pa = pool_add(old->pool, old->id);
+	struct err e = {0};
+
+	pa->phase = PANE_WANTED;
+	pa->has_spec = true;
+	memcpy(pa->title, old->title, sizeof(pa->title));
+	memcpy(pa->status, old->status, sizeof(pa->status));
+	pa->argv = take_ptr(old->argv);
+	pa->env = take_ptr(old->env);
+	pa->cwd = take_ptr(old->cwd);
+	pa->rows = old->rows;
+	pa->cols = old->cols;
+	STAILQ_CONCAT(&pa->opening, &old->opening);
+	pool_forget(old);
+	if (pool_place(pa, &e) < 0)
+		pane_failed(pa, &e);
+}
+
 void pane_closed(struct pane *pa, const struct err *e)
 {
 	FAULT_POINT("pane.closed");
 	pool_tell_all(pa, &pa->closing, e);
-	pool_forget(pa);
+	if (pa->again)
+		open_again(pa);
+	else
+		pool_forget(pa);
 }
 
 void pane_failed(struct pane *pa, const struct err *e)

@@ -115,7 +115,8 @@ void tmux_pool_adopt(struct tmux_pool *p, tmux_adopt_fn *fn, void *arg);
 
 /*
  * Opens a pane, or takes over the living one of that id: idempotent. When the pane is open already
- * the spec is renewed (title applied) and the callback says done. 0: fn will be called exactly once
+ * the spec is renewed (title applied) and the callback says done. One that is being closed is opened anew
+ * as soon as that is done. 0: fn will be called exactly once
  * (ERR_CANCELLED when it is closed meanwhile, ERR_UNAVAILABLE when no server can be had: it goes on being
  * tried, and on_back tells when it is open). -1: refused at once (bad id, no argv, too large, ERR_LIMIT when the pool is full); fn is not called.
  */

@@ -111,13 +111,16 @@ int tmux_pane_open(struct tmux_pool *p, const struct tmux_pane_spec *spec, tmux_
 	if (p->ended)
 		return err_set(e, ERR_STATE, "The panes are being ended");
 	pa = pool_find(p, spec->id);
-	if (pa != NULL && pa->phase == PANE_CLOSING)
-		return err_set(e, ERR_BUSY, "The pane of %s is being closed", spec->id);
 	if (pa == NULL)
 		return pane_new(p, spec, fn, arg, e);
 	if (spec_fits(spec, e) < 0)
 		return -1;
 	spec_take(pa, spec);
+	if (pa->phase == PANE_CLOSING) {
+		pa->again = true;
+		wait_for(&pa->opening, fn, arg);
+		return 0;
+	}
 	if (pa->phase == PANE_OPEN && server_answers(pa->server)) {
 		pool_tell_done(p, fn, arg, pa->id, NULL);
 		pane_touch_up(pa);
@@ -150,11 +153,12 @@ void tmux_pane_close(struct tmux_pool *p, const char *id, tmux_done_fn *fn, void
 		pa = pool_add(p, id); /* it may stand on a server that was not listed yet */
 	was = pa->phase;
 	wait_for(&pa->closing, fn, arg);
-	if (was == PANE_CLOSING)
-		return;
 	pa->phase = PANE_CLOSING;
+	pa->again = false;
 	err_set(&e, ERR_CANCELLED, "The pane of %s was closed meanwhile", id);
 	pool_tell_all(pa, &pa->opening, &e);
+	if (was == PANE_CLOSING)
+		return;
 	if (was != PANE_SENT && was != PANE_OPEN && !pa->has_pane && !p->adopting)
 		pane_closed(pa, NULL);
 	else if (pa->server != NULL)

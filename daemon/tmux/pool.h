@@ -69,6 +69,7 @@ struct pane {
 	bool forgotten;     /* only kept for those */
 	uint64_t sent;      /* number of the newest command that made, restarted or ended it */
 	bool resend;        /* CLOSING: the command did not get through */
+	bool again;         /* CLOSING: asked for meanwhile, opened as soon as it is closed */
 	bool back;          /* on_back is due when it is open */
 	bool title_sent, status_sent;
 	int64_t revived_ms; /* when it was last brought back; 0: never */

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import time
 
-from harness import check, contains, deadline, equal, wait_gone
+import faults
+from harness import Client, check, contains, deadline, equal, wait_gone
 
 
 def server_pid(f):
@@ -281,3 +282,18 @@ def test_forty_panes(t):
         f.wait(ident, "idle")
     equal(len(f.tmux_sockets()), 2, "tmux servers for 20 panes of 16 each")
     f.cli("kill", *ids)
+
+
+@deadline(180)
+def test_a_quick_restart_has_its_pane(t):
+    """Ended and started again at once, while its pane is still being closed: it has one, and one only."""
+    f = t.fleet()
+    made = f.shell("one", "sh", "-c", "echo here; cat")
+    client = Client(f.socket)
+    t.stack.callback(client.close)
+    for n in range(20):
+        if n % 2:
+            client.call("kill", ids=[made["id"]], force=True)
+        client.call("restart", ids=[made["id"]], force=True)
+        faults.panes_stand(f, [made["id"]])
+    pane_shows(f, made["id"], "here")

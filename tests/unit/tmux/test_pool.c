@@ -53,13 +53,43 @@ START_TEST(closing_meanwhile_cancels_the_opening)
 	open_wait("xx");
 	open_argv("ab12", cat_argv);
 	tmux_pane_close(pool, "ab12", told_closed, NULL);
-	ck_assert_int_eq(tmux_pane_open(pool,
-				 &(struct tmux_pane_spec){.id = "ab12", .argv = cat_argv},
-				 told_open, NULL, NULL),
-		-1);
 	rig_until(seen("ab12")->failed == 2 && seen("ab12")->closed == 2);
 	ck_assert_uint_eq(stats().panes, 1);
 	open_wait("ab12");
+	pool_down();
+}
+END_TEST
+
+/* A restart at once: the one that is being closed makes room for the next. */
+START_TEST(what_is_being_closed_is_opened_again)
+{
+	pid_t pid;
+
+	pool_up((struct tmux_limits){0});
+	open_wait("xx");
+	open_wait("ab12");
+	pid = at("ab12").pid;
+	tmux_pane_close(pool, "ab12", told_closed, NULL);
+	open_argv("ab12", cat_argv);
+	ck_assert_uint_eq(seen("ab12")->opened, 1);
+	rig_until(seen("ab12")->opened == 2 && seen("ab12")->closed == 1);
+	ck_assert_int_ne(at("ab12").pid, pid);
+	ck_assert_int_eq(at("ab12").state, TMUX_PANE_OPEN);
+	ck_assert_int_ne(kill(pid, 0), 0);
+	/* Closed once more before that: it stays closed. */
+	tmux_pane_close(pool, "ab12", told_closed, NULL);
+	open_argv("ab12", cat_argv);
+	tmux_pane_close(pool, "ab12", told_closed, NULL);
+	rig_until(seen("ab12")->failed == 1 && seen("ab12")->closed == 3);
+	ck_assert_int_eq(seen("ab12")->e.code, ERR_CANCELLED);
+	ck_assert_uint_eq(stats().panes, 1);
+	/* Of the record of one that is still opening, too. */
+	open_argv("ab12", cat_argv);
+	tmux_pane_close(pool, "ab12", told_closed, NULL);
+	open_argv("ab12", cat_argv);
+	rig_until(seen("ab12")->opened == 3 && seen("ab12")->closed == 4 && seen("ab12")->failed == 2);
+	ck_assert_uint_eq(stats().panes, 2);
+	ck_assert_int_eq(kill(at("ab12").pid, 0), 0);
 	pool_down();
 }
 END_TEST
@@ -403,7 +433,7 @@ START_TEST(a_server_with_a_persons_session_is_left)
 END_TEST
 
 RIG_MAIN("tmux/pool", a_pane_opens_and_closes_and_leaves_nothing, opening_twice_is_opening_once,
-	closing_meanwhile_cancels_the_opening, nothing_of_the_users_matters,
+	closing_meanwhile_cancels_the_opening, what_is_being_closed_is_opened_again, nothing_of_the_users_matters,
 	spec_reaches_the_pane_as_it_is, bad_wishes_are_refused_at_once,
 	a_herd_of_large_commands_goes_out_as_there_is_room,
 	a_missing_or_old_tmux_is_named, a_server_that_cannot_start_says_why,
