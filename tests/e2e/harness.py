@@ -590,6 +590,8 @@ def run_test(test, shared, verbose=False):
         text = "".join(traceback.format_exception(failed, limit=-6))
         if isinstance(failed, (KeyboardInterrupt, SystemExit)):
             room.close()
+            for fleet in room.fleets:
+                fleet.remove()
             raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

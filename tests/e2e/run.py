@@ -52,7 +52,8 @@ def main():
         return 0
     import harness
     # A stopped run still takes its processes down.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda got, _: sys.exit(128 + got))
     return harness.run_all(tests, options.tap, options.verbose)
 
 
