@@ -80,6 +80,8 @@ int daemon_await_end(int pidfd, int64_t timeout_ms, struct err *e);
 /* select.c. Was a selector given; its rows of the parameters (new reference). */
 bool selector_given(const struct cli *c);
 json_t *selector_params(const struct cli *c);
+/* From here on these are named (stolen), and nothing is chosen. */
+void selector_named(struct cli *c, json_t *ids);
 /* Verbs that take one instance: with a selector, `id` becomes the one that it chooses. */
 int selector_settle(struct cli *c, struct err *e);
 
@@ -100,7 +102,7 @@ const char *jstr(const json_t *o, const char *key);
 json_int_t jint(const json_t *o, const char *key);
 
 /* The verbs that need more than one call. */
-verb_fn verb_spawn, verb_restart, verb_list, verb_send, verb_read, verb_wait, verb_attach, verb_exec,
+verb_fn verb_spawn, verb_restart, verb_kill, verb_list, verb_send, verb_read, verb_wait, verb_attach, verb_exec,
 	verb_events, verb_audit, verb_up, verb_down, verb_status, verb_template_build, verb_template_list, verb_login,
 	verb_replay, verb_logs, verb_cap_set, verb_config_show, verb_config_check, verb_doctor, verb_version,
 	verb_db_path, verb_db_check, verb_db_backup, verb_db_restore;

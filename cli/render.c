@@ -356,6 +356,8 @@ void render_result(const struct writer *w, enum result_kind kind, const json_t *
 		render_instance(w, result);
 		break;
 	case R_INSTANCES:
+		if (json_is_object(result))
+			render_short(w, result);
 		json_array_foreach(result, i, o)
 			render_short(w, o);
 		break;

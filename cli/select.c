@@ -28,6 +28,13 @@ json_t *selector_params(const struct cli *c)
 	return o;
 }
 
+void selector_named(struct cli *c, json_t *ids)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		json_object_del(c->args.params, rows[i]);
+	json_object_set_new(c->args.params, "ids", ids);
+}
+
 int selector_settle(struct cli *c, struct err *e)
 {
 	const struct arg_def *a = method_arg(c->args.m, "id");

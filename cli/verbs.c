@@ -5,6 +5,8 @@
 static verb_fn *const verbs[METHOD_COUNT] = {
 	[METHOD_SPAWN] = verb_spawn,
 	[METHOD_RESTART] = verb_restart,
+	[METHOD_KILL] = verb_kill,
+	[METHOD_RM] = verb_kill,
 	[METHOD_LIST] = verb_list,
 	[METHOD_SEND] = verb_send,
 	[METHOD_READ] = verb_read,

@@ -390,7 +390,8 @@ bool schema_missing(const struct arg_def *a, const json_t *given)
 {
 	if (json_object_get(given, a->name))
 		return false;
-	return (a->flags & A_REQUIRED) || ((a->flags & A_OR_SELECT) && !selector_given(given));
+	return (a->flags & A_REQUIRED) || ((a->flags & A_OR_SELECT) && !selector_given(given) &&
+							   !json_object_get(given, "id"));
 }
 
 int schema_check(const struct method_def *m, const json_t *params, json_t **ret, struct err *e)

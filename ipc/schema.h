@@ -61,14 +61,14 @@ enum {
 enum result_kind {
 	R_EMPTY,      /* {} */
 	R_INSTANCE,   /* an instance, see instance_to_json */
-	R_INSTANCES,  /* an array of instances */
+	R_INSTANCES,  /* an array of instances; restart, interrupt, wait: of one named alone that instance */
 	R_SENT,       /* {key, status:"delivered", instance} */
 	R_SCREEN,     /* {text|data(b64), rows, cols, cursor, title, alternate, offset, first} */
 	R_ATTACH,     /* {instance, name, tmux:{socket, session, argv}|null, why, stream:{socket}, viewers},
 		       * of several {instances:[ids], tmux} */
 	R_TICKET,     /* {socket, ticket} */
 	R_LOGS,       /* {events:[], shim:"...", console:"..."} */
-	R_REMOVED,    /* {removed:[ids]} */
+	R_REMOVED,    /* {removed:[ids]}; of a dry run also would:[instances] */
 	R_EVENTS,     /* {events:[], first, last}: first is the oldest kept */
 	R_AUDIT,      /* {rows:[{seq, time, last, count, instance, place, uid, pid, program, method, targets,
 		       * verdict, code, reason, digest}]} */

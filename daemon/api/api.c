@@ -237,8 +237,8 @@ void call_abandoned(void *arg)
 	if (c->late)
 		return; /* all that is left is its answer */
 	err_set(&err, ERR_CANCELLED, "the caller is gone");
-	if (c->wait) {
-		fleet_wait_cancel(c->wait);
+	if (c->waiting) {
+		waiting_cancel(c);
 		error_now(c, &err);
 	} else if (c->started[0]) {
 		if (fleet_cancel(c->w->fleet, c->started, c))

@@ -37,6 +37,7 @@ struct api {
 	int nuploads;
 	int nclients;
 	int renders; /* recordings being rendered */
+	int waits;   /* calls of `wait` under way */
 	int64_t started_ms;
 	void (*down)(void *arg);
 	void *down_arg;
@@ -80,7 +81,7 @@ struct call {
 	bool late; /* its answer waits for the commit: nothing is under way for it any more */
 	/* What is under way for it, for when the caller goes away. */
 	char started[ID_SIZE];
-	struct wait_handle *wait;
+	struct waiting *waiting;
 	/* kill collects */
 	int pending;
 	json_t *collected;
@@ -159,6 +160,9 @@ enum select_from { FROM_LIVING, FROM_ENDED, FROM_ANY };
 /* The instances that the call means, each once: those of `ids` and `id`, of which the selector chooses; or all that
  * it chooses. Never none. Owned; NULL after answering. */
 struct instance **call_targets(struct call *c, enum select_from from, size_t *ret_n);
+/* Is the call about one instance that it named, without a selector? Then the answer is that instance, no array. n: of
+ * call_targets. */
+bool call_alone(const struct call *c, size_t n);
 /* The one instance a parameter names (or, where its row is A_OR_SELECT, the call's selector chooses), or NULL after
  * answering with the error. */
 struct instance *call_target(struct call *c, const char *param);
@@ -178,6 +182,11 @@ int call_policy(const struct call *c, enum restart_policy *ret, struct err *e);
 void call_progress(void *call, const char *id, const char *stage, const char *text);
 /* An instance learns that a name is taken, for names are the fleet's, but not by whom. */
 void call_by_somebody(const struct call *c, struct err *e);
+/* An array of instances as the answer (borrowed): each whole when that fits into a line, else what it is called and where
+ * it stands. Frees the call. */
+void call_rows(struct call *c, const json_t *rows);
+/* wait.c: its caller is gone. */
+void waiting_cancel(struct call *c);
 /* send.c: texts that this connection has not given whole. */
 void uploads_drop(struct api *a, const struct client_conn *client, const char *place, json_int_t conn);
 

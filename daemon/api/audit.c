@@ -340,9 +340,14 @@ void audit_stranger(struct api *a, const char *place, const struct ucred *cred, 
 	json_decref(targets);
 }
 
+static bool only_reads(const struct call *c)
+{
+	return c->method->flags & M_READ || json_is_true(json_object_get(c->params, "dry_run"));
+}
+
 void audit_touches(struct call *c, struct instance *const *set, size_t n)
 {
-	if (c->method->flags & M_READ)
+	if (only_reads(c))
 		return;
 	json_decref(c->touched);
 	c->touched = json_array();
@@ -376,7 +381,7 @@ void audit_called(struct call *c, const struct access *a)
 	bool effect = !e || !e->code;
 	int64_t seq;
 
-	if (c->audited || !c->method || (c->method->flags & M_READ))
+	if (c->audited || !c->method || only_reads(c))
 		return;
 	c->audited = true;
 	who_of(c, &r);

@@ -187,7 +187,7 @@ void call_by_somebody(const struct call *c, struct err *e)
 /* All of it when that fits into one answer, else what each is called and where it stands. */
 static json_t *within_a_line(const json_t *rows)
 {
-	static const char *const kept[] = {"id", "name", "state", "reason"};
+	static const char *const kept[] = {"id", "name", "parent", "state", "reason"};
 	json_t *brief, *in;
 	size_t i;
 
@@ -203,20 +203,40 @@ static json_t *within_a_line(const json_t *rows)
 	return brief;
 }
 
+void call_rows(struct call *c, const json_t *rows)
+{
+	call_result(c, within_a_line(rows));
+}
+
+/* One of those that a call ends, and its place in the answer: they end in any order. */
+struct dying {
+	struct call *c;
+	size_t at;
+};
+
+static void killed_all(struct call *c)
+{
+	for (size_t i = json_array_size(c->collected); i-- > 0;)
+		if (json_is_null(json_array_get(c->collected, i)))
+			json_array_remove(c->collected, i);
+	if (c->first_error.code)
+		call_error(c, &c->first_error);
+	else
+		call_rows(c, c->collected);
+}
+
 static void killed(void *arg, const struct instance *in, const struct err *error)
 {
-	struct call *c = arg;
+	struct dying *d = arg;
+	struct call *c = d->c;
 
 	if (error && !c->first_error.code)
 		c->first_error = *error;
 	if (in)
-		json_array_append_new(c->collected, fleet_instance_json(c->w->fleet, in));
-	if (--c->pending)
-		return;
-	if (c->first_error.code)
-		call_error(c, &c->first_error);
-	else
-		call_result(c, within_a_line(c->collected));
+		json_array_set_new(c->collected, d->at, fleet_instance_json(c->w->fleet, in));
+	free(d);
+	if (--c->pending == 0)
+		killed_all(c);
 }
 
 /* The instances that a call is about, each once. */
@@ -290,6 +310,18 @@ static int targets(struct call *c, enum select_from from, struct set *ret)
 	return chosen ? 0 : -1;
 }
 
+/* What a dry run answers. */
+static void would(struct call *c, const struct set *s, bool rm)
+{
+	json_t *rows = json_array(), *fits;
+
+	for (size_t i = 0; i < s->n; i++)
+		json_array_append_new(rows, fleet_instance_json(c->w->fleet, s->all[i]));
+	fits = within_a_line(rows);
+	json_decref(rows);
+	call_result(c, rm ? json_pack("{s:[], s:o}", "removed", "would", fits) : fits);
+}
+
 void api_KILL(struct call *c)
 {
 	__attribute__((cleanup(set_finish))) struct set set = {0};
@@ -304,10 +336,19 @@ void api_KILL(struct call *c)
 	}
 	if (call_bool(c, "cascade"))
 		with_descendants(c, &set);
+	if (call_bool(c, "dry_run")) {
+		would(c, &set, false);
+		return;
+	}
 	c->collected = json_array();
 	c->pending = (int)set.n;
-	for (size_t i = 0; i < set.n; i++) /* done comes after the commit at the earliest: c lives on */
-		fleet_kill(c->w->fleet, set.all[i], true, force, rm, killed, c, &err);
+	for (size_t i = 0; i < set.n; i++)
+		json_array_append_new(c->collected, json_null());
+	for (size_t i = 0; i < set.n; i++) { /* done comes after the commit at the earliest: c lives on */
+		struct dying *d = xcalloc(1, sizeof(*d));
+		*d = (struct dying){.c = c, .at = i};
+		fleet_kill(c->w->fleet, set.all[i], true, force, rm, killed, d, &err);
+	}
 }
 
 void api_RM(struct call *c)
@@ -325,6 +366,10 @@ void api_RM(struct call *c)
 			set.all[i]->id, state_name(set.all[i]->state));
 		err_hint(&err, "tmux-claude kill --rm %s ends and removes it", set.all[i]->id);
 		call_error(c, &err);
+		return;
+	}
+	if (call_bool(c, "dry_run")) {
+		would(c, &set, true);
 		return;
 	}
 	ids = json_array();

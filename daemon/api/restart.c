@@ -66,7 +66,7 @@ void api_RESTART(struct call *c)
 		.env = json_object_get(c->params, "env"),
 		.progress = on_progress,
 		.done = restarted};
-	bool alone = n == 1 && json_array_size(json_object_get(c->params, "ids")) == 1;
+	bool alone = call_alone(c, n);
 
 	if (!set)
 		return;

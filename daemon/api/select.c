@@ -169,6 +169,16 @@ struct instance **call_targets(struct call *c, enum select_from from, size_t *re
 	return x.set;
 }
 
+bool call_alone(const struct call *c, size_t n)
+{
+	const json_t *ids = json_object_get(c->params, "ids");
+
+	if (n != 1 || json_object_get(c->params, "label") || json_object_get(c->params, "state") ||
+		json_object_get(c->params, "parent"))
+		return false;
+	return json_array_size(ids) + (json_object_get(c->params, "id") != NULL) == 1;
+}
+
 /* More than one where one is needed: who they are. */
 static int too_many(const struct chosen *x, struct err *e)
 {

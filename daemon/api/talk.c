@@ -1,39 +1,55 @@
 /* SPDX-License-Identifier: ISC */
-/* Calls that speak with a running instance: wait, interrupt, exec. */
+/* Calls that speak with a running instance: interrupt, exec. */
 #include "daemon/api/api_int.h"
 
-static void waited(void *arg, const struct instance *in, const struct err *error)
+struct interrupted {
+	struct call *c;
+	size_t at; /* its place in the answer */
+};
+
+static void count_down(struct call *c)
 {
-	struct call *c = arg;
-
-	c->wait = NULL;
-	if (error)
-		call_error(c, error);
-	else
-		call_instance(c, in);
-}
-
-void api_WAIT(struct call *c)
-{
-	struct instance *in = call_target(c, "id");
-	double s = call_num(c, "timeout", -1);
-	struct err err = {0};
-
-	if (!in)
+	if (--c->pending)
 		return;
-	c->wait = fleet_wait(c->w->fleet, in, call_str(c, "until"), s < 0 ? -1 : (int64_t)(s * 1000), waited, c,
-		&err);
-	if (!c->wait)
-		call_error(c, &err);
+	if (c->first_error.code)
+		call_error(c, &c->first_error);
+	else if (call_alone(c, json_array_size(c->collected)))
+		call_result(c, json_incref(json_array_get(c->collected, 0)));
+	else
+		call_rows(c, c->collected);
 }
 
+static void interrupted(void *arg, const struct instance *in, const struct err *error)
+{
+	struct interrupted *x = arg;
+	struct call *c = x->c;
+
+	if (error && !c->first_error.code)
+		c->first_error = *error;
+	json_array_set_new(c->collected, x->at, in ? fleet_instance_json(c->w->fleet, in) : json_object());
+	free(x);
+	count_down(c);
+}
+
+/* One that is refused stops none of the others; the first refusal is told. */
 void api_INTERRUPT(struct call *c)
 {
-	struct instance *in = call_target(c, "id");
-	struct err err = {0};
+	size_t n = 0;
+	cleanup_free struct instance **set = call_targets(c, FROM_ANY, &n);
 
-	if (in && fleet_interrupt(c->w->fleet, in, waited, c, &err) < 0)
-		call_error(c, &err);
+	if (!set)
+		return;
+	c->collected = json_array();
+	c->pending = (int)n + 1;
+	for (size_t i = 0; i < n; i++) {
+		struct interrupted *x = xcalloc(1, sizeof(*x));
+		struct err err = {0};
+		*x = (struct interrupted){.c = c, .at = i};
+		json_array_append_new(c->collected, json_object());
+		if (fleet_interrupt(c->w->fleet, set[i], interrupted, x, &err) < 0)
+			interrupted(x, NULL, &err);
+	}
+	count_down(c);
 }
 
 static void exec_ready(void *arg, json_t *result, const struct err *error)

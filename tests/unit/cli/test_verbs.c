@@ -54,7 +54,8 @@ static void respond(struct fake *f, struct peer_request *req, const char *method
 	} else if (strcmp(method, "read") == 0) {
 		peer_result(req, json_pack("{s:s}", "text", "one\n\033[31mtwo\n\n   \n"));
 	} else if (strcmp(method, "wait") == 0) {
-		peer_result(req, instance("ab12cd", "fixer", "idle"));
+		json_t *in = instance("ab12cd", "fixer", "idle");
+		peer_result(req, json_object_get(params, "resolve") ? json_pack("[o]", in) : in);
 	} else if (strcmp(method, "kill") == 0) {
 		json_t *list = json_array();
 		json_array_append_new(list, instance("ab12cd", "fixer", "exited"));
@@ -252,7 +253,8 @@ START_TEST(other_verbs_print_what_is_of_use)
 	ck_assert_str_eq(r.out, "idle\n");
 	run_free(&r);
 	ck_assert_str_eq(fake_heard(), "gone");
-	ck_assert_str_eq(fake_heard(), "wait {\"id\":\"fixer\",\"timeout\":0.5,\"until\":\"text=a b\"}");
+	ck_assert_str_eq(fake_heard(), "wait {\"ids\":[\"fixer\"],\"resolve\":true,\"timeout\":0.5,\"until\":\"text=a b\"}");
+	ck_assert_str_eq(fake_heard(), "wait {\"id\":\"ab12cd\",\"timeout\":0.5,\"until\":\"text=a b\"}");
 	RUN(&r, NULL, "kill", "fixer");
 	ck_assert_str_eq(r.out, "ab12cd  fixer  exited\n");
 	run_free(&r);
