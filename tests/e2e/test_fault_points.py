@@ -302,3 +302,26 @@ def test_the_daemon_is_killed_at_each(t):
 @deadline(SUITE_SECONDS)
 def test_a_shim_is_killed_at_each(t):
     run_plan(t, SHIM)
+
+
+def test_a_shim_that_nothing_names_ends_with_its_daemon(t):
+    """Before shim.pid is written no later daemon would find it."""
+    points()  # or it is skipped
+    f = t.fleet(config=CONFIG)
+    f.cli("up", env={"TMUX_CLAUDE_FAULT": SHIM + "/socket.bound=stop",
+                     "TMUX_CLAUDE_FAULT_ONCE": os.path.join(f.dir, "once")})
+    f.run("spawn", "one", "--driver", "host", "--agent", "shell", "--dir", f.work, "--no-wait", "--", "cat")
+
+    def is_stopped(pid):
+        with contextlib.suppress(OSError), open("/proc/%d/stat" % pid, encoding="utf-8") as text:
+            return ") T " in text.read()
+        return False
+
+    def stopped():
+        return [p for p in f.processes() if faults.kind(p) == "shim" and is_stopped(p)]
+    shims = faults.until("a stopped shim", stopped)
+    f.kill_daemon()
+    check(not wait_gone(shims, 30), "the shim outlives the daemon that has not heard of it")
+    f.cli("up")
+    f.wait("one", "idle")
+    invariants.hold(f)
