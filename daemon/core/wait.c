@@ -2,6 +2,7 @@
 /* Waiting for a state or for text on a screen. */
 #include "daemon/core/fleet_int.h"
 
+#define TEXT_MAX 4096 /* bytes: daemon and shim keep it for each that waits and each it waits for */
 #define TEXT_WAIT_MS (24 * 3600 * 1000LL) /* a watch without a deadline of the caller's is renewed */
 
 struct wait_tick {
@@ -151,7 +152,10 @@ static int until_read(const char *until, unsigned *states, const char **text, st
 			break;
 		at += len + 1;
 	}
-	return 0;
+	if (!*text || strlen(*text) <= TEXT_MAX)
+		return 0;
+	err_set(e, ERR_LIMIT, "a text of %zu bytes to wait for is longer than %d", strlen(*text), TEXT_MAX);
+	return err_hint(e, "wait for a part of it");
 }
 
 struct wait_handle *fleet_wait(struct fleet *f, struct instance *in, const char *until,

@@ -152,6 +152,23 @@ START_TEST(a_new_shim_that_knows_nothing_yet_is_waited_for)
 }
 END_TEST
 
+START_TEST(a_text_to_wait_for_is_bounded)
+{
+	cleanup_free char *longest = xasprintf("text=%04096d", 0), *longer = xasprintf("text=%04097d", 0);
+	struct heard h = {0};
+	struct err e = {0};
+	char id[ID_SIZE];
+
+	ck_assert_int_eq(spawn_as(NULL, NULL, "a", "teller", NULL, &h, id, NULL), 0);
+	bring_up(id);
+	struct wait_handle *wait = fleet_wait(w.f, fleet_get(w.f, id), longest, -1, NULL, NULL, &e);
+	ck_assert_msg(wait != NULL, "%s", e.message);
+	fleet_wait_cancel(wait);
+	ck_assert_ptr_null(fleet_wait(w.f, fleet_get(w.f, id), longer, -1, NULL, NULL, &e));
+	ck_assert_int_eq(e.code, ERR_LIMIT);
+}
+END_TEST
+
 START_TEST(spawn_returns_when_the_prompt_is_there)
 {
 	struct heard h = {0};
@@ -938,7 +955,7 @@ TEST_MAIN_FIXTURE("core/fleet", setup, teardown,
 	a_restart_counts_against_the_caps_of_all_above,
 	a_wait_cancelled_between_its_end_and_its_answer_is_not_answered,
 	a_child_gets_no_more_than_its_parent_and_no_vm_has_a_child_outside,
-	spawn_returns_when_the_prompt_is_there,
+	a_text_to_wait_for_is_bounded, spawn_returns_when_the_prompt_is_there,
 	a_new_shim_that_knows_nothing_yet_is_waited_for,
 		first_prompt_by_argument_ends_the_spawn_when_reported,
 		mute_program_is_typed_its_first_prompt, an_event_told_twice_counts_once,
