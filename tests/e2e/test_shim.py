@@ -4,10 +4,12 @@ import os
 import re
 import select
 import socket
+import sys
 import termios
 import time
 
 from harness import Failure, RpcError, Skip, check, contains, equal, wait_gone
+from inside import RELAY
 from shim_rig import PLACE, WAIT, Place, Stream, Terminal, appears
 
 I = "abc123"
@@ -346,10 +348,11 @@ def test_a_place_that_cannot_start_says_why(t):
 
 def test_reports_wait_for_a_daemon_and_calls_fail_as_retryable(t):
     place = shell(t)
-    place.input(I, "echo $TMUX_CLAUDE_SOCKET > sock; echo w''ritten")
-    place.text(I, "\nwritten\n")
-    with open(os.path.join(place.home, "sock"), encoding="utf-8") as file:
-        path = file.read().strip()
+    path = os.path.join(place.home, "talk")
+    with open(os.path.join(place.home, "relay.py"), "w", encoding="utf-8") as file:
+        file.write(RELAY)
+    place.input(I, "%s relay.py %s" % (sys.executable, path))
+    place.text(I, "told")
     place.daemon.close()
     inside = socket.socket(socket.AF_UNIX)
     inside.settimeout(30)
