@@ -237,6 +237,7 @@ static json_t *scalar(const struct arg_def *a, const char *s, struct err *e)
 	case ARG_STRINGS:
 	case ARG_WORDS:
 	case ARG_LABELS:
+	case ARG_CHANGES:
 	case ARG_ARGV:
 	case ARG_JSON:
 	case ARG_KV:
@@ -325,7 +326,8 @@ static int give(struct reader *r, const struct arg_def *a, const char *s)
 		}
 		return add_pair(a, have, s, r->e);
 	}
-	if (a->type == ARG_STRINGS || a->type == ARG_WORDS || a->type == ARG_LABELS || a->type == ARG_ARGV) {
+	if (a->type == ARG_STRINGS || a->type == ARG_WORDS || a->type == ARG_LABELS || a->type == ARG_CHANGES ||
+		a->type == ARG_ARGV) {
 		v = text_value(a, s, r->e);
 		if (!v)
 			return -1;
@@ -451,9 +453,19 @@ static const struct arg_def *argv_arg(const struct method_def *m)
 	return NULL;
 }
 
+/* `label ID... K=V K-`: a word that changes a label is told from one that names by its looks. */
+static const struct arg_def *by_its_looks(const struct method_def *m, const char *word)
+{
+	const struct arg_def *a = m->args;
+
+	while (a->name && a->type != ARG_CHANGES)
+		a++;
+	return a->name && (strchr(word, '=') || (word[0] && word[strlen(word) - 1] == '-')) ? a : NULL;
+}
+
 static int read_positional(struct reader *r, const char *word)
 {
-	const struct arg_def *a = r->positional;
+	const struct arg_def *change = by_its_looks(r->m, word), *a = change ? change : r->positional;
 
 	if (!a) {
 		cleanup_free char *verb = verb_words(r->m), *usage = help_usage(r->m);

@@ -330,6 +330,7 @@ static int check_value(const struct arg_def *a, const json_t *v, json_t **ret, s
 		*ret = json_incref((json_t *)v);
 		return 0;
 	case ARG_STRINGS:
+	case ARG_CHANGES:
 	case ARG_ARGV:
 		return check_strings(a, v, ret, e);
 	case ARG_WORDS:

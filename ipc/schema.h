@@ -29,6 +29,7 @@ enum arg_type {
 	ARG_STRINGS, /* an array of strings; a repeated option */
 	ARG_WORDS,   /* an array of strings, or one string (given to the handler as an array) */
 	ARG_LABELS,  /* an array of terms K=V, K!=V, K; or an object of strings, each K=V; the handler gets the array */
+	ARG_CHANGES, /* an array of strings K=V, K-; on the command line told from other words by their looks */
 	ARG_KV,      /* an object of strings; repeated K=V */
 	ARG_ARGV,    /* an array of strings; what stands after -- */
 	ARG_JSON,    /* any value; not on the command line */

@@ -187,6 +187,7 @@ void call_by_somebody(const struct call *c, struct err *e);
 void call_rows(struct call *c, const json_t *rows);
 /* wait.c: its caller is gone. */
 void waiting_cancel(struct call *c);
+int role_check(const char *role, struct err *e);
 /* send.c: texts that this connection has not given whole. */
 void uploads_drop(struct api *a, const struct client_conn *client, const char *place, json_int_t conn);
 

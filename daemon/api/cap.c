@@ -15,6 +15,14 @@ static int64_t cap_otherwise(struct call *c, const char *role, enum cap_kind k)
 	return cap_get(&c->w->settings.default_cap, k);
 }
 
+int role_check(const char *role, struct err *e)
+{
+	if (role_valid(role))
+		return 0;
+	err_set(e, ERR_PARAMS, "'%.80s' is no role", role);
+	return err_hint(e, "roles are 1 to 63 of a-z 0-9 . _ - and begin with a letter or digit");
+}
+
 static int take_role(struct call *c, struct instance *in, struct err *e)
 {
 	const char *role = call_str(c, "role"), *label = instance_role(in);
@@ -25,10 +33,7 @@ static int take_role(struct call *c, struct instance *in, struct err *e)
 		json_object_set_new(in->labels, ROLE_LABEL, json_string(role));
 	else
 		role = label;
-	if (!role || role_valid(role))
-		return 0;
-	err_set(e, ERR_PARAMS, "'%.80s' is no role", role);
-	return err_hint(e, "roles are 1 to 63 of a-z 0-9 . _ - and begin with a letter or digit");
+	return role ? role_check(role, e) : 0;
 }
 
 static void default_role_limit(void *arg, const char *role, int64_t limit)

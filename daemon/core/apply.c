@@ -94,8 +94,7 @@ void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const c
 	set_text(&in->detail, detail);
 	unit_save(u);
 	P(u->f)->event_add(CTX(u->f), EV_STATE, in->id, in->place[0] ? in->place : NULL,
-		json_pack("{s:s, s:s, s:s?, s:s?}", "from", state_name(from), "to", state_name(to),
-			"reason", reason, "detail", detail));
+		tell_state(u, from));
 	waits_check(u);
 	admit_look(u);
 	if (to == ST_IDLE || to == ST_WORKING)

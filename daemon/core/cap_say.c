@@ -134,7 +134,8 @@ int cap_refuse(struct fleet *f, struct unit *asker, const struct refusal *r, str
 	bool mib = r->kind == CAP_MEMORY || r->kind == CAP_DISK, never = false;
 	char who[NAME_MAX_LEN + 32] = "the fleet", option[32], more[64] = "";
 
-	note_refusal(f, asker, r);
+	if (!r->relabel)
+		note_refusal(f, asker, r);
 	if (r->holder)
 		str_fmt(who, sizeof(who), "instance %s%s%s%s", r->holder->in->id, name ? " (" : "", name ? name : "",
 			name ? ")" : "");
@@ -152,8 +153,9 @@ int cap_refuse(struct fleet *f, struct unit *asker, const struct refusal *r, str
 	else if (never && r->kind != CAP_DEPTH)
 		err_hint(e, "it never passes by itself; the operator may raise it: tmux-claude cap set %s --%s ...",
 			r->holder ? r->holder->in->id : "fleet", option);
-	else if (!r->holder)
-		err_hint(e, "%s, or with tmux-claude cap set fleet --%s ...", passes, option);
+	else if (!r->holder || r->relabel)
+		err_hint(e, "%s, or with tmux-claude cap set %s --%s ...", passes, r->holder ? r->holder->in->id : "fleet",
+			option);
 	else
 		err_hint(e, "%s", passes);
 	if (e)

@@ -75,6 +75,7 @@ struct need {
 	int64_t of[CAP_KINDS];
 	const char *role;
 	struct unit *parent;
+	bool relabel; /* of a role alone */
 };
 
 static int refuse_kind(struct fleet *f, const struct need *n, struct unit *holder, enum cap_kind k,
@@ -113,7 +114,7 @@ static int ask(struct fleet *f, const struct need *n, struct unit *holder, int64
 			return refuse_kind(f, n, holder, k, count, 0, e);
 	}
 	if (n->role) {
-		struct refusal r = {.holder = holder, .kind = CAP_KINDS, .role = n->role, .need = 1,
+		struct refusal r = {.holder = holder, .kind = CAP_KINDS, .role = n->role, .need = 1, .relabel = n->relabel,
 			.count = holder_role_count(f, holder, n->role),
 			.limit = holder_role_limit(f, holder, n->role)};
 		if (r.limit != CAP_UNLIMITED && r.count >= r.limit)
@@ -271,6 +272,13 @@ int caps_reserve_rate(struct unit *u, struct err *e)
 	struct need n = need_of(u->in, u->up);
 
 	return ask_rate(u->f, &n, NULL, e) < 0 || (n.parent && ask_rate(u->f, &n, n.parent, e) < 0) ? -1 : 0;
+}
+
+int caps_reserve_role(struct unit *u, const char *role, struct err *e)
+{
+	const struct need n = {.role = role, .parent = u->up, .relabel = true};
+
+	return ask(u->f, &n, NULL, 0, e) < 0 ? -1 : ask_ancestors(u->f, &n, u->up, 1, e);
 }
 
 void caps_note_spawn(struct unit *u, bool anew)

@@ -152,6 +152,9 @@ bool fleet_cancel(struct fleet *f, const char *id, void *arg);
 int fleet_kill(struct fleet *f, struct instance *in, bool cascade, bool force, bool rm,
 	fleet_done_fn *done, void *arg, struct err *e);
 int fleet_remove(struct fleet *f, struct instance *in, struct err *e);
+/* Changes the labels (model/label.h) of all of these, or of none. */
+int fleet_label(struct fleet *f, const struct caller *who, struct instance *const *set, size_t n,
+	const json_t *changes, struct err *e);
 int fleet_rename(struct fleet *f, struct instance *in, const char *name, struct err *e);
 int fleet_interrupt(struct fleet *f, struct instance *in, fleet_done_fn *done, void *arg,
 	struct err *e);

@@ -206,6 +206,15 @@ void place_apply(struct site *s, enum place_state to, const char *reason);
 void site_save(struct site *s);
 void unit_save(struct unit *u);
 
+/* tell.c: what events say of a row */
+void tell_created(struct unit *u);
+json_t *tell_state(const struct unit *u, enum inst_state from); /* new */
+/* Its program has this pid now (0: it runs no more). An event when that is another; the caller saves the row. */
+void unit_program(struct unit *u, int64_t pid);
+void tell_program(const struct unit *u);
+/* The same for whether it has a pane. */
+void unit_pane(struct unit *u, bool present, const char *what);
+
 /* A late answer finds its unit again, or learns that it moved on. */
 struct tick {
 	struct fleet *f;
@@ -222,6 +231,8 @@ int caps_reserve(struct fleet *f, struct unit *parent, struct instance *child, s
 int caps_reserve_rate(struct unit *u, struct err *e);
 /* Would it pass again, after its end? What it was given stays its own. */
 int caps_reserve_again(struct unit *u, bool restoring, struct err *e); /* restoring: no rate counts */
+/* May it have this role from now on? */
+int caps_reserve_role(struct unit *u, const char *role, struct err *e);
 /* It was spawned (anew), or started again: counted for the rate, and for the totals of all above. */
 void caps_note_spawn(struct unit *u, bool anew);
 /* A holder of caps is an instance, or the fleet (NULL). */
@@ -242,6 +253,7 @@ struct refusal {
 	const char *role;
 	int64_t count, limit, need;
 	int64_t wait_ms; /* of a rate: until it passes, -1: never */
+	bool relabel;    /* no spawn: another label was to be given */
 };
 /* Sets *e with all of it, tells the event; -1. */
 int cap_refuse(struct fleet *f, struct unit *asker, const struct refusal *r, struct err *e);

@@ -173,6 +173,7 @@ static void on_exited(struct site *s, struct unit *u, const json_t *ev)
 	u->in->pid = 0;
 	forget_later(s, u);
 	if (u->step == STEP_STOP) {
+		tell_program(u);
 		unit_save(u);
 		return;
 	}
@@ -358,7 +359,7 @@ bool fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const
 	else if (!strcmp(type, "exited"))
 		on_exited(s, u, ev);
 	else if (!strcmp(type, "started")) {
-		u->in->pid = int_of(ev, "pid");
+		unit_program(u, int_of(ev, "pid"));
 		unit_save(u);
 	} else if (!strcmp(type, "stage")) {
 		start_stage(u, text_of(ev, "stage") ?: "", text_of(ev, "text") ?: "");
@@ -379,7 +380,7 @@ static void resume_unit(struct site *s, struct unit *u, const json_t *row)
 		return;
 	}
 	if (row && json_is_true(json_object_get(row, "running")) && u->in->state != ST_PROVISIONING) {
-		u->in->pid = int_of(row, "pid");
+		unit_program(u, int_of(row, "pid"));
 		u->step = u->in->state == ST_STARTING ? STEP_READY : STEP_LIVE;
 		if (u->step == STEP_READY) { /* its start was not heard of: run_done counts it otherwise */
 			u->in->starts++;
@@ -618,7 +619,7 @@ void fleet_on_pane(struct fleet *f, const char *instance, bool present, const ch
 		u->in->has_pane = present;
 		unit_save(u);
 	}
-	P(f)->event_add(CTX(f), EV_PANE, instance, NULL, json_pack("{s:s}", "state", what));
+	P(f)->event_add(CTX(f), EV_PANE, instance, NULL, json_pack("{s:s, s:b}", "state", what, "present", present));
 }
 
 int fleet_shim_call(struct fleet *f, struct instance *in, const char *method, json_t *params,

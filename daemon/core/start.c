@@ -211,10 +211,7 @@ int fleet_spawn(struct fleet *f, const struct caller *who, struct spawn_args *a,
 	env_note_names(in);
 	unit_save(u);
 	spawn_key_note(u, a);
-	P(f)->event_add(CTX(f), EV_CREATED, in->id, NULL,
-		json_pack("{s:s?, s:s?, s:s, s:s, s:s?, s:O}", "name", in->name, "parent",
-			in->parent[0] ? in->parent : NULL, "driver", in->driver, "agent", in->agent, "dir",
-			in->dir, "labels", in->labels));
+	tell_created(u);
 	if (a->prompt)
 		prompt_first_make(u, a->prompt);
 	memcpy(ret_id, in->id, ID_SIZE);
@@ -260,7 +257,8 @@ static void shim_go(void *arg, const struct err *error)
 	FAULT_POINT("start.pane_open");
 	P(u->f)->pane_open(CTX(u->f), u->in);
 	FAULT_POINT("start.shim_start");
-	u->in->has_pane = true;
+	unit_pane(u, true, "made");
+	unit_save(u);
 	site_of(u)->starting = true;
 	P(u->f)->shim_start(CTX(u->f), u->in->place);
 }
@@ -427,7 +425,7 @@ static void run_done(void *arg, json_t *result, const struct err *error)
 		return;
 	}
 	prog = P(u->f)->agent(CTX(u->f), u->in->agent);
-	u->in->pid = json_integer_value(json_object_get(result, "pid"));
+	unit_program(u, json_integer_value(json_object_get(result, "pid")));
 	u->in->starts++;
 	u->step = STEP_READY;
 	again_started(u);

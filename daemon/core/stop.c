@@ -214,9 +214,9 @@ static void last_state(struct unit *u, struct err *failure)
 static void unit_quiet(struct unit *u)
 {
 	u->step = STEP_NONE;
-	u->in->pid = 0;
+	unit_program(u, 0);
+	unit_pane(u, false, "closed");
 	/* Even when it is gone already: its program ended, but its session may stand. */
-	u->in->has_pane = false;
 	P(u->f)->pane_close(CTX(u->f), u->in->id);
 	P(u->f)->intent_done(CTX(u->f), "pane", u->in->id);
 	fleet_on_titled(u->f, u->in->id);

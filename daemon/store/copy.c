@@ -302,7 +302,10 @@ static const char settle_sql[] =
 	"UPDATE prompts SET status='unknown', text='', reason='the database was restored from a copy'"
 	" WHERE status IN ('queued', 'delivering');"
 	"UPDATE instances SET state='failed', reason='restored', detail='the database was restored from a copy'"
-	" WHERE state='queued';";
+	" WHERE state='queued';"
+	/* What a client made of the old one's events is not what this one says: it is another fleet to it. (Copies made before
+	 * fleets had names get one when they are opened.) */
+	"UPDATE meta SET value=lower(hex(randomblob(16))) WHERE key='fleet';";
 
 static int prepare(const char *tmp, const char *from, bool end_unknown, int64_t seen, struct err *e)
 {

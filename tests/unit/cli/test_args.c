@@ -69,6 +69,8 @@ static const char *sample(const struct arg_def *a)
 		return "1.5";
 	case ARG_MIB:
 		return "4096";
+	case ARG_CHANGES:
+		return "k-";
 	case ARG_COUNTS:
 		return "k=5";
 	case ARG_KV:
@@ -392,8 +394,19 @@ START_TEST(a_dash_reads_standard_input)
 }
 END_TEST
 
+START_TEST(changes_of_labels_are_told_from_names)
+{
+	parse("label", V("one", "a=b", "two", "c-", "--", "d=e-"));
+	cleanup_free char *ids = json_dumps(json_object_get(parsed.params, "ids"), JSON_COMPACT);
+	cleanup_free char *changes = json_dumps(json_object_get(parsed.params, "changes"), JSON_COMPACT);
+	ck_assert_str_eq(ids, "[\"one\",\"two\"]");
+	ck_assert_str_eq(changes, "[\"a=b\",\"c-\",\"d=e-\"]");
+	args_finish(&parsed);
+}
+END_TEST
+
 TEST_MAIN("cli/args", every_row_takes_each_of_its_options, every_row_has_help_in_exactly_one_group,
 	options_and_positionals_mix, globals_stand_anywhere_but_behind_two_dashes,
 	a_text_may_begin_with_a_dash_behind_two, short_switches_combine, paths_become_absolute, many_ids,
 	what_cannot_be_parsed_is_named, typos_get_a_suggestion, verbs_are_found_by_their_words,
-	a_dash_reads_standard_input)
+	a_dash_reads_standard_input, changes_of_labels_are_told_from_names)
