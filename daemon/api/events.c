@@ -195,6 +195,11 @@ static int since_check(struct call *c, int64_t since, struct err *e)
 			(long long)last, (long long)since);
 		return err_hint(e, "begin anew: list, and a subscription without since");
 	}
+	if (store_event_skipped(c->w->store, since)) {
+		err_set(e, ERR_OTHER, "event %lld is none of this database: it was restored from an older copy",
+			(long long)since);
+		return err_hint(e, "begin anew: list, and a subscription without since");
+	}
 	if (first && since + 1 < first)
 		return store_event_gone(c->w->store, since, e);
 	return 0;

@@ -212,3 +212,18 @@ const char *store_fleet(struct store *s)
 	free(name);
 	return s->fleet;
 }
+
+bool store_event_skipped(struct store *s, int64_t seq)
+{
+	static const char sql[] = "SELECT 1 FROM meta WHERE key GLOB 'gap.*' AND CAST(substr(key, 5) AS INTEGER) < ?1"
+				  " AND CAST(value AS INTEGER) > ?1";
+	sqlite3_stmt *st = store_stmt(s, sql, NULL);
+	bool skipped;
+
+	if (!st)
+		return false;
+	sqlite3_bind_int64(st, 1, seq);
+	skipped = sqlite3_step(st) == SQLITE_ROW;
+	sqlite3_reset(st);
+	return skipped;
+}

@@ -83,6 +83,8 @@ int64_t store_events_bytes(struct store *s);
 int store_event_gone(struct store *s, int64_t since, struct err *e);
 /* A random name of this database, made with it: numbers of events mean something with it alone. */
 const char *store_fleet(struct store *s);
+/* Was this number left out by a restore: one of an event that this database never had? */
+bool store_event_skipped(struct store *s, int64_t seq);
 /* The audit (audit.c): who called what, about whom, and what came of it. Everything is borrowed. */
 struct audit_row {
 	int64_t time_ms;

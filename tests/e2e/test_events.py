@@ -4,8 +4,10 @@ import json
 import os
 import socket
 import threading
+import time
 
-from harness import check, contains, deadline, equal
+from harness import Failure, check, contains, deadline, equal
+from inside import child, connect, talker
 
 
 def life(f, name):
@@ -297,3 +299,101 @@ def test_denials_and_refusals_are_events(t):
     refused = e.event("spawn.refused")
     equal((refused["data"]["cap"], refused["data"]["limit"]), ("max_instances", 1))
     check(os.path.exists(f.socket), "the daemon's socket is gone")
+
+
+def test_an_instance_follows_itself_and_its_descendants_only(t):
+    f = t.fleet()
+    boss, above = talker(f, "boss")
+    made, inside = talker(f, "one", "--parent", "boss")
+    stranger = f.shell("stranger", "cat")
+    start = inside.call("subscribe")["seq"]
+    kid = inside.call("spawn", **child(f, name="kid"))
+    grandkid = f.shell("grandkid", "cat", options=["--parent", "kid"])
+    sibling = above.call("spawn", **child(f, name="sibling"))
+    for name in ("stranger", "boss", "sibling", "one", "grandkid"):
+        f.cli("label", name, "mark=" + name)
+    f.cli("kill", "--rm", "grandkid")
+    f.cli("kill", "--rm", "kid")
+    f.cli("label", "one", "last=1")
+    got = []
+    while not got or got[-1]["type"] != "instance.labels" or "last" not in got[-1]["data"]["labels"]:
+        got.append(inside.event())
+    mine = {made["id"], kid["id"], grandkid["id"]}
+    equal({e["instance"] for e in got}, mine, "whom it heard of")
+    ends = [e["instance"] for e in got if e["type"] == "instance.removed"]
+    equal(ends, [grandkid["id"], kid["id"]], "whose removal it heard of")
+    wanted = [e for e in all_events(f) if e["seq"] > start and e["instance"] in mine]
+    equal(got, wanted[:len(got)], "what it heard, and what there was of it")
+    for other in (boss["id"], sibling["id"], stranger["id"]):
+        inside.refused("events", code="not_found", ids=[other])
+        inside.refused("subscribe", ids=[other])
+    told = {e["instance"] for e in inside.call("events", since=0, limit=1000)["events"]}
+    check(made["id"] in told and told <= mine, "whom its pages are about: %s", told)
+
+
+def retried(call):
+    """A place that was given back is free as soon as the daemon heard of it."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return call()
+        except Failure as full:
+            check("busy" in str(full) and time.monotonic() < end, "%s", full)
+
+
+def test_an_instances_subscriptions_are_few_and_recent(t):
+    f = t.fleet()
+    made, inside = talker(f, "one")
+    path = os.path.join(f.work, "one.talk")
+    inside.call("subscribe")
+    inside.refused("subscribe", code="wrong_state")
+    more = [connect(f, path) for _ in range(7)]
+    for c in more:
+        c.call("subscribe")
+    ninth = connect(f, path)
+    ninth.refused("subscribe", code="busy")
+    more.pop().close()  # one that goes gives its own back
+    retried(lambda: ninth.call("subscribe"))
+    ninth.close()
+    start = f.json("events", "--limit", "1")["last"]
+    renames(f.client(), 0, 1010)
+    last = connect(f, path)
+    retried(lambda: last.call("subscribe", since=start + 1010))
+    other = more.pop()
+    other.close()
+    late = connect(f, path)
+    retried(lambda: late.refused("subscribe", code="too_large", since=start))
+    first = late.call("events", since=start, limit=1000)  # the older ones are read in pages
+    equal(late.call("subscribe", since=first["next"])["seq"], first["next"])
+    got = first["events"]
+    while got[-1]["data"].get("name") != "n1009":
+        got.append(late.event("instance.renamed"))
+    equal([e["data"]["name"] for e in got if e["type"] == "instance.renamed"], ["n%d" % n for n in range(1010)])
+    equal({e["instance"] for e in got}, {made["id"]})
+
+
+def to_its_end(client):
+    end = time.monotonic() + 60
+    try:
+        while True:
+            client.take(end)
+    except EOFError:
+        pass
+
+
+def test_an_instances_subscription_ends_with_the_daemon(t):
+    f = t.fleet()
+    made, inside = talker(f, "one")
+    inside.call("subscribe")
+    f.cli("label", "one", "a=1")
+    seen = inside.event("instance.labels", made["id"])["seq"]
+    f.kill_daemon()
+    to_its_end(inside)
+    f.up()
+    f.cli("label", "one", "b=2")
+    again = connect(f, os.path.join(f.work, "one.talk"))
+    again.call("subscribe", since=seen)
+    equal(again.event("instance.labels")["data"]["labels"], {"a": "1", "b": "2"})
+    f.cli("down")
+    to_its_end(again)
+    f.up()

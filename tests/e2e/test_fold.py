@@ -161,13 +161,16 @@ def fold(model, follower, heard):
     return len(follower.events)
 
 
-def follow_to_the_end(f, follower, worker, model):
+def follow_to_the_end(f, follower, work, worker, model):
     """Until nothing moves and the list is of the moment that was heard: that list."""
     heard = 0
     while True:
         try:
             if not follower.client:
-                f.up()
+                if worker.is_alive():
+                    work.until(min(work.done + 1, OPS))  # it starts what it killed
+                else:
+                    f.up()
                 follower.connect()
             if not worker.is_alive():
                 page = follower.client.call("list", all=True, limit=1000)
@@ -184,7 +187,8 @@ def follow_to_the_end(f, follower, worker, model):
         except TimeoutError:
             follower.take()
         except (EOFError, OSError):
-            follower.take()
+            if follower.client:
+                follower.take()
             follower.client = None
 
 
@@ -213,11 +217,9 @@ def one_life(t, seed):
             except (EOFError, OSError):
                 work.until(work.done + 1)  # it was killed: the workload starts it again
         follower = Follower(f, model.seq)
-        known = follow_to_the_end(f, follower, worker, model)
+        known = follow_to_the_end(f, follower, work, worker, model)
     finally:
         worker.join()
-        if os.environ.get("TC_FOLD_SAY"):
-            print(work.counts, work.made, flush=True)
     check(not work.failed, "the workload: %r", work.failed)
     equal(set(model.rows), set(known), "whom events and list know")
     for ident, row in known.items():

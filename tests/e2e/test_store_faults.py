@@ -106,9 +106,12 @@ def test_restore_keeps_what_is_newer_alive_until_asked(t):
     f = t.fleet()
     old = f.shell("old", "sleep", "1000")
     copy = os.path.join(f.dir, "copy.db")
+    early = f.json("status")["last_event"]
     f.cli("db", "backup", copy)
     new = f.shell("new", "sleep", "1000")
-    last = f.json("status")["last_event"]
+    last, fleet = (f.json("status")[k] for k in ("last_event", "fleet"))
+    follow = f.popen("--json", "events", "--follow", "--since", "0", stdout=-1, stderr=-1)
+    check(follow.stdout.readline(), "the follower hears nothing")
     f.refused("db", "restore", copy, code="wrong_state", says="tmux-claude down")
     f.cli("down")
     told = f.json("db", "restore", copy)
@@ -119,9 +122,18 @@ def test_restore_keeps_what_is_newer_alive_until_asked(t):
     check(status["last_event"] > last, "numbers of events are given out again: %s after %s", status["last_event"], last)
     check(alive(new["pid"]) and alive(old["pid"]), "an agent did not outlive the restore")
     contains(f.cli("status"), status["unknown"][0])
-    # A reader that was further than the copy goes on with what comes, and nothing is missing between.
-    late = f.subscribe(since=last)
-    check(late.event()["seq"] > last, "the first event after the restore")
+    # Who read the old one's events begins anew, whether he keeps the fleet's name or only a number.
+    c = f.client()
+    check(status["fleet"] != fleet, "the restored fleet has the old name")
+    for method in ("events", "subscribe"):
+        for cursor in ({"since": last, "fleet": fleet}, {"since": early, "fleet": fleet}, {"since": last}):
+            c.refused(method, code="other_fleet", **cursor)
+    f.refused("events", "--since", str(last), code="other_fleet", says="restored")
+    contains(follow.communicate(timeout=60)[0].decode(), "other_fleet", "the last word of who followed")
+    anew = f.subscribe(since=c.call("list", limit=10)["seq"])
+    f.cli("rename", "old", "older")
+    check(anew.event("instance.renamed")["seq"] > last, "the first event after the restore")
+    f.cli("rename", "older", "old")
     check(f.json("db", "check")["ok"], "the restored database: %s", f.json("db", "check"))
     f.cli("down")
     f.up()  # the mark stays as long as something is unknown

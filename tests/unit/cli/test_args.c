@@ -396,7 +396,7 @@ END_TEST
 
 START_TEST(changes_of_labels_are_told_from_names)
 {
-	parse("label", V("one", "a=b", "two", "c-", "--", "d=e-"));
+	parse("label", ARGV("one", "a=b", "two", "c-", "--", "d=e-"));
 	cleanup_free char *ids = json_dumps(json_object_get(parsed.params, "ids"), JSON_COMPACT);
 	cleanup_free char *changes = json_dumps(json_object_get(parsed.params, "changes"), JSON_COMPACT);
 	ck_assert_str_eq(ids, "[\"one\",\"two\"]");
