@@ -9,6 +9,7 @@
  *   TMUX_CLAUDE_FAULT_ONCE=FILE   fires only who makes FILE: once, however many processes come by
  *   TMUX_CLAUDE_FAULT_FROM=FILE   no passing counts, or is traced, before FILE is there
  *   TMUX_CLAUDE_FAULT_TRACE=FILE  each passing appends "PROGRAM NAME"
+ *   TMUX_CLAUDE_FAULT_CLOCK=FILE  holds the milliseconds that the wall clock is set wrong by (base/clock.c)
  */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H
@@ -54,7 +55,7 @@ void fault_list(void);
 
 /* Variables to hand on to programs that are given a chosen environment. */
 #define FAULT_ENV , "TMUX_CLAUDE_FAULT", "TMUX_CLAUDE_FAULT_ONCE", "TMUX_CLAUDE_FAULT_FROM", \
-	"TMUX_CLAUDE_FAULT_TRACE"
+	"TMUX_CLAUDE_FAULT_TRACE", "TMUX_CLAUDE_FAULT_CLOCK"
 
 #else
 

@@ -69,7 +69,7 @@ static int64_t option(const struct audit *au, enum option_id o, int64_t otherwis
 static void trim(struct audit *au)
 {
 	struct err err = {0};
-	int64_t before = clock_wall_ms() - option(au, OPT_AUDIT_DAYS, AUDIT_DAYS) * DAY_MS;
+	int64_t before = turn_age_now(au->api->w->turn) - option(au, OPT_AUDIT_DAYS, AUDIT_DAYS) * DAY_MS;
 
 	if (store_audit_trim(au->api->w->store, option(au, OPT_AUDIT_KEEP, AUDIT_KEEP), before, 2 * AUDIT_TRIM_EVERY,
 		    &err) < 0)

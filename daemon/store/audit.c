@@ -136,14 +136,19 @@ json_t *store_audit(struct store *s, const struct audit_query *q, struct err *e)
 	return NULL;
 }
 
+#define STR_OF(X) #X
+#define STR(X) STR_OF(X)
+
 int store_audit_trim(struct store *s, int64_t keep, int64_t before_ms, int64_t most, struct err *e)
 {
 	static const char sql[] =
 		"DELETE FROM audit WHERE seq IN (SELECT seq FROM"
 		" (SELECT seq, time_ms FROM audit ORDER BY seq LIMIT ?3)"
-		" WHERE seq <= (SELECT max(seq) FROM audit)-?1 OR time_ms < ?2)";
+		" WHERE seq <= (SELECT max(seq) FROM audit)-?1"
+		" OR (time_ms < ?2 AND seq <= (SELECT max(seq) FROM audit)-" STR(AUDIT_FLOOR) "))";
 	static const char old[] = "SELECT 1 FROM audit WHERE seq=(SELECT min(seq) FROM audit)"
-				  " AND (seq <= (SELECT max(seq) FROM audit)-?1 OR time_ms < ?2)";
+				  " AND (seq <= (SELECT max(seq) FROM audit)-?1"
+				  " OR (time_ms < ?2 AND seq <= (SELECT max(seq) FROM audit)-" STR(AUDIT_FLOOR) "))";
 	sqlite3_stmt *st = store_stmt(s, old, e);
 	int rc;
 

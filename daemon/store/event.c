@@ -152,6 +152,13 @@ static int event_at(struct store *s, int64_t seq, int64_t *ret_time, int64_t *re
 	return r;
 }
 
+int64_t store_event_last_ms(struct store *s)
+{
+	static const char sql[] = "SELECT time_ms FROM events ORDER BY seq DESC LIMIT 1";
+
+	return one_number(s, sql);
+}
+
 int64_t store_events_bytes(struct store *s)
 {
 	int64_t first = store_event_first(s), when, upto;
@@ -167,7 +174,7 @@ static int64_t trim_to(struct store *s, const struct events_keep *keep, int64_t 
 	while (to + 1 < last && to + 1 < first + most) {
 		/* What is not there lies in the gap that a restore leaves (store/files.h). */
 		if (event_at(s, to + 1, &when, &upto) == 0 && last - to <= keep->events && (!keep->bytes || upto_last(s) - upto <= keep->bytes) &&
-			(!keep->age_ms || now - when <= keep->age_ms))
+			(!keep->age_ms || last - to <= EVENTS_FLOOR || now - when <= keep->age_ms))
 			break;
 		to++;
 	}

@@ -70,6 +70,10 @@ int64_t store_event_last(struct store *s);  /* 0 when there is none */
  * their numbers. */
 int64_t store_event_durable(struct store *s);
 int64_t store_event_first(struct store *s); /* the oldest kept; 0 when there is none */
+int64_t store_event_last_ms(struct store *s); /* when the newest was; 0 when there is none */
+/* So many of the newest go by their number or size only, never by their age: no clock can empty it. */
+#define EVENTS_FLOOR 1000
+#define AUDIT_FLOOR 1000
 /* What is kept of the past; 0 of bytes and age_ms: no bound. The last event is always kept. */
 struct events_keep {
 	int64_t events, bytes, age_ms;

@@ -6,6 +6,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "daemon/world/age.h"
 
 /* What is kept of the past, and the steps in which it is trimmed while it grows: twice as much goes as
  * comes, so that a fleet's backlog shrinks, too. */
@@ -29,6 +30,7 @@ struct turn {
 	json_t *events;
 	struct err failed;
 	struct events_keep keep;
+	struct age age;
 	void (*broken)(void *arg, const struct err *why);
 	void *broken_arg;
 };
@@ -49,6 +51,7 @@ struct turn *turn_create(struct loop *l, struct store *s, struct bus *b)
 	t->last = &t->first;
 	t->keep.events = EVENTS_KEPT;
 	t->events = json_array();
+	age_init(&t->age, store_event_last_ms(s), clock_boot_ms(), clock_wall_ms());
 	t->defer = loop_defer_create(l, turn_end, t);
 	t->lazy_timer = loop_timer_create(l, lazy_over, t);
 	return t;
@@ -117,6 +120,11 @@ void turn_after(struct turn *t, port_done_fn *fn, void *arg)
 	loop_defer_schedule(t->defer);
 }
 
+int64_t turn_age_now(struct turn *t)
+{
+	return age_now(&t->age, clock_boot_ms(), clock_wall_ms());
+}
+
 void turn_event(struct turn *t, enum event_id type, const char *instance, const char *place,
 	json_t *data)
 {
@@ -125,7 +133,7 @@ void turn_event(struct turn *t, enum event_id type, const char *instance, const 
 	struct err err = {0};
 
 	if (store_event_add(t->store, type, instance, place, now, data, &seq, &err) < 0 ||
-		(seq % TRIM_EVERY == 0 && store_events_trim(t->store, &t->keep, now, TRIM_STEP, &err) < 0)) {
+		(seq % TRIM_EVERY == 0 && store_events_trim(t->store, &t->keep, turn_age_now(t), TRIM_STEP, &err) < 0)) {
 		turn_failed(t, &err);
 		json_decref(data);
 		return;

@@ -39,4 +39,7 @@ void turn_break(struct turn *t, const struct err *why);
 /* A commit failed and memory is ahead of the disk: called once, the daemon must end and start anew. */
 void turn_on_broken(struct turn *t, void (*fn)(void *arg, const struct err *why), void *arg);
 
+/* The time for what goes by its age: the wall clock's, but not its jumps (age.h). */
+int64_t turn_age_now(struct turn *t);
+
 #endif

@@ -343,6 +343,10 @@ START_TEST(the_past_is_bounded_by_its_size_and_age)
 	turn_flush(t);
 	ck_assert_int_le(store_events_bytes(s), 20000 + 32 * 256);
 	ck_assert_int_ge(store_events_bytes(s), 10000);
+	turn_keep(t, &(struct events_keep){.events = 100000});
+	for (int i = 0; i < 2000; i++)
+		turn_event(t, EV_NOTICE, NULL, NULL, NULL);
+	turn_flush(t);
 	turn_keep(t, &(struct events_keep){.events = 100000, .age_ms = 1});
 	json_decref(data);
 	struct events_keep old = {.events = 100000, .age_ms = 1000};
@@ -354,6 +358,10 @@ START_TEST(the_past_is_bounded_by_its_size_and_age)
 	ck_assert_int_le(store_event_first(s), first + 128); /* a step, whatever is due */
 	for (int i = 0; i < 100; i++)
 		ck_assert_int_eq(store_events_trim(s, &old, clock_wall_ms() + 86400000, 64, &e), 0);
+	ck_assert_int_eq(store_event_first(s), store_event_last(s) - EVENTS_FLOOR + 1); /* whatever the clock says */
+	old = (struct events_keep){.events = 1};
+	for (int i = 0; i < 100; i++)
+		ck_assert_int_eq(store_events_trim(s, &old, 0, 64, &e), 0);
 	ck_assert_int_eq(store_event_first(s), store_event_last(s)); /* the last one stays */
 	ck_assert_int_eq(store_commit(s, &e), 0);
 }
