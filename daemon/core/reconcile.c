@@ -23,7 +23,7 @@ void fleet_load_intent(struct fleet *f, const struct intent *in)
 	 * place intents need nothing here: their things carry the id and are compared anyway. A pane's name
 	 * is not: a person may have given it another. */
 	if (!strcmp(in->kind, "title")) {
-		if (u)
+		if (u && !state_final(u->in->state)) /* one that ended has no pane, and is opened under its name */
 			u->retitle = true;
 		else
 			fleet_on_titled(f, in->key);
