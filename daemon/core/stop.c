@@ -203,7 +203,7 @@ static void last_state(struct unit *u, struct err *failure)
 	if (!failure->code && !by_request(reason))
 		failed_before(failure, u->in);
 	if (failure->code)
-		unit_ends(u, u->cancelled || u->stop_done ? END_KILLED : END_NO_START, ST_FAILED,
+		unit_ends(u, u->cancelled || u->stop_done || !u->in->wanted ? END_KILLED : END_NO_START, ST_FAILED,
 			u->cancelled ? "cancelled" : err_code_name(failure->code), failure->message);
 	else if (!strcmp(reason, "restart"))
 		restart_over(u);
@@ -403,6 +403,7 @@ static void stop_one(struct unit *u, bool force, bool rm, fleet_done_fn *done, v
 			u->force = true;
 			stop_place(s, true);
 		}
+		unit_save(u); /* not wanted: the next daemon starts it by no policy */
 		return; /* under way already */
 	}
 	u->force = force;
@@ -431,8 +432,10 @@ int fleet_kill(struct fleet *f, struct instance *in, bool cascade, bool force, b
 		/* The row's state changes at once, so a dying parent can spawn no more. Children first; nobody is
 		 * removed on the spot. */
 		for (struct unit *c = tree_last(u); c != u; c = tree_prev(c))
-			if (state_living(c->in->state))
+			if (state_living(c->in->state)) {
+				c->keep = false;
 				stop_one(c, force, rm, child_stopped, NULL);
+			}
 	}
 	u->keep = false;
 	stop_one(u, force, rm, done, arg);
