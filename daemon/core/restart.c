@@ -22,6 +22,9 @@ int fleet_closing(const struct fleet *f, struct err *e)
 void fleet_close(struct fleet *f, bool closing)
 {
 	f->closing = closing;
+	for (size_t i = 0; i < f->count && !closing; i++) /* waits that ran out meanwhile */
+		if (again_waits(f->order[i]->in))
+			again_arm(f->order[i]);
 }
 
 int restore_room(struct unit *u, bool restoring, struct err *e)
@@ -143,7 +146,10 @@ void fleet_set_restart(struct fleet *f, struct instance *in, enum restart_policy
 	P(f)->event_add(CTX(f), EV_SET, in->id, NULL, json_pack("{s:s}", "restart", restart_policy_name(policy)));
 	if (policy == RESTART_NEVER && again_waits(in)) {
 		again_forget(u);
+		in->wanted = false;
 		fleet_apply(u, ST_FAILED, "policy", "its restart policy was taken away while it waited to be started again");
+		if (!site_of(u) || site_of(u)->pl->state == PL_DOWN) /* else once its place is gone */
+			unit_over(u);
 		return;
 	}
 	if (u->step == STEP_LIVE || u->step == STEP_READY)

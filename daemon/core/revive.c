@@ -101,6 +101,7 @@ void revive_now(struct unit *u, const char *why)
 		if (in->state != ST_QUEUED)
 			fleet_apply(u, ST_QUEUED, "restart", why);
 		unit_ends(u, END_NO_START, ST_FAILED, err_code_name(err.code), err.message);
+		start_answer(u, &err);
 		return;
 	}
 	u->resume = in->starts > 0;
@@ -243,7 +244,8 @@ void revive_loaded(struct fleet *f)
 		} else if (ended && in->wanted && in->restart != RESTART_NEVER && !not_by_itself(in) &&
 			   !site_being_found(u)) {
 			/* Put aside by `down --all --keep`, or lost for good before: as after a boot. */
-			if (state_final(in->state) && restore_room(u, true, &err) < 0)
+			if (state_final(in->state) && (restore_room(u, true, &err) < 0 ||
+							      (in->name && start_name_free(f, NULL, in->name, in, &err) < 0)))
 				log_warn("core", in->id, "not started again: %s", err.message);
 			else
 				unit_ends(u, END_REBOOT, in->state, in->reason, in->detail);
