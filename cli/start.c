@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -20,6 +21,7 @@
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -33,6 +35,7 @@
 #define OCCUPIED_MS 200
 #define OCCUPIED_TRIES 25
 #define LOG_TAIL 4096
+#define LOCKS_MAX (1024 * 1024)
 #define LOG_MAX (8 * 1024 * 1024) /* a longer one is set aside at the next start */
 
 /* Waits for fd to be readable: 1, 0 at the deadline (-1: none), -1 when asked to stop. */
@@ -166,15 +169,36 @@ static int probe(struct cli *c, int64_t deadline, struct err *e)
 	return -1;
 }
 
-/* The process that wrote itself into the home's lock, to be waited for; -1 when it is gone. */
+/* Has this process that lock? What a file says of a pid is no reason to send it a signal: the kernel's list is. */
+static bool has_lock(pid_t pid, int fd)
+{
+	cleanup_free char *text = NULL, *wanted = NULL;
+	char *at, *line;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || file_read("/proc/locks", LOCKS_MAX, &text, NULL, NULL) < 0)
+		return false;
+	wanted = xasprintf(" %d %02x:%02x:%lld ", (int)pid, major(st.st_dev), minor(st.st_dev), (long long)st.st_ino);
+	for (at = text; (line = strsep(&at, "\n"));)
+		if (strstr(line, " FLOCK ") && !strstr(line, "->") && strstr(line, wanted))
+			return true;
+	return false;
+}
+
+/* The process that wrote itself into the home's lock, to be waited for; -1 when it is gone. If it has the lock it is
+ * told to look whether its socket stands (daemon/door.h). */
 static int holder(const struct cli *c)
 {
 	char pid[24] = "";
 	cleanup_close int fd = open(c->layout.lock_file, O_RDONLY | O_CLOEXEC);
+	int pidfd;
 
 	if (fd < 0 || pread(fd, pid, sizeof(pid) - 1, 0) <= 0 || atoi(pid) <= 0)
 		return -1;
-	return (int)syscall(SYS_pidfd_open, atoi(pid), 0);
+	pidfd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
+	if (pidfd >= 0 && has_lock(atoi(pid), fd))
+		syscall(SYS_pidfd_send_signal, pidfd, SIGUSR1, NULL, 0);
+	return pidfd;
 }
 
 /* Waits until who occupies the home is gone or its socket appears: -1 when asked to stop. Takes from *tries when

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: ISC
 """A logout deletes the runtime folder under a running daemon; others move the socket, or the state folder."""
+import contextlib
 import os
 import select
 import shutil
 import signal
 import socket
+import subprocess
 import time
 
+from faults import until
 from harness import Failure, check, contains, deadline, equal
 
 
@@ -29,6 +32,16 @@ def delete(folder):
     """All of it at once: what is made again beside it is not in the way."""
     os.rename(folder, folder + ".gone")
     shutil.rmtree(folder + ".gone")
+
+
+@contextlib.contextmanager
+def held(pid):
+    """The daemon sees several steps as one: it would be between them."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 @deadline(300)
@@ -73,14 +86,16 @@ def test_the_folder_above_it_is_deleted_and_comes_back(t):
     delete(run)
     reachable(f)  # it may make it itself here
     equal(f.daemon_pid(), pid, "the daemon's pid")
-    os.rename(run, run + ".old")
-    with open(run, "w", encoding="utf-8"):
-        pass
+    with held(pid):
+        os.rename(run, run + ".old")
+        with open(run, "w", encoding="utf-8"):
+            pass
     fd = os.pidfd_open(pid)
     check(not select.select([fd], [], [], 0.3)[0], "the daemon ended")
     os.close(fd)
-    os.unlink(run)
-    os.makedirs(run, 0o700)
+    with held(pid):
+        os.unlink(run)
+        os.makedirs(run, 0o700)
     reachable(f)
     equal(f.daemon_pid(), pid, "the daemon's pid")
 
@@ -90,8 +105,9 @@ def test_something_else_stands_where_the_socket_belongs(t):
     f = t.fleet()
     pid = f.up()
     stands = f.client()
-    os.unlink(f.socket)
-    os.mkdir(f.socket)
+    with held(pid):
+        os.unlink(f.socket)
+        os.mkdir(f.socket)
     equal(stands.call("status")["pid"], pid, "the pid over a connection from before")
     with open(os.path.join(f.state_dir, "daemon.log"), encoding="utf-8") as log:
         end = time.monotonic() + 60
@@ -128,3 +144,44 @@ def test_the_state_folder_is_moved_away(t):
     f.up()
     equal([x["id"] for x in f.json("list")], [row["id"]])
     os.kill(row["pid"], 0)
+
+
+def pending(pid, signo):
+    with open("/proc/%d/status" % pid, encoding="utf-8") as status:
+        return any(int(line.split()[1], 16) >> (signo - 1) & 1 for line in status if line.startswith("ShdPnd"))
+
+
+@deadline(300)
+def test_a_client_pokes_who_has_the_lock_and_nobody_else(t):
+    f = t.fleet()
+    row = f.shell("one", "sleep", "1000")
+    pid = f.daemon_pid()
+    os.kill(pid, signal.SIGSTOP)  # it hears nothing by itself
+    os.unlink(f.socket)
+    client = f.popen("list", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    until("the poke", lambda: pending(pid, signal.SIGUSR1) or "no signal is pending", 60)
+    os.kill(pid, signal.SIGCONT)
+    out, err = client.communicate(timeout=60)
+    equal(client.returncode, 0, "exit status (%s)" % err)
+    contains(out.decode(), row["id"], "what it says")
+    equal(f.daemon_pid(), pid, "the daemon's pid")
+    # The file names somebody who has not the lock: SIGUSR1 would end him.
+    stranger = subprocess.Popen(["sleep", "1000"], env={"PATH": os.environ.get("PATH", os.defpath)}, cwd="/")
+    t.stack.callback(lambda: (stranger.kill(), stranger.wait()))
+    with open(os.path.join(f.state_dir, "daemon.lock"), "w", encoding="utf-8") as lock:
+        lock.write("%d\n" % stranger.pid)
+    os.kill(pid, signal.SIGSTOP)
+    os.unlink(f.socket)
+    with open(os.path.join(f.state_dir, "daemon.log"), encoding="utf-8") as log:
+        log.seek(0, os.SEEK_END)
+        client = f.popen("list", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        until("the client finding the home occupied", lambda: "another daemon" in log.read() or "not yet", 60)
+    fd = os.pidfd_open(stranger.pid)
+    check(not select.select([fd], [], [], 0.5)[0], "the stranger was told, and ended")
+    os.close(fd)
+    os.kill(pid, signal.SIGCONT)
+    out, err = client.communicate(timeout=60)
+    equal(client.returncode, 0, "exit status (%s)" % err)
+    check(stranger.poll() is None, "the stranger ended")
+    with open(os.path.join(f.state_dir, "daemon.lock"), "w", encoding="utf-8") as lock:
+        lock.write("%d\n" % pid)
