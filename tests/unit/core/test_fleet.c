@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The life of instances over a world that only remembers what it was asked. */
+#include "daemon/core/fleet_int.h"
 #include "tests/unit/core/fake_world.h"
 #include "tests/unit/run.h"
 
@@ -856,6 +857,121 @@ START_TEST(every_state_has_its_legal_moves)
 }
 END_TEST
 
+/* The design's moves, written down once more: from each state (a row) to which. */
+static const char *const moves[ST_COUNT] = {
+	[ST_QUEUED] = "provisioning stopping failed",
+	[ST_PROVISIONING] = "queued starting stopping exited failed lost",
+	[ST_STARTING] = "queued provisioning idle working waiting limited stopping exited failed lost",
+	[ST_IDLE] = "idle working waiting limited paused asleep stopping exited failed lost",
+	[ST_WORKING] = "idle working waiting limited paused asleep stopping exited failed lost",
+	[ST_WAITING] = "idle working waiting limited paused asleep stopping exited failed lost",
+	[ST_LIMITED] = "idle working waiting limited paused asleep stopping exited failed lost",
+	[ST_PAUSED] = "idle working waiting limited stopping exited failed lost",
+	[ST_ASLEEP] = "idle working waiting limited provisioning stopping exited failed lost",
+	[ST_STOPPING] = "exited failed",
+	[ST_EXITED] = "queued",
+	[ST_FAILED] = "queued",
+	[ST_LOST] = "queued starting idle working waiting limited stopping exited failed",
+};
+
+static bool listed(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *at = list; (at = strstr(at, word)); at += n)
+		if ((at == list || at[-1] == ' ') && (!at[n] || at[n] == ' '))
+			return true;
+	return false;
+}
+
+START_TEST(each_pair_of_states_is_allowed_or_refused_as_the_table_says)
+{
+	struct heard h = {0};
+	char id[ID_SIZE];
+	struct unit *u;
+
+	spawn_as(NULL, NULL, NULL, "mute", NULL, &h, id, NULL);
+	bring_up(id);
+	u = unit_find(w.f, id);
+	for (int from = 0; from < ST_COUNT; from++)
+		for (int to = 0; to < ST_COUNT; to++) {
+			bool may = listed(moves[from], state_name((enum inst_state)to));
+			size_t living = w.f->living;
+			int before = fake_events(&w, "instance.state");
+			if (from == to)
+				continue;
+			ck_assert_msg(move_legal((enum inst_state)from, (enum inst_state)to) == may, "%s to %s",
+				state_name((enum inst_state)from), state_name((enum inst_state)to));
+			if (state_living((enum inst_state)from) != state_living(u->in->state))
+				tree_lives(u, state_living((enum inst_state)from));
+			living = w.f->living;
+			u->in->state = (enum inst_state)from;
+			fleet_apply(u, (enum inst_state)to, "test", NULL);
+			ck_assert_int_eq(u->in->state, may ? to : from);
+			ck_assert_int_eq(fake_events(&w, "instance.state"), before + may);
+			if (!may)
+				ck_assert_uint_eq(w.f->living, living);
+			ck_assert_uint_eq(w.f->living, state_living(u->in->state));
+		}
+}
+END_TEST
+
+START_TEST(a_policy_starts_again_what_failed_and_not_what_is_killed)
+{
+	struct heard h = {0}, k = {0};
+	char id[ID_SIZE];
+	struct instance *in;
+	struct err e = {0};
+
+	w.set.again = (struct backoff_rules){.delay_ms = 3600000, .delay_most_ms = 3600000, .calm_ms = 600000,
+		.window_ms = 600000, .most = 5};
+	spawn_as(NULL, NULL, NULL, "mute", NULL, &h, id, NULL);
+	bring_up(id);
+	in = fleet_get(w.f, id);
+	in->restart = RESTART_ON_FAILURE;
+	tell(id, 5, "exited", json_pack("{s:i}", "code", 3));
+	ck_assert_int_eq(in->state, ST_QUEUED);
+	ck_assert_str_eq(in->reason, "backoff");
+	ck_assert(in->again.waits && in->wanted && in->again.tries == 1);
+	ck_assert_int_eq(fake_events(&w, "instance.again"), 1);
+	let_end(id);
+	ck_assert_int_eq(in->state, ST_QUEUED); /* its place is gone; it waits on */
+	ck_assert_uint_eq(w.f->living, 1);
+	/* down --all that is given up leaves it waiting, with its timer. */
+	fleet_close(w.f, true);
+	loop_timer_stop(unit_find(w.f, id)->again_timer);
+	fleet_close(w.f, false);
+	ck_assert(loop_timer_active(unit_find(w.f, id)->again_timer));
+	ck_assert_int_eq(fleet_kill(w.f, in, false, false, false, done, &k, &e), 0);
+	fake_turn(&w);
+	ck_assert_int_eq(k.calls, 1);
+	ck_assert_int_eq(in->state, ST_EXITED);
+	ck_assert(!in->wanted && !in->again.waits);
+}
+END_TEST
+
+START_TEST(a_policy_taken_away_ends_the_wait_and_removes_what_was_to_go)
+{
+	struct heard h = {0};
+	char id[ID_SIZE];
+
+	w.set.again = (struct backoff_rules){.delay_ms = 3600000, .delay_most_ms = 3600000, .calm_ms = 600000,
+		.window_ms = 600000, .most = 5};
+	spawn_as(NULL, NULL, NULL, "mute", NULL, &h, id, NULL);
+	bring_up(id);
+	fleet_get(w.f, id)->restart = RESTART_ALWAYS;
+	unit_find(w.f, id)->remove_after = fleet_get(w.f, id)->rm = true; /* spawn --rm */
+	tell(id, 5, "exited", json_pack("{s:i}", "code", 0));
+	let_end(id);
+	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_QUEUED);
+	fleet_set_restart(w.f, fleet_get(w.f, id), RESTART_NEVER);
+	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_FAILED);
+	ck_assert(!fleet_get(w.f, id)->wanted);
+	fake_turn(&w);
+	ck_assert_ptr_null(fleet_get(w.f, id));
+}
+END_TEST
+
 START_TEST(a_row_with_living_children_stays_until_the_last_of_them_ended)
 {
 	struct heard h = {0}, k = {0};
@@ -979,4 +1095,6 @@ TEST_MAIN_FIXTURE("core/fleet", setup, teardown,
 		a_start_of_which_nothing_ran_begins_again_once,
 		a_place_that_does_not_tell_what_it_holds_is_lost_until_it_does,
 		waiting_for_a_state_answers_or_says_that_it_never_comes,
-		every_state_has_its_legal_moves)
+		every_state_has_its_legal_moves, each_pair_of_states_is_allowed_or_refused_as_the_table_says,
+		a_policy_starts_again_what_failed_and_not_what_is_killed,
+		a_policy_taken_away_ends_the_wait_and_removes_what_was_to_go)
