@@ -476,7 +476,7 @@ static void on_adopted(struct site *s, const json_t *ev)
 		return;
 	if (s->finding && row)
 		shim_knows(s);
-	if (!s->asking && (row || u->step != STEP_LIVE))
+	if (!s->asking && (row || (u->step != STEP_LIVE && u->step != STEP_READY)))
 		return;
 	s->asking = false;
 	loop_timer_stop(s->ask_timer);
