@@ -33,7 +33,7 @@ def test_a_kill_of_thousands_is_answered(t):
     c = f.client()
     gone = c.call("kill", ids=ids)
     equal(sorted(row["id"] for row in gone), ids, "who was ended")
-    equal({tuple(sorted(row)) for row in gone}, {("id", "name", "reason", "state")}, "what is told of each")
+    equal({tuple(sorted(row)) for row in gone}, {("id", "name", "parent", "reason", "state")}, "what is told of each")
     equal({row["state"] for row in gone}, {"exited"})
     check("dir" in c.call("kill", ids=ids[:2])[0], "few are not told whole")
 
