@@ -64,17 +64,7 @@ void render_audit(const struct writer *w, const json_t *result)
 static void print_row(struct follower *f, const json_t *row)
 {
 	f->last = jint(row, "seq");
-	if (f->left == 0)
-		return;
-	if (f->left > 0)
-		f->left--;
-	if (f->cli->g.json)
-		writer_json_line(&f->cli->w, row);
-	else
-		render_row(&f->cli->w, row);
-	fflush(f->cli->w.out);
-	if (f->left == 0 || writer_broken(&f->cli->w))
-		cli_stop = 1;
+	cli_print_line(f->cli, &f->left, row, render_row);
 }
 
 static void on_row(void *arg, const char *method, json_t *params)

@@ -27,6 +27,22 @@ void cli_catch_signals(void)
 	sigaction(SIGHUP, &sa, NULL);
 }
 
+void cli_print_line(struct cli *c, json_int_t *left, const json_t *row,
+	void (*render)(const struct writer *w, const json_t *row))
+{
+	if (*left == 0)
+		return;
+	if (*left > 0)
+		--*left;
+	if (c->g.json)
+		writer_json_line(&c->w, row);
+	else
+		render(&c->w, row);
+	fflush(c->w.out);
+	if (*left == 0 || writer_broken(&c->w))
+		cli_stop = 1;
+}
+
 static void say(struct cli *c, const char *label, enum color color, const char *text)
 {
 	cleanup_free char *safe = text_escape(text, true);

@@ -68,6 +68,10 @@ int cli_generic(struct cli *c);
 /* From here on SIGINT, SIGTERM and SIGHUP set cli_stop instead of ending the program. */
 extern volatile int cli_stop;
 void cli_catch_signals(void);
+/* One of a stream of rows, as JSON or by render. left: how many may still be printed (-1: all), counted down;
+ * behind the last, or when nobody reads, cli_stop is set. */
+void cli_print_line(struct cli *c, json_int_t *left, const json_t *row,
+	void (*render)(const struct writer *w, const json_t *row));
 
 /* start.c: starts the daemon, unless one answers by then, and connects to it. */
 int daemon_start(struct cli *c, struct err *e);

@@ -28,17 +28,7 @@ struct follower {
 
 static void print_event(struct follower *f, const json_t *ev)
 {
-	if (f->left == 0)
-		return;
-	if (f->left > 0)
-		f->left--;
-	if (f->cli->g.json)
-		writer_json_line(&f->cli->w, ev);
-	else
-		render_event(&f->cli->w, ev);
-	fflush(f->cli->w.out);
-	if (f->left == 0 || writer_broken(&f->cli->w))
-		cli_stop = 1;
+	cli_print_line(f->cli, &f->left, ev, render_event);
 }
 
 static void on_notice(void *arg, const char *method, json_t *params)

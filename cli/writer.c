@@ -190,11 +190,6 @@ void table_cellf(struct table *t, enum color c, const char *fmt, ...)
 	free(s);
 }
 
-size_t table_rows(const struct table *t)
-{
-	return t->nrows;
-}
-
 static const struct cell *cell_at(const struct table *t, size_t row, size_t col)
 {
 	size_t i = row * t->ncolumns + col;

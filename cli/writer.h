@@ -53,7 +53,6 @@ void table_row(struct table *t);
 void table_cell(struct table *t, enum color c, const char *s);
 void table_cellf(struct table *t, enum color c, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-size_t table_rows(const struct table *t);
 void table_write(const struct table *t, const struct writer *w);
 
 #endif

@@ -320,11 +320,6 @@ int64_t config_int(const struct config *c, enum option_id o)
 	return c->v[o].number;
 }
 
-int config_bool(const struct config *c, enum option_id o)
-{
-	return c->v[o].number != 0;
-}
-
 static json_t *value_to_json(enum option_type type, const char *text, int64_t number)
 {
 	switch (type) {

@@ -23,7 +23,6 @@ int config_load(const char *file, struct config **ret, struct err *e);
 void config_free(struct config *c);
 const char *config_string(const struct config *c, enum option_id o);
 int64_t config_int(const struct config *c, enum option_id o);
-int config_bool(const struct config *c, enum option_id o);
 /* [{name, value, source:"default"|"file"|"environment", default, help}]; new reference. */
 json_t *config_to_json(const struct config *c);
 /* The commented file with every option at its default (as comments); owned. */

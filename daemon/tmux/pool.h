@@ -164,7 +164,7 @@ void pool_take(struct pane *pa);
 /* server.c */
 struct server *server_add(struct tmux_pool *p, unsigned number);
 void server_free(struct server *sv);
-/* Tried too often, for now: who waits is told; what is only looked for, or wanted by nobody, is ended. */
+/* Tried too often for this while: who waits is told; what is only looked for, or wanted by nobody, is ended. */
 void server_hopeless(struct server *sv, const struct err *e);
 bool server_answers(const struct server *sv); /* connected, and listed since */
 void server_pulse(void *pool); /* the timer's */

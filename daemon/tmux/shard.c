@@ -401,8 +401,3 @@ void tmux_shard_nudge(struct tmux_shard *s)
 	if (s->state == SHARD_READY)
 		server_signal(s, SIGCHLD);
 }
-
-pid_t tmux_shard_server(const struct tmux_shard *s)
-{
-	return s->server;
-}

@@ -90,7 +90,6 @@ const char *tmux_shard_socket(const struct tmux_shard *s);
  * zombie and its pane without a status, until the next SIGCHLD (tmux issue 311; up to 3.4).
  */
 void tmux_shard_nudge(struct tmux_shard *s);
-pid_t tmux_shard_server(const struct tmux_shard *s); /* 0 when none is known */
 /* Removes what a dead server left behind: its socket and lock. */
 void tmux_shard_sweep(const char *socket);
 

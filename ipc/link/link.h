@@ -120,7 +120,6 @@ struct link_stream *link_open(struct link *l, json_t *what, const struct link_st
 	void *arg, struct err *e);
 /* Takes a stream that the peer opened; also replaces the owner of any stream. */
 void link_accept(struct link_stream *s, const struct link_stream_ops *ops, void *arg);
-struct link *link_of(struct link_stream *s);
 uint32_t link_id(const struct link_stream *s);
 
 /* Queues bytes: 0, or -1 when more than link_room (nothing queued) or after FIN. */

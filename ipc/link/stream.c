@@ -272,11 +272,6 @@ size_t link_unacked_len(const struct link_stream *s)
 	return s->data_bytes;
 }
 
-struct link *link_of(struct link_stream *s)
-{
-	return s->link;
-}
-
 uint32_t link_id(const struct link_stream *s)
 {
 	return s->id;

@@ -144,8 +144,3 @@ uint64_t events_last(const struct events *ev)
 {
 	return ev->seq;
 }
-
-size_t events_kept(const struct events *ev)
-{
-	return ev->count;
-}

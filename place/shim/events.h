@@ -25,6 +25,5 @@ void events_tell(struct events *ev, const char *type, json_t *fields);
 void events_mention(struct events *ev, const char *type, json_t *fields);
 void events_ack(struct events *ev, uint64_t seq);
 uint64_t events_last(const struct events *ev);
-size_t events_kept(const struct events *ev);
 
 #endif
