@@ -115,10 +115,14 @@ static const char version_4[] =
 	"ALTER TABLE instances ADD COLUMN state_boot_ms INTEGER NOT NULL DEFAULT 0;"
 	"UPDATE instances SET wanted = 1 WHERE state NOT IN ('exited', 'failed', 'stopping');";
 
+/* Agents: what they were asked, what they said, what they cost. */
+static const char version_5[] = "";
+
 const struct migration store_migrations[] = {
 	{"the first tables", version_1},
 	{"prompts and spawns by key, the names of variables", version_2},
 	{"prompts of which nothing was typed", version_3},
 	{"the tree is fixed", version_4},
+	{"agents", version_5},
 };
 const int store_migrations_count = ARRAY_LEN(store_migrations);
