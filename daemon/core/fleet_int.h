@@ -362,8 +362,17 @@ void waits_check(struct unit *u);
 void waits_end(struct unit *u);
 void waits_again(struct unit *u);
 
+/* report.c */
+void report_fact(struct unit *u, const struct agent_fact *fact);
+void report_came(struct unit *u, const json_t *ev);   /* a hook's, or the guest program's own */
+void activity_came(struct unit *u, const json_t *ev); /* the terminal's */
+
+/* rejoin.c */
+void rejoin_known(struct site *s);                     /* its shim knows it: what waited for that goes on */
+void rejoin_adopted(struct site *s, const json_t *ev); /* a shim tells what its guest holds */
+
 /* live.c */
-void live_fact(struct unit *u, const struct agent_fact *fact);
+void live_exited(struct site *s, struct unit *u, const json_t *ev);
 /* Its place is gone though nobody ended it. */
 void live_place_lost(struct site *s, const char *reason, const char *detail);
 

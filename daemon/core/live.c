@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* What shims tell of running instances, turned into facts. Everything in an event is untrusted. */
-#include "daemon/core/admit.h"
+#include "daemon/core/fleet_int.h"
 #include "base/fault.h"
 #include "base/log.h"
-
-#define LOST_CALM_MS 30000 /* a shim that lived this long was not part of a crash loop */
 
 static const char *text_of(const json_t *o, const char *key)
 {
@@ -23,97 +21,6 @@ static struct unit *unit_named(struct site *s, const json_t *ev)
 	struct unit *u = id ? unit_find(s->f, id) : NULL;
 
 	return u && !strcmp(u->in->place, s->pl->id) ? u : NULL;
-}
-
-void live_fact(struct unit *u, const struct agent_fact *fact)
-{
-	if (u->step != STEP_READY && u->step != STEP_LIVE && u->step != STEP_RUN)
-		return;
-	if (fact->conversation[0] &&
-		(!u->in->conversation || strcmp(u->in->conversation, fact->conversation))) {
-		free(u->in->conversation);
-		u->in->conversation = xstrdup(fact->conversation);
-		u->in->turns = 0;
-		unit_save(u);
-	}
-	if (fact->turn_ended) {
-		u->in->turns++;
-		unit_save(u);
-	}
-	/* Ready before the state: entering idle hands out the next prompt. */
-	if (fact->ready && u->step == STEP_READY)
-		u->step = STEP_LIVE;
-	if (fact->has_state)
-		fleet_apply(u, fact->state, fact->reason[0] ? fact->reason : NULL,
-			fact->detail[0] ? fact->detail : NULL);
-	prompts_fact(u, fact); /* after the state: the next prompt waits until this one is done with */
-	if (fact->ready || (fact->has_state && fact->state == ST_WAITING))
-		start_ready(u);
-}
-
-static void on_report(struct unit *u, const json_t *ev)
-{
-	const json_t *report = json_object_get(ev, "body");
-	const char *name = text_of(report, "event");
-	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
-	struct agent_fact fact = {0};
-	struct err err = {0};
-
-	if (!name || !prog->report) {
-		log_warn("core", u->in->id, "a report without an event, or from a program that has none");
-		return;
-	}
-	u->interrupted = u->title_moved = false;
-	if (prog->report(u->in, name, json_object_get(report, "body"), &fact, &err) < 0) {
-		log_warn("core", u->in->id, "a report was ignored: %s", err.message);
-		return;
-	}
-	live_fact(u, &fact);
-}
-
-static void activity_means(struct unit *u, bool quiet)
-{
-	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
-	struct agent_activity a = {.busy = u->busy, .foreground = u->foreground,
-		.canonical = u->canonical, .quiet = quiet, .interrupted = u->interrupted,
-		.title_moved = u->title_moved, .title = u->title};
-	struct agent_fact fact = {0};
-
-	if (!prog->activity || (u->step != STEP_READY && u->step != STEP_LIVE))
-		return;
-	prog->activity(u->in, &a, &fact);
-	/* After a crash the shim tells it again, so nobody has to wait for the disk. */
-	P(u->f)->lazily(CTX(u->f), true);
-	live_fact(u, &fact);
-	P(u->f)->lazily(CTX(u->f), false);
-}
-
-static void quiet_passed(void *arg)
-{
-	activity_means(arg, true);
-}
-
-static void on_activity(struct unit *u, const json_t *ev)
-{
-	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
-	const char *title = text_of(ev, "title");
-
-	u->busy = json_is_true(json_object_get(ev, "busy"));
-	u->foreground = json_is_true(json_object_get(ev, "foreground"));
-	u->canonical = json_is_true(json_object_get(ev, "canonical"));
-	if (strcmp(u->title ? u->title : "", title ? title : ""))
-		u->title_moved = true;
-	free(u->title);
-	u->title = xstrdup(title);
-	activity_means(u, false);
-	if (!prog->quiet_ms)
-		return;
-	if (!u->quiet)
-		u->quiet = loop_timer_create(P(u->f)->loop, quiet_passed, u);
-	if (u->busy)
-		loop_timer_stop(u->quiet);
-	else
-		loop_timer_start(u->quiet, prog->quiet_ms);
 }
 
 struct forget_tick {
@@ -155,7 +62,7 @@ static bool terminal_lost(struct site *s, struct unit *u, const json_t *ev)
 	return true;
 }
 
-static void on_exited(struct site *s, struct unit *u, const json_t *ev)
+void live_exited(struct site *s, struct unit *u, const json_t *ev)
 {
 	bool early = u->step == STEP_READY || u->step == STEP_RUN;
 	char detail[128];
@@ -250,16 +157,6 @@ static void on_place_exit(struct site *s, const json_t *ev)
 	stop_place(s, true);
 }
 
-/* Its shim knows it: what waited for that goes on. */
-static void shim_knows(struct site *s)
-{
-	s->finding = false;
-	if (!s->u || s->stopping || (s->u->step != STEP_LIVE && s->u->step != STEP_READY))
-		return;
-	waits_again(s->u);
-	prompts_next(s->u);
-}
-
 static void on_link_up(struct site *s, const json_t *ev)
 {
 	struct unit *u = s->u;
@@ -267,7 +164,7 @@ static void on_link_up(struct site *s, const json_t *ev)
 	if (s->stopping)
 		return;
 	if (s->finding)
-		shim_knows(s);
+		rejoin_known(s);
 	s->pl->boot_ms = int_of(ev, "boot_ms");
 	s->pl->boot_tries = 0;
 	place_apply(s, PL_UP, NULL);
@@ -304,25 +201,6 @@ static void ack_later(struct site *s, uint64_t seq)
 	P(s->f)->after_commit(CTX(s->f), ack_committed, t);
 }
 
-static void on_adopted(struct site *s, const json_t *ev);
-
-/* A hook whose connection broke tells again what the shim may have heard: its report bears a mark of its own. */
-static bool report_again(struct unit *u, const json_t *ev)
-{
-	const char *once = text_of(json_object_get(ev, "body"), "once");
-	uint64_t h = UINT64_C(14695981039346656037);
-
-	if (!once)
-		return false;
-	for (; *once; once++)
-		h = (h ^ (unsigned char)*once) * UINT64_C(1099511628211);
-	for (unsigned i = 0; i < u->nreports && i < REPORTS_KNOWN; i++)
-		if (u->reports[i] == h)
-			return true;
-	u->reports[u->nreports++ % REPORTS_KNOWN] = h;
-	return false;
-}
-
 bool fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const char *type,
 	json_t *ev)
 {
@@ -345,19 +223,19 @@ bool fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const
 	if (!strcmp(type, "link_up"))
 		on_link_up(s, ev);
 	else if (!strcmp(type, "adopted"))
-		on_adopted(s, ev);
+		rejoin_adopted(s, ev);
 	else if (!strcmp(type, "place_exit"))
 		on_place_exit(s, ev);
 	else if (!strcmp(type, "link_down"))
 		log_warn("core", place, "the link is down: %s", text_of(ev, "reason") ?: "no reason");
 	else if (!u)
 		log_debug("core", place, "event %s of no instance here", type);
-	else if (!strcmp(type, "report") && !report_again(u, ev))
-		on_report(u, ev);
+	else if (!strcmp(type, "report"))
+		report_came(u, ev);
 	else if (!strcmp(type, "activity"))
-		on_activity(u, ev);
+		activity_came(u, ev);
 	else if (!strcmp(type, "exited"))
-		on_exited(s, u, ev);
+		live_exited(s, u, ev);
 	else if (!strcmp(type, "started")) {
 		unit_program(u, int_of(ev, "pid"));
 		unit_save(u);
@@ -365,226 +243,6 @@ bool fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const
 		start_stage(u, text_of(ev, "stage") ?: "", text_of(ev, "text") ?: "");
 	}
 	return true;
-}
-
-/* ---- coming back ---- */
-
-static void resume_unit(struct site *s, struct unit *u, const json_t *row)
-{
-	struct err err = {0};
-
-	if (row && json_is_object(json_object_get(row, "exit"))) {
-		if (u->step == STEP_NONE)
-			u->step = STEP_LIVE;
-		on_exited(s, u, json_object_get(row, "exit"));
-		return;
-	}
-	if (row && json_is_true(json_object_get(row, "running")) && u->in->state != ST_PROVISIONING) {
-		unit_program(u, int_of(row, "pid"));
-		u->step = u->in->state == ST_STARTING ? STEP_READY : STEP_LIVE;
-		if (u->step == STEP_READY) { /* its start was not heard of: run_done counts it otherwise */
-			u->in->starts++;
-			again_started(u);
-			admit_hold(u);
-		}
-		prompt_first_go(u);
-		if (u->in->state == ST_LOST)
-			fleet_apply(u, ST_WORKING, "found", NULL);
-		unit_save(u);
-		if (u->step == STEP_READY)
-			start_deadline(u);
-		if (u->step == STEP_READY && !P(u->f)->agent(CTX(u->f), u->in->agent)->reports) {
-			fleet_apply(u, ST_WORKING, NULL, NULL); /* as when it had just been started */
-			start_ready(u);
-		}
-		P(u->f)->pane_open(CTX(u->f), u->in); /* one that was told lost is told back when it stands */
-		waits_again(u);
-		prompts_next(u);
-		return;
-	}
-	if (u->step == STEP_NONE && start_again(u, s->same_shim)) {
-		stop_place(s, true);
-		return;
-	}
-	err_set(&err, ERR_UNAVAILABLE, "the daemon was stopped while the instance was being started");
-	err_hint(&err, "spawn it again, or tmux-claude restart %s", u->in->id);
-	start_fail(u, &err);
-}
-
-static const json_t *row_of(const json_t *o, const char *id)
-{
-	const json_t *rows = json_object_get(o, "instances"), *row;
-	size_t i;
-
-	json_array_foreach(rows, i, row)
-		if (!strcmp(text_of(row, "id") ?: "", id))
-			return row;
-	return NULL;
-}
-
-/* A machine that was stopped, or a host that has no time: lost for now, found when it answers (on_adopted). */
-static void ask_overdue(void *arg)
-{
-	live_place_lost(arg, "no_answer", "its place does not tell what it holds");
-}
-
-/* A start whose program was not begun: nothing in its place has to be asked about it. */
-static bool half_started(const struct site *s)
-{
-	const struct instance *in = s->u->in;
-
-	return (in->state == ST_PROVISIONING || in->state == ST_STARTING) && (!in->begun || s->same_shim);
-}
-
-static void adopt(struct site *s, json_t *hello)
-{
-	struct unit *u = s->u;
-	bool holder = json_is_true(json_object_get(json_object_get(hello, "holder"), "running"));
-
-	site_found(s);
-	FAULT_POINT("reconcile.adopt");
-	if (!u || state_final(u->in->state) || u->in->state == ST_STOPPING || u->in->state == ST_QUEUED) {
-		if (u && u->in->state == ST_STOPPING)
-			u->step = STEP_STOP;
-		s->holder_over = !holder;
-		stop_place(s, false);
-		return;
-	}
-	if (!holder) {
-		s->holder_over = true;
-		live_place_lost(s, "place_exit", "its place ended while the daemon was away");
-		stop_place(s, true);
-		return;
-	}
-	if (!row_of(hello, u->in->id) && u->in->starts > 0 && !half_started(s)) {
-		/* A shim as new as we are: it tells what the guest holds once it has asked. */
-		s->asking = true;
-		if (!s->ask_timer)
-			s->ask_timer = loop_timer_create(P(s->f)->loop, ask_overdue, s);
-		loop_timer_start(s->ask_timer, s->f->set->ask_ms ? s->f->set->ask_ms : ASK_MS);
-		return;
-	}
-	resume_unit(s, u, row_of(hello, u->in->id));
-}
-
-static void on_adopted(struct site *s, const json_t *ev)
-{
-	struct unit *u = s->u;
-	const json_t *row = u ? row_of(ev, u->in->id) : NULL;
-
-	if (!u || s->stopping)
-		return;
-	if (s->finding && row)
-		shim_knows(s);
-	if (!s->asking && (row || (u->step != STEP_LIVE && u->step != STEP_READY)))
-		return;
-	s->asking = false;
-	loop_timer_stop(s->ask_timer);
-	if (row) {
-		json_t *running = json_pack("{s:O, s:b}", "pid", json_object_get(row, "pid"), "running", 1);
-		resume_unit(s, u, running); /* if it ended meanwhile, `exited` follows */
-		json_decref(running);
-		return;
-	}
-	live_place_lost(s, "guest_restarted", "the program that held its terminal is not the one it was");
-	stop_place(s, true);
-}
-
-void fleet_on_hello(struct fleet *f, const char *place, json_t *hello)
-{
-	struct site *s = site_find(f, place);
-	int64_t pid = int_of(hello, "shim_pid");
-
-	if (!s)
-		return;
-	s->connected = true;
-	s->starting = false;
-	s->unheard = 0;
-	s->lost_ms = clock_mono_ms();
-	s->same_shim = s->adopting && pid == s->pl->shim_pid;
-	if (pid != s->pl->shim_pid) {
-		s->pl->shim_pid = pid;
-		s->pl->shim_seq = 0;
-	}
-	s->pl->holder_pid = int_of(json_object_get(hello, "holder"), "pid");
-	site_save(s);
-	if (s->adopting) {
-		adopt(s, hello);
-	} else if (s->stopping) {
-		stop_place(s, true);
-	} else if (s->u && s->u->step == STEP_LINK && json_is_true(json_object_get(hello, "link"))) {
-		place_apply(s, PL_UP, NULL);
-		start_linked(s, s->u);
-	} else if (s->u && (s->u->step == STEP_LIVE || s->u->step == STEP_READY)) {
-		/* A shim that was just started has to ask the guest first. */
-		s->finding = !json_is_true(json_object_get(hello, "link")) && !row_of(hello, s->u->in->id);
-		if (!s->finding)
-			shim_knows(s);
-	}
-}
-
-/* Does something live in its place that only a shim can reach? */
-static bool shim_needed(const struct site *s)
-{
-	return s->adopting || s->asking || (s->u && (s->u->step == STEP_LIVE || s->u->step == STEP_READY));
-}
-
-static void shim_go_again(void *arg)
-{
-	struct site *s = arg;
-
-	if (s->connected || s->starting || s->stopping || !shim_needed(s))
-		return;
-	s->starting = true;
-	P(s->f)->shim_start(CTX(s->f), s->pl->id);
-}
-
-/* A shim that dies again and again costs time, never the agent: only one that cannot even begin does. */
-static void shim_again(struct site *s)
-{
-	int64_t ms = SHIM_PAUSE_MS;
-
-	if (s->lost <= SHIM_AT_ONCE) {
-		shim_go_again(s);
-		return;
-	}
-	for (int i = SHIM_AT_ONCE + 1; i < s->lost && ms < SHIM_PAUSE_MOST_MS; i++)
-		ms *= 2;
-	if (!s->again_timer)
-		s->again_timer = loop_timer_create(P(s->f)->loop, shim_go_again, s);
-	loop_timer_start(s->again_timer, ms);
-}
-
-void fleet_on_shim_lost(struct fleet *f, const char *place, const struct err *why)
-{
-	struct site *s = site_find(f, place);
-
-	if (!s)
-		return;
-	s->connected = s->starting = s->finding = false;
-	if (s->stopping) {
-		stop_shim_lost(s);
-		return;
-	}
-	if (clock_mono_ms() - s->lost_ms > LOST_CALM_MS)
-		s->lost = 0;
-	s->lost++;
-	if (++s->unheard <= SHIM_RESTARTS_MAX && shim_needed(s)) {
-		if (!s->adopting)
-			log_warn("core", place, "its shim is gone (%s): starting another", why->message);
-		shim_again(s);
-		return;
-	}
-	site_found(s);
-	if (s->u && (s->u->step == STEP_LINK || s->u->step == STEP_SETUP || s->u->step == STEP_RUN)) {
-		start_fail(s->u, why);
-		return;
-	}
-	if (s->u && s->u->in->state == ST_STOPPING) /* by an earlier daemon */
-		s->u->step = STEP_STOP;
-	else if (s->u && !state_final(s->u->in->state))
-		live_place_lost(s, "shim", why->message);
-	stop_place(s, true);
 }
 
 void fleet_place_accel(struct fleet *f, const char *place, const char *accel)
