@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "daemon/agent/transcript.h"
 #include "daemon/model/model.h"
 
 #define AGENT_WORD_MAX 32
@@ -97,6 +98,7 @@ struct agent_program {
 		struct agent_fact *ret, struct err *e);
 	void (*activity)(const struct instance *in, const struct agent_activity *a,
 		struct agent_fact *ret);
+	const struct transcript_format *transcript; /* NULL: it writes none that we can read */
 };
 
 /* For the files of this room: text without control characters, cut at a whole character. */

@@ -275,4 +275,5 @@ const struct agent_program agent_claude = {
 	.launch = claude_launch,
 	.report = claude_report,
 	.activity = claude_activity,
+	.transcript = &claude_transcript,
 };
