@@ -3,131 +3,17 @@
  * The command line of one verb, read by its row in the table. Options and positionals may be mixed;
  * `--` ends the options: what follows is the ARGV of rows that have one, positionals otherwise.
  */
-#include "cli/args.h"
-
-#include <errno.h>
-#include <math.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/util.h"
+#include "cli/args_int.h"
 #include "cli/help.h"
 #include "cli/suggest.h"
 #include "cli/text.h"
 
 #define OPTIONS_MAX 64
-#define READ_SIZE 65536
-#define STDIN_MARK "-"
 
 static const char *const global_names[] = {"--json", "--no-start", "--socket", "--help", "--version"};
-
-static bool is_verb(const struct method_def *m)
-{
-	return !(m->flags & M_API);
-}
-
-char *verb_words(const struct method_def *m)
-{
-	char *s = xstrdup(m->name);
-
-	for (char *p = s; *p; p++)
-		if (*p == '.')
-			*p = ' ';
-	return s;
-}
-
-char *option_words(const struct arg_def *a)
-{
-	char *s = xasprintf("--%s", a->name);
-
-	for (char *p = s; *p; p++)
-		if (*p == '_')
-			*p = '-';
-	return s;
-}
-
-/* Verbs. */
-
-static int no_such_verb(const char *word, struct err *e)
-{
-	const char *names[METHOD_COUNT + 1] = {"help"};
-	size_t n = 1;
-
-	for (size_t i = 0; i < METHOD_COUNT; i++)
-		if (is_verb(&method_table[i]))
-			names[n++] = method_table[i].name;
-	cleanup_free char *safe = text_escape(word, false);
-	err_set(e, ERR_PARAMS, "there is no verb '%.60s'", safe);
-	const char *near = suggest(word, names, n);
-	if (!near)
-		return err_hint(e, "`tmux-claude --help` lists them");
-	cleanup_free char *words = xstrdup(near);
-	for (char *p = words; *p; p++)
-		*p = *p == '.' ? ' ' : *p;
-	return err_hint(e, "did you mean `tmux-claude %s`?", words);
-}
-
-/* A first word that only begins verbs: `template`. */
-static int incomplete_verb(const char *first, const char *second, struct err *e)
-{
-	struct buf list;
-	const char *names[METHOD_COUNT];
-	size_t n = 0, len = strlen(first);
-
-	buf_init(&list, ERR_HINT_MAX);
-	for (size_t i = 0; i < METHOD_COUNT; i++) {
-		const char *name = method_table[i].name;
-		if (strncmp(name, first, len) != 0 || name[len] != '.')
-			continue;
-		names[n] = name + len + 1;
-		buf_printf(&list, "%s%s", n ? ", " : "", names[n]);
-		n++;
-	}
-	buf_append(&list, "", 1);
-	const char *near = second ? suggest(second, names, n) : NULL;
-	if (second) {
-		cleanup_free char *safe = text_escape(second, false);
-		err_set(e, ERR_PARAMS, "there is no verb '%s %.60s'", first, safe);
-	} else {
-		err_set(e, ERR_PARAMS, "'%s' needs a second word", first);
-	}
-	if (near)
-		err_hint(e, "did you mean `tmux-claude %s %s`?", first, near);
-	else
-		err_hint(e, "one of: %s", (char *)buf_data(&list));
-	buf_finish(&list);
-	return -1;
-}
-
-const struct method_def *verb_find(char *const *argv, int *ret_words, struct err *e)
-{
-	size_t len = strlen(argv[0]);
-	bool family = false;
-
-	for (size_t i = 0; i < METHOD_COUNT; i++) {
-		const struct method_def *m = &method_table[i];
-		if (!is_verb(m))
-			continue;
-		if (strcmp(m->name, argv[0]) == 0 && !strchr(m->name, '.')) {
-			*ret_words = 1;
-			return m;
-		}
-		if (len == 0 || strncmp(m->name, argv[0], len) != 0 || m->name[len] != '.')
-			continue;
-		family = true;
-		if (argv[1] && strcmp(m->name + len + 1, argv[1]) == 0) {
-			*ret_words = 2;
-			return m;
-		}
-	}
-	if (family)
-		incomplete_verb(argv[0], argv[1] && argv[1][0] != '-' ? argv[1] : NULL, e);
-	else
-		no_such_verb(argv[0], e);
-	return NULL;
-}
-
-/* Options. */
 
 int globals_parse(char *const *argv, int *at, struct globals *g, struct err *e)
 {
@@ -182,139 +68,6 @@ static json_t *home_of(struct reader *r, const struct arg_def *a)
 	return a->flags & A_CLI ? r->local : r->params;
 }
 
-/* How the argument is called on the command line; owned. */
-static char *called(const struct arg_def *a)
-{
-	return a->flags & A_POS ? xstrdup(a->metavar) : option_words(a);
-}
-
-static json_t *text_value(const struct arg_def *a, const char *s, struct err *e)
-{
-	cleanup_free char *name = called(a);
-	json_t *v = json_string(s);
-
-	if (!v)
-		err_set(e, ERR_PARAMS, "the value of %s is not valid UTF-8", name);
-	return v;
-}
-
-static json_t *bad(const struct arg_def *a, const char *got, const char *wanted, struct err *e)
-{
-	cleanup_free char *name = called(a), *safe = text_escape(got, false);
-
-	err_set(e, ERR_PARAMS, "%s must be %s, not '%.60s'", name, wanted, safe);
-	return NULL;
-}
-
-static json_t *path_value(const struct arg_def *a, const char *s, struct err *e)
-{
-	if (s[0] == '/')
-		return text_value(a, s, e);
-	if (s[0] == '\0')
-		return bad(a, s, "a path", e);
-	cleanup_free char *cwd = getcwd(NULL, 0);
-	if (!cwd) {
-		err_set_errno(e, ERR_PARAMS, errno, "the current folder is unknown");
-		return NULL;
-	}
-	while (str_starts(s, "./"))
-		s += 2 + strspn(s + 2, "/");
-	cleanup_free char *whole = strcmp(s, ".") == 0 || s[0] == '\0' ? xstrdup(cwd)
-				   : strcmp(cwd, "/") == 0		? xasprintf("/%s", s)
-									: xasprintf("%s/%s", cwd, s);
-	return text_value(a, whole, e);
-}
-
-/* The value in the form that is sent; NULL with the error. */
-static json_t *scalar(const struct arg_def *a, const char *s, struct err *e)
-{
-	json_t *checked;
-	int64_t n;
-	char *end;
-
-	switch (a->type) {
-	case ARG_STRING:
-	case ARG_STRINGS:
-	case ARG_WORDS:
-	case ARG_LABELS:
-	case ARG_CHANGES:
-	case ARG_ARGV:
-	case ARG_JSON:
-	case ARG_KV:
-	case ARG_COUNTS:
-		return text_value(a, s, e);
-	case ARG_PATH:
-		return path_value(a, s, e);
-	case ARG_INT:
-		if (str_to_i64(s, 0, INT64_C(1) << 53, &n) < 0)
-			return bad(a, s, "a whole number", e);
-		return json_integer(n);
-	case ARG_COUNT:
-	case ARG_MIB: {
-		json_t *v = str_to_i64(s, 0, INT64_C(1) << 53, &n) == 0 ? json_integer(n) : text_value(a, s, e);
-		if (v && schema_check_arg(a, v, &checked, NULL) == 0) {
-			json_decref(checked);
-			return v;
-		}
-		if (!v)
-			return NULL;
-		json_decref(v);
-		return bad(a, s, a->type == ARG_MIB ? "a whole number of MiB up to 1000000000, or 'unlimited'"
-						    : "a whole number up to 1000000, or 'unlimited'", e);
-	}
-	case ARG_RATE: {
-		json_t *v = text_value(a, s, e);
-		if (!v)
-			return NULL;
-		if (schema_check_arg(a, v, &checked, NULL) < 0) {
-			json_decref(v);
-			return bad(a, s, "N/minute (for example 10/minute), or 'unlimited'", e);
-		}
-		json_decref(checked);
-		return v;
-	}
-	case ARG_SECONDS: {
-		double d = strtod(s, &end);
-		if (end == s || *end || strspn(s, "0123456789.") != strlen(s) || !isfinite(d) || d > 1e9)
-			return bad(a, s, "a number of seconds", e);
-		return json_real(d);
-	}
-	case ARG_BOOL:
-		break;
-	}
-	return json_true();
-}
-
-static int add_pair(const struct arg_def *a, json_t *map, const char *s, struct err *e)
-{
-	const char *eq = strchr(s, '=');
-
-	if (!eq || eq == s) {
-		bad(a, s, "K=V", e);
-		return -1;
-	}
-	cleanup_free char *key = xstrndup(s, (size_t)(eq - s));
-	if (!utf8_valid(key, strlen(key))) {
-		json_decref(text_value(a, "\xff", e));
-		return -1;
-	}
-	if (json_object_get(map, key)) {
-		cleanup_free char *name = called(a);
-		return err_set(e, ERR_PARAMS, "%s gives '%.60s' a second time", name, key);
-	}
-	json_t *v = text_value(a, eq + 1, e), *checked;
-	if (!v)
-		return -1;
-	json_object_set_new(map, key, v);
-	if (a->type == ARG_COUNTS && schema_check_arg(a, map, &checked, NULL) < 0) {
-		bad(a, s, "ROLE=N with N a whole number or 'unlimited'", e);
-		return -1;
-	}
-	if (a->type == ARG_COUNTS)
-		json_decref(checked);
-	return 0;
-}
-
 static int give(struct reader *r, const struct arg_def *a, const char *s)
 {
 	json_t *home = home_of(r, a), *have = json_object_get(home, a->name), *v;
@@ -324,11 +77,11 @@ static int give(struct reader *r, const struct arg_def *a, const char *s)
 			json_object_set_new(home, a->name, json_object());
 			have = json_object_get(home, a->name);
 		}
-		return add_pair(a, have, s, r->e);
+		return arg_add_pair(a, have, s, r->e);
 	}
 	if (a->type == ARG_STRINGS || a->type == ARG_WORDS || a->type == ARG_LABELS || a->type == ARG_CHANGES ||
 		a->type == ARG_ARGV) {
-		v = text_value(a, s, r->e);
+		v = arg_text(a, s, r->e);
 		if (!v)
 			return -1;
 		if (!have)
@@ -336,10 +89,10 @@ static int give(struct reader *r, const struct arg_def *a, const char *s)
 		return json_array_append_new(json_object_get(home, a->name), v);
 	}
 	if (have && a->type != ARG_BOOL) {
-		cleanup_free char *name = called(a);
+		cleanup_free char *name = arg_called(a);
 		return err_set(r->e, ERR_PARAMS, "%s is given twice", name);
 	}
-	v = scalar(a, s, r->e);
+	v = arg_scalar(a, s, r->e);
 	return v ? json_object_set_new(home, a->name, v) : -1;
 }
 
@@ -544,7 +297,7 @@ static int check_missing(struct reader *r)
 		if (!on_command_line(a) || !schema_missing(a, home_of(r, a)))
 			continue;
 		cleanup_free char *verb = verb_words(r->m), *usage = help_usage(r->m);
-		cleanup_free char *name = called(a);
+		cleanup_free char *name = arg_called(a);
 		err_set(r->e, ERR_PARAMS, "%s needs %s: %s%s", verb, name, a->help,
 			a->flags & A_OR_SELECT ? " (or --label, --state, --parent)" : "");
 		return err_hint(r->e, "%s", usage);
@@ -574,80 +327,6 @@ void args_finish(struct args *a)
 	json_decref(a->params);
 	json_decref(a->local);
 	*a = (struct args){0};
-}
-
-/* Standard input. */
-
-static int read_whole(int fd, size_t max, struct buf *b, struct err *e)
-{
-	for (;;) {
-		unsigned char *p = buf_reserve(b, READ_SIZE);
-		ssize_t n = read(fd, p, READ_SIZE);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_set_errno(e, ERR_IO, errno, "standard input cannot be read");
-		if (n == 0)
-			return 0;
-		buf_added(b, (size_t)n);
-		if (b->len > max) {
-			err_set(e, ERR_LIMIT, "standard input is longer than %zu KiB", max / 1024);
-			return err_hint(e, "put it into a file below the agent's folder and name that file");
-		}
-	}
-}
-
-/* Any bytes, as base64. */
-static json_t *stdin_bytes(int fd, size_t max, struct err *e)
-{
-	cleanup_free char *text = NULL;
-	struct buf b;
-
-	buf_init(&b, max + 2 * READ_SIZE);
-	if (read_whole(fd, max, &b, e) == 0)
-		text = base64_encode(b.len ? (const void *)buf_data(&b) : "", b.len);
-	buf_finish(&b);
-	return text ? json_string(text) : NULL;
-}
-
-static json_t *stdin_value(int fd, size_t max, bool bytes, struct err *e)
-{
-	struct buf b;
-	json_t *v = NULL;
-
-	buf_init(&b, max + 2 * READ_SIZE);
-	if (read_whole(fd, max, &b, e) == 0) {
-		const char *data = b.len ? (const char *)buf_data(&b) : "";
-		size_t len = b.len;
-		if (len > 0 && data[len - 1] == '\n')
-			len--;
-		if (!memchr(data, '\0', len))
-			v = json_stringn(data, len);
-		if (!v) {
-			err_set(e, ERR_PARAMS, "standard input is not text in UTF-8");
-			if (bytes)
-				err_hint(e, "--raw sends any bytes");
-		}
-	}
-	buf_finish(&b);
-	return v;
-}
-
-int args_read_stdin(struct args *a, int fd, size_t max, struct err *e)
-{
-	for (const struct arg_def *d = a->m->args; d->name; d++) {
-		const char *s = json_string_value(json_object_get(a->params, d->name));
-		if (!(d->flags & A_STDIN) || !s || strcmp(s, STDIN_MARK) != 0)
-			continue;
-		bool bytes = d->flags & A_BYTES, raw = bytes && json_is_true(json_object_get(a->params, "raw"));
-		json_t *v = raw ? stdin_bytes(fd, max, e) : stdin_value(fd, max, bytes, e);
-		if (!v)
-			return -1;
-		json_object_set_new(a->params, raw ? "data" : d->name, v);
-		if (raw)
-			json_object_del(a->params, d->name);
-	}
-	return 0;
 }
 
 bool args_flag(const struct args *a, const char *name)

@@ -8,55 +8,29 @@
  *
  *   GREETING --closed, and start was asked for, and none was started yet--> FINDING
  *
- * FINDING waits by inotify on the place's folder: sock_listen changes the socket's mode after it
- * listens, so the attribute event means that a connection will be taken. All places share one inotify
- * descriptor (a user may have 128 of them, and views need some). One deadline covers finding
- * and greeting. A shim that listens already is connected to instead of starting a second one; one that
- * is just dying may still take the connection, so when that one closes, a new one is started after all.
+ * FINDING waits for the socket in the place's folder (find.h). One deadline covers finding and greeting.
+ * A shim that listens already is connected to instead of starting a second one; one that is just dying
+ * may still take the connection, so when that one closes, a new one is started after all.
  *
  * A shim that is stopped, or loops, keeps its socket and answers nothing. When a call was made and nothing at all
  * was heard for SHIM_PULSE_MS, it is asked for its statistics, which need nobody else; without an answer
  * within SHIM_PING_MS it is killed, and on_lost says so: another takes its place, and the agent goes on.
- *
- * The shim is our child until we end, so its exit is watched by an object that outlives the shimctl:
- * it must be reaped whoever is still interested.
  */
 #include "daemon/shimctl/shimctl.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/inotify.h>
-#include <sys/stat.h>
+#include <string.h>
 
 #include "base/fault.h"
 #include "base/proc.h"
 #include "base/sock.h"
 #include "base/util.h"
-#include "ipc/layout.h"
+#include "daemon/shimctl/child.h"
+#include "daemon/shimctl/find.h"
 
 #define SHIM_SOCKET "shim.sock"
-#define SHIM_LOG "shim.log"
-#define SHIM_LOG_TAIL 200
-#define LOOK_MS 20
 
 enum shim_state { DOWN, FINDING, GREETING, UP };
-
-struct shim_child {
-	struct shim_child *prev, *next;
-	struct shimctl *owner; /* NULL: nobody is interested any more */
-	struct loop_child *watch;
-	pid_t pid;
-};
-
-static struct shim_child *children; /* of this process, until they are reaped */
-
-/* The one inotify descriptor, and who waits on it. */
-static struct watcher {
-	int fd;
-	struct loop_io *io;
-	struct shimctl *first;
-} watcher = {.fd = -1};
 
 /* A call made while there was no connection: it fails from the loop. */
 struct dead_call {
@@ -72,9 +46,7 @@ struct shimctl {
 	void *arg;
 	enum shim_state state;
 	struct peer *peer;
-	int wd; /* while finding; -1 otherwise */
-	struct loop_timer *look; /* while finding without inotify */
-	struct shimctl *prev_finding, *next_finding;
+	struct find *find;
 	struct loop_timer *deadline;
 	struct loop_defer *defer;
 	struct dead_call *dead;
@@ -90,22 +62,6 @@ struct shimctl {
 	bool wedged;    /* the ping's deadline passed; looked at once what has arrived was read */
 };
 
-static void stop_finding(struct shimctl *c)
-{
-	loop_timer_stop(c->look);
-	if (c->wd < 0)
-		return;
-	inotify_rm_watch(watcher.fd, c->wd);
-	c->wd = -1;
-	if (c->prev_finding)
-		c->prev_finding->next_finding = c->next_finding;
-	else
-		watcher.first = c->next_finding;
-	if (c->next_finding)
-		c->next_finding->prev_finding = c->prev_finding;
-	c->prev_finding = c->next_finding = NULL;
-}
-
 /* Everything of the present connection goes; the owner may destroy c in on_lost, so nothing follows. */
 static void lost(struct shimctl *c, const struct err *why)
 {
@@ -113,14 +69,11 @@ static void lost(struct shimctl *c, const struct err *why)
 
 	c->state = DOWN;
 	c->lose = false;
-	stop_finding(c);
+	find_stop(c->find);
 	loop_timer_stop(c->deadline);
 	loop_timer_stop(c->pulse);
 	c->wedged = false;
-	if (c->child) {
-		c->child->owner = NULL;
-		c->child = NULL;
-	}
+	shim_child_leave(take_ptr(c->child));
 	peer_destroy(take_ptr(c->peer));
 	c->ops->on_lost(c->arg, &copy);
 }
@@ -132,34 +85,10 @@ static void lose_soon(struct shimctl *c, const struct err *why)
 	loop_defer_schedule(c->defer);
 }
 
-/* The last line of what the shim wrote, to be said with its failure. */
-static void log_tail(const struct shimctl *c, char *out, size_t size)
-{
-	cleanup_free char *path = xasprintf("%s/" SHIM_LOG, c->dir);
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	char tail[SHIM_LOG_TAIL + 1];
-	struct stat st;
-
-	out[0] = '\0';
-	if (fd < 0 || fstat(fd, &st))
-		return;
-	off_t from = st.st_size > SHIM_LOG_TAIL ? st.st_size - SHIM_LOG_TAIL : 0;
-	ssize_t n = pread(fd, tail, SHIM_LOG_TAIL, from);
-	while (n > 0 && tail[n - 1] == '\n')
-		n--;
-	if (n <= 0)
-		return;
-	tail[n] = '\0';
-	const char *line = memrchr(tail, '\n', (size_t)n);
-	line = line ? line + 1 : tail;
-	if (utf8_valid(line, strlen(line)))
-		snprintf(out, size, "; it said: %s", line);
-}
-
 static void kill_shim(const struct shimctl *c)
 {
 	if (c->child) /* ours, and not yet reaped */
-		kill(c->child->pid, SIGKILL);
+		kill(shim_child_pid(c->child), SIGKILL);
 	else if (c->pid > 1 && c->start && proc_start_time(c->pid) == c->start)
 		kill(c->pid, SIGKILL);
 }
@@ -168,9 +97,9 @@ static void on_deadline(void *arg)
 {
 	struct shimctl *c = arg;
 	struct err e = {0};
-	char said[SHIM_LOG_TAIL + 32];
+	char said[SHIM_SAID_MAX];
 
-	log_tail(c, said, sizeof(said));
+	shim_said(c->dir, said, sizeof(said));
 	err_set(&e, ERR_TIMEOUT, "the shim of %s did not answer within %d s%s", c->dir,
 		SHIM_CONNECT_MS / 1000, said);
 	err_hint(&e, "see %s/" SHIM_LOG, c->dir);
@@ -251,7 +180,7 @@ static void on_close(void *arg, const char *reason)
 {
 	struct shimctl *c = arg;
 	struct err e = {0};
-	char said[SHIM_LOG_TAIL + 32];
+	char said[SHIM_SAID_MAX];
 
 	if (c->state == GREETING && c->may_spawn) {
 		peer_destroy(take_ptr(c->peer));
@@ -259,7 +188,7 @@ static void on_close(void *arg, const char *reason)
 			lost(c, &e);
 		return;
 	}
-	log_tail(c, said, sizeof(said));
+	shim_said(c->dir, said, sizeof(said));
 	err_set(&e, ERR_UNREACHABLE, "the shim of %s closed its connection%s%s%s", c->dir,
 		*reason ? ": " : "", reason, said);
 	lost(c, &e);
@@ -301,7 +230,7 @@ static int greet(struct shimctl *c, struct err *e)
 	sock_peer(fd, &who, NULL);
 	c->pid = who.pid;
 	c->start = who.pid > 1 ? proc_start_time(who.pid) : 0;
-	stop_finding(c);
+	find_stop(c->find);
 	c->state = GREETING;
 	c->peer = peer_create(c->loop, fd, 0, &peer_ops, c);
 	if (!loop_timer_active(c->deadline))
@@ -312,104 +241,17 @@ static int greet(struct shimctl *c, struct err *e)
 	return 0;
 }
 
-/* Something happened in the folder wd; -1: events were lost, so it may have been any. */
-static void look_again(int wd)
-{
-	for (struct shimctl *c = watcher.first, *next; c; c = next) {
-		next = c->next_finding;
-		if (wd < 0 || c->wd == wd)
-			greet(c, NULL);
-	}
-}
-
-static void on_notify(void *arg, int fd, unsigned events)
-{
-	char mem[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
-	ssize_t n;
-
-	(void)arg;
-	(void)events;
-	while ((n = read(fd, mem, sizeof(mem))) > 0) {
-		for (char *at = mem; at < mem + n;) {
-			const struct inotify_event *ev = (const struct inotify_event *)at;
-			if (ev->mask & IN_Q_OVERFLOW)
-				look_again(-1);
-			else if (ev->len && !strcmp(ev->name, SHIM_SOCKET))
-				look_again(ev->wd);
-			at += sizeof(*ev) + ev->len;
-		}
-	}
-}
-
-static void on_look(void *arg)
+static void on_child(void *arg, struct proc_status st)
 {
 	struct shimctl *c = arg;
-
-	if (c->state == FINDING && greet(c, NULL) < 0)
-		loop_timer_start(c->look, LOOK_MS);
-}
-
-static int start_finding(struct shimctl *c, struct err *e)
-{
-	if (watcher.fd < 0) {
-		watcher.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-		if (watcher.fd >= 0)
-			watcher.io = loop_io_add(c->loop, watcher.fd, LOOP_READ, on_notify, NULL);
-	}
-	if (watcher.fd >= 0)
-		c->wd = inotify_add_watch(watcher.fd, c->dir,
-			IN_CREATE | IN_ATTRIB | IN_MOVED_TO | IN_ONLYDIR);
-	if (c->wd < 0 && (errno == EMFILE || errno == ENOSPC)) {
-		/* Others of this user have all there are: then by time, until the deadline. */
-		loop_timer_start(c->look, LOOK_MS);
-		return 0;
-	}
-	if (c->wd < 0)
-		return err_set_errno(e, ERR_FAILED, errno, "cannot watch %s", c->dir);
-	c->next_finding = watcher.first;
-	if (watcher.first)
-		watcher.first->prev_finding = c;
-	watcher.first = c;
-	return 0;
-}
-
-static void child_free(struct shim_child *child)
-{
-	if (child->prev)
-		child->prev->next = child->next;
-	else
-		children = child->next;
-	if (child->next)
-		child->next->prev = child->prev;
-	if (child->owner)
-		child->owner->child = NULL;
-	free(child);
-}
-
-void shimctl_finish(void)
-{
-	while (children) {
-		loop_child_free(children->watch);
-		child_free(children);
-	}
-	loop_io_free(take_ptr(watcher.io));
-	if (watcher.fd >= 0)
-		close(take_fd(&watcher.fd));
-}
-
-static void on_exit_status(void *arg, pid_t pid, struct proc_status st)
-{
-	struct shim_child *child = arg;
-	struct shimctl *c = child->owner;
 	struct err e = {0};
-	char said[SHIM_LOG_TAIL + 32];
+	char said[SHIM_SAID_MAX];
 
-	(void)pid;
-	child_free(child);
+	c->child = NULL;
 	/* With a connection, its end tells; what was sent before is still to be read. */
-	if (!c || c->state != FINDING)
+	if (c->state != FINDING)
 		return;
-	log_tail(c, said, sizeof(said));
+	shim_said(c->dir, said, sizeof(said));
 	if (st.signal)
 		err_set(&e, ERR_FAILED, "the shim of %s was ended by signal %d%s", c->dir, st.signal,
 			said);
@@ -419,61 +261,19 @@ static void on_exit_status(void *arg, pid_t pid, struct proc_status st)
 	lost(c, &e);
 }
 
-/* What a shim needs of our environment; not the rest, which may hold keys. */
-static char **shim_env(void)
+static void on_found(void *arg)
 {
-	static const char *const keys[] = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR",
-		"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR",
-		"TMUX_CLAUDE_HOME", "TMUX_CLAUDE_LIBEXEC", "TMUX_CLAUDE_DATA", "TMUX_CLAUDE_LOG_LEVEL", "TMUX_CLAUDE_TEST_BOOT_ID",
-		"ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS" FAULT_ENV};
-	char **env = strv_new();
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-		if (getenv(keys[i]))
-			strv_env_set(&env, keys[i], getenv(keys[i]));
-	return env;
-}
-
-static int spawn(struct shimctl *c, struct err *e)
-{
-	cleanup_free char *program = layout_program("tmux-claude-shim", e);
-	cleanup_free char *log = xasprintf("%s/" SHIM_LOG, c->dir);
-	cleanup_strv char **env = shim_env();
-	char *argv[] = {(char *)"tmux-claude-shim", (char *)"--place-dir", c->dir, NULL};
-	pid_t pid;
-
-	if (!program)
-		return -1;
-	cleanup_close int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return err_set_errno(e, ERR_IO, errno, "cannot open %s", log);
-	struct proc_spec spec = {.file = program, .argv = argv, .envp = env, .cwd = "/", .setsid = true,
-		.pdeathsig = SIGKILL}; /* until its pid file names it: it takes that back itself */
-	proc_spec_fd(&spec, fd, 1);
-	proc_spec_fd(&spec, fd, 2);
-	if (FAULT_ERROR("shim.spawn", e) || proc_spawn(&spec, &pid, e))
-		return err_prefix(e, "starting the shim");
-	FAULT_POINT("shim.spawned");
-	struct shim_child *child = xcalloc(1, sizeof(*child));
-	struct loop_child *watch = loop_child_watch(c->loop, pid, on_exit_status, child, e);
-	if (!watch) {
-		free(child);
-		return -1;
-	}
-	*child = (struct shim_child){.next = children, .owner = c, .watch = watch, .pid = pid};
-	if (children)
-		children->prev = child;
-	children = child;
-	c->child = child;
-	return 0;
+	greet(arg, NULL);
 }
 
 static int spawn_and_find(struct shimctl *c, struct err *e)
 {
 	c->may_spawn = false;
-	if (start_finding(c, e))
+	if (find_start(c->find, e))
 		return -1;
-	if (spawn(c, e)) {
-		stop_finding(c);
+	c->child = shim_child_start(c->loop, c->dir, on_child, c, e);
+	if (!c->child) {
+		find_stop(c->find);
 		return -1;
 	}
 	c->state = FINDING;
@@ -491,11 +291,10 @@ struct shimctl *shimctl_create(struct loop *l, const char *place_dir, const stru
 	c->socket = xasprintf("%s/" SHIM_SOCKET, place_dir);
 	c->ops = ops;
 	c->arg = arg;
-	c->wd = -1;
 	c->deadline = loop_timer_create(l, on_deadline, c);
 	c->defer = loop_defer_create(l, on_defer, c);
 	c->pulse = loop_timer_create(l, on_pulse, c);
-	c->look = loop_timer_create(l, on_look, c);
+	c->find = find_create(l, place_dir, SHIM_SOCKET, on_found, c);
 	return c;
 }
 
@@ -503,13 +302,12 @@ void shimctl_destroy(struct shimctl *c)
 {
 	if (!c)
 		return;
-	stop_finding(c);
-	if (c->child)
-		c->child->owner = NULL;
+	find_stop(c->find);
+	shim_child_leave(c->child);
 	peer_destroy(c->peer);
 	loop_timer_free(c->deadline);
 	loop_timer_free(c->pulse);
-	loop_timer_free(c->look);
+	find_destroy(c->find);
 	loop_defer_free(c->defer);
 	while (c->dead) {
 		struct dead_call *d = c->dead;
@@ -535,6 +333,12 @@ void shimctl_drop(struct shimctl *c)
 		free(d);
 	}
 	shimctl_destroy(c);
+}
+
+void shimctl_finish(void)
+{
+	shim_children_finish();
+	find_finish();
 }
 
 int shimctl_start(struct shimctl *c, struct err *e)

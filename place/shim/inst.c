@@ -12,27 +12,17 @@
  */
 #include "place/shim/inst_int.h"
 
-#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "place/shim/follow.h"
 #include "place/shim/guest.h"
-#include "place/shim/holder.h"
-#include "place/shim/paint.h"
 #include "place/shim/server.h"
 #include "place/shim/typing.h"
 #include "place/shim/view.h"
 
-#define SNAPSHOT_EVERY (256 * 1024)
 #define LIVE_MAX (1024 * 1024)
-#define PIECE 65536
-#define WATCH_PIECE 8192 /* so that text that scrolls by is seen */
-#define BUSY_MS 1250 /* over a second, so that what prints once a second is not idle in between */
-#define BELL_MS 200
 #define OFFSET_END (1ll << 53)
-#define FLAGS_PER_SECOND 20
-#define TITLE_MS 100 /* titles are told of no more often; the last one is */
 
 bool inst_id_valid(const char *id)
 {
@@ -61,202 +51,7 @@ struct inst *inst_need(struct shim *s, const char *id, struct err *e)
 	return i;
 }
 
-/* --- telling --- */
-
-static void tell_activity(struct inst *i)
-{
-	memcpy(i->title_told, screen_modes(i->screen)->title, sizeof(i->title_told));
-	i->title_due = false;
-	events_mention(i->shim->events, "activity",
-		json_pack("{s:s, s:b, s:b, s:I, s:s, s:b}", "instance", i->id, "busy", i->busy, "foreground",
-			i->foreground, "offset", (json_int_t)i->offset, "title",
-			screen_modes(i->screen)->title, "canonical", i->canonical));
-}
-
-void inst_tell_all(struct shim *s)
-{
-	struct inst *i;
-
-	for (i = s->instances; i; i = i->next)
-		if (i->state == INST_RUNNING)
-			tell_activity(i);
-}
-
-static void on_quiet(void *arg)
-{
-	struct inst *i = arg;
-
-	i->busy = false;
-	tell_activity(i);
-}
-
-/* --- the screen's callbacks --- */
-
-static void on_reply(void *arg, const void *data, size_t len)
-{
-	struct inst *i = arg;
-
-	if (!i->restoring && i->input)
-		input_reply(i->input, data, len);
-}
-
-static void on_bell(void *arg)
-{
-	struct inst *i = arg;
-	int64_t now = clock_mono_ms();
-
-	if (i->restoring || now - i->bell_ms < BELL_MS)
-		return;
-	i->bell_ms = now;
-	events_mention(i->shim->events, "bell", json_pack("{s:s}", "instance", i->id));
-}
-
-static void on_title(void *arg)
-{
-	struct inst *i = arg;
-
-	if (i->restoring || strcmp(screen_modes(i->screen)->title, i->title_told) == 0)
-		return;
-	if (loop_timer_active(i->titles)) {
-		i->title_due = true;
-		return;
-	}
-	tell_activity(i);
-	loop_timer_start(i->titles, TITLE_MS);
-}
-
-static void on_titles(void *arg)
-{
-	struct inst *i = arg;
-
-	if (!i->title_due)
-		return;
-	tell_activity(i);
-	loop_timer_start(i->titles, TITLE_MS);
-}
-
-/* The guest may turn its flags over as fast as it likes: past so many a second the daemon hears of the last. */
-static void tell_flags(struct inst *i)
-{
-	int64_t now = clock_mono_ms();
-
-	if (now - i->flags_ms >= 1000) {
-		i->flags_ms = now;
-		i->flags_told = 0;
-	}
-	if (++i->flags_told <= FLAGS_PER_SECOND) {
-		tell_activity(i);
-		return;
-	}
-	i->title_due = true;
-	if (!loop_timer_active(i->titles))
-		loop_timer_start(i->titles, TITLE_MS);
-}
-
-static void on_line(void *arg, const char *text, size_t len)
-{
-	struct inst *i = arg;
-
-	if (i->watches && !i->restoring)
-		inst_watch_check(i, text, len);
-}
-
-const struct screen_ops inst_screen_ops = {
-	.reply = on_reply, .bell = on_bell, .title = on_title, .line = on_line};
-
-/* --- input --- */
-
-static int input_write(void *arg, const void *data, size_t len)
-{
-	struct inst *i = arg;
-
-	if (!i->stream || link_send(i->stream, data, len) < 0)
-		return -1;
-	i->input_mark = link_queued(i->stream);
-	i->input_waits = true;
-	return 0;
-}
-
-static bool input_bracketed(void *arg)
-{
-	const struct inst *i = arg;
-
-	return modes_is_set(screen_modes(i->screen), MODE_BRACKETED_PASTE);
-}
-
-static bool input_canonical(void *arg)
-{
-	return ((const struct inst *)arg)->canonical;
-}
-
-static int input_look(void *arg)
-{
-	struct inst *i = arg;
-
-	return i->stream ? link_send_ctl(i->stream, json_pack("{s:b}", "look", 1)) : -1;
-}
-
-static int input_drop(void *arg)
-{
-	struct inst *i = arg;
-
-	return i->stream ? link_send_ctl(i->stream, json_pack("{s:b}", "drop", 1)) : -1;
-}
-
-static const struct input_ops input_ops = {
-	input_write, input_bracketed, input_canonical, input_look, input_drop};
-
-/* --- output --- */
-
-static void give_views(struct inst *i, const struct buf *live, bool whole)
-{
-	struct view *v, *next;
-
-	for (v = i->views; v; v = next) {
-		next = v->next;
-		view_output(v, buf_data(live), live->len, whole);
-	}
-}
-
-static void feed_piece(struct inst *i, const char *data, size_t len)
-{
-	bool whole;
-
-	buf_clear(&i->live);
-	whole = screen_feed(i->screen, data, len, i->views ? &i->live : NULL) == 0;
-	if (i->views)
-		give_views(i, &i->live, whole);
-	if (i->watches)
-		inst_watch_check(i, NULL, 0);
-}
-
-static void on_data(void *arg, struct link_stream *s, const void *data, size_t len)
-{
-	struct inst *i = arg;
-	const char *p = data;
-	size_t at, n;
-
-	inst_record_bytes(i, data, len);
-	for (at = 0; at < len; at += n) {
-		n = i->watches ? WATCH_PIECE : PIECE;
-		n = len - at < n ? len - at : n;
-		feed_piece(i, p + at, n);
-	}
-	link_consumed(s, len);
-	follow_kick_all(i->follows);
-	input_echoed(i->input);
-	if (i->offset - i->snapshot_at >= SNAPSHOT_EVERY)
-		inst_save(i);
-	loop_timer_start(i->quiet, BUSY_MS);
-	if (!i->busy) {
-		i->busy = true;
-		tell_activity(i);
-	}
-}
-
-/* --- life --- */
-
-static void destroy(struct inst *i)
+void inst_destroy(struct inst *i)
 {
 	struct err gone = {0};
 	struct inst **at = &i->shim->instances;
@@ -283,146 +78,6 @@ static void destroy(struct inst *i)
 	free(i);
 }
 
-/* The program ended; code -1: it is not known how, for that reason. */
-static void ended(struct inst *i, int code, int signal, const char *reason)
-{
-	struct err gone = {0};
-	json_t *fin;
-
-	if (i->state == INST_ENDED)
-		return;
-	i->state = INST_ENDED;
-	i->code = code;
-	i->signal = signal;
-	i->busy = false;
-	loop_timer_stop(i->quiet);
-	loop_timer_stop(i->titles);
-	FAULT_POINT("exit");
-	inst_save(i);
-	FAULT_POINT("exit.saved");
-	record_rest(i->record);
-	err_set(&gone, ERR_STATE, "the program in %s has ended", i->id);
-	input_fail(i->input, &gone);
-	inst_watch_fail(i, &gone);
-	fin = json_pack("{s:i, s:i}", "code", code, "signal", signal);
-	while (i->views)
-		view_end(i->views, fin);
-	follow_kick_all(i->follows);
-	json_object_set_new(fin, "instance", json_string(i->id));
-	json_object_set_new(fin, "offset", json_integer((json_int_t)i->offset));
-	if (reason)
-		json_object_set_new(fin, "reason", json_string(reason));
-	events_tell(i->shim->events, "exited", fin);
-	FAULT_POINT("exit.told");
-	if (i->shim->holder)
-		holder_kick(i->shim->holder);
-}
-
-static void start_failed(struct inst *i, const struct err *why)
-{
-	inst_started_fn *fn = i->started;
-
-	i->started = NULL;
-	if (fn)
-		fn(i->started_arg, 0, why);
-	destroy(i);
-}
-
-static void on_started(struct inst *i, pid_t pid)
-{
-	inst_started_fn *fn = i->started;
-	bool fresh = i->state == INST_STARTING;
-
-	i->pid = pid;
-	i->state = INST_RUNNING;
-	if (!fresh)
-		return;
-	FAULT_POINT("run.started");
-	events_tell(i->shim->events, "started", json_pack("{s:s, s:I}", "instance", i->id, "pid", (json_int_t)pid));
-	i->started = NULL;
-	if (fn)
-		fn(i->started_arg, pid, NULL);
-}
-
-static void on_ctl(void *arg, struct link_stream *s, json_t *msg)
-{
-	struct inst *i = arg;
-	const json_t *tty = json_object_get(msg, "tty");
-	struct err e = {0};
-
-	(void)s;
-	if (json_object_get(msg, "error")) {
-		err_from_json(json_object_get(msg, "error"), &e);
-		if (i->state == INST_STARTING)
-			start_failed(i, &e);
-		else
-			log_warn("guest", i->id, "%s", e.message);
-		return;
-	}
-	if (json_object_get(msg, "started"))
-		on_started(i, (pid_t)json_get_int(msg, "started", 0));
-	if (json_is_object(tty)) {
-		bool changed = i->canonical != json_get_bool(tty, "canonical") ||
-			       i->foreground != json_get_bool(tty, "foreground");
-
-		i->canonical = json_get_bool(tty, "canonical");
-		i->foreground = json_get_bool(tty, "foreground");
-		if (i->state == INST_RUNNING && (changed || !json_object_get(msg, "look")))
-			tell_flags(i);
-		if (json_object_get(msg, "look"))
-			input_looked(i->input, (size_t)json_get_int(msg, "unread", 0));
-		else
-			input_changed(i->input);
-	}
-	if (json_is_integer(json_object_get(msg, "dropped"))) {
-		i->input_waits = false;
-		input_dropped(i->input, (size_t)json_get_int(msg, "dropped", 0));
-	}
-}
-
-static void on_fin(void *arg, struct link_stream *s, json_t *msg)
-{
-	struct inst *i = arg;
-	struct err e = {0};
-
-	if (!link_fin_sent(s))
-		link_send_fin(s, NULL);
-	if (i->state == INST_STARTING) {
-		if (json_object_get(msg, "error"))
-			err_from_json(json_object_get(msg, "error"), &e);
-		else
-			err_set(&e, ERR_FAILED, "the program ended before it had started");
-		start_failed(i, &e);
-		return;
-	}
-	ended(i, (int)json_get_int(msg, "code", -1), (int)json_get_int(msg, "signal", 0), NULL);
-}
-
-static void on_acked(void *arg, struct link_stream *s)
-{
-	struct inst *i = arg;
-
-	if (!i->input_waits || link_acked(s) < i->input_mark)
-		return;
-	i->input_waits = false;
-	input_taken(i->input);
-}
-
-static void on_reset(void *arg, struct link_stream *s, const struct err *why)
-{
-	struct inst *i = arg;
-
-	(void)s;
-	i->stream = NULL;
-	if (i->state == INST_STARTING)
-		start_failed(i, why);
-	else
-		ended(i, -1, 0, why->message[0] ? why->message : "the terminal is gone");
-}
-
-static const struct link_stream_ops stream_ops = {
-	.on_data = on_data, .on_ctl = on_ctl, .on_fin = on_fin, .on_acked = on_acked, .on_reset = on_reset};
-
 /* What both ways of beginning share: memory, recording, input. The screen is the caller's to make. */
 static int create(struct shim *s, const char *id, struct inst **ret, struct err *e)
 {
@@ -445,9 +100,9 @@ static int create(struct shim *s, const char *id, struct inst **ret, struct err 
 	i->offset = i->base = i->snapshot_at = record_end(r);
 	i->canonical = true;
 	i->foreground = true;
-	i->quiet = loop_timer_create(s->loop, on_quiet, i);
-	i->titles = loop_timer_create(s->loop, on_titles, i);
-	i->input = input_create(s->loop, &input_ops, i);
+	i->quiet = loop_timer_create(s->loop, inst_on_quiet, i);
+	i->titles = loop_timer_create(s->loop, inst_on_titles, i);
+	i->input = input_create(s->loop, &inst_input_ops, i);
 	i->typing = typing_create();
 	buf_init(&i->live, LIVE_MAX);
 	i->next = s->instances;
@@ -501,9 +156,9 @@ int inst_run(struct shim *s, const json_t *params, inst_started_fn *fn, void *ar
 		return -1;
 	begin_screen(i, (int)json_get_int(params, "rows", 24), (int)json_get_int(params, "cols", 80));
 	FAULT_POINT("run");
-	i->stream = link_open(guest_link(s->guest), run_open(params, id, i->screen), &stream_ops, i, e);
+	i->stream = link_open(guest_link(s->guest), run_open(params, id, i->screen), &inst_stream_ops, i, e);
 	if (!i->stream) {
-		destroy(i);
+		inst_destroy(i);
 		return -1;
 	}
 	i->started = fn;
@@ -554,10 +209,10 @@ int inst_adopt(struct shim *s, const json_t *entry, struct err *e)
 		i->base = i->offset - from;
 	}
 	i->stream = link_open(guest_link(s->guest),
-		json_pack("{s:s, s:s, s:I}", "kind", "attach", "proc", id, "from", (json_int_t)from), &stream_ops,
+		json_pack("{s:s, s:s, s:I}", "kind", "attach", "proc", id, "from", (json_int_t)from), &inst_stream_ops,
 		i, e);
 	if (!i->stream) {
-		destroy(i);
+		inst_destroy(i);
 		return -1;
 	}
 	log_info("guest", i->id, "attached to its terminal at offset %llu", (unsigned long long)i->offset);
@@ -577,9 +232,9 @@ void inst_place_gone(struct shim *s, const char *reason)
 			link_reset(i->stream, NULL);
 		i->stream = NULL;
 		if (i->state == INST_STARTING)
-			start_failed(i, &gone);
+			inst_start_failed(i, &gone);
 		else
-			ended(i, -1, 0, reason);
+			inst_ended(i, -1, 0, reason);
 	}
 }
 
@@ -595,7 +250,7 @@ int inst_forget(struct shim *s, const char *id, struct err *e)
 	if (i->stream)
 		link_close(i->stream);
 	i->stream = NULL;
-	destroy(i);
+	inst_destroy(i);
 	return 0;
 }
 
@@ -605,7 +260,7 @@ void inst_destroy_all(struct shim *s)
 		if (s->instances->state == INST_RUNNING)
 			inst_save(s->instances);
 		s->instances->stream = NULL; /* the link goes as a whole */
-		destroy(s->instances);
+		inst_destroy(s->instances);
 	}
 }
 
@@ -670,4 +325,3 @@ int inst_signal(struct inst *i, const char *signal, bool group, struct err *e)
 		return err_set(e, ERR_BUSY, "too much waits for the place");
 	return 0;
 }
-

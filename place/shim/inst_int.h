@@ -57,7 +57,25 @@ bool inst_record_key(void *arg, struct buf *out, int *rows, int *cols);
 void inst_save(struct inst *i);
 /* Makes the screen and brings it to where it stood at the recording's end. */
 void inst_restore(struct inst *i, uint64_t guest_next);
+
+/* inst_tell.c: what the daemon is told unasked. */
 extern const struct screen_ops inst_screen_ops;
+void inst_tell_activity(struct inst *i);
+/* The guest may turn its flags over as fast as it likes: this tells of them, not more often than useful. */
+void inst_tell_flags(struct inst *i);
+void inst_on_quiet(void *arg);  /* of the timers of that name; arg is the instance */
+void inst_on_titles(void *arg);
+
+/* inst_stream.c: the terminal's stream. */
+extern const struct link_stream_ops inst_stream_ops;
+extern const struct input_ops inst_input_ops;
+/* It could not be started: says so to who asked, and destroys i. */
+void inst_start_failed(struct inst *i, const struct err *why);
+/* The program ended; code -1: it is not known how, for that reason. */
+void inst_ended(struct inst *i, int code, int signal, const char *reason);
+
+/* inst.c */
+void inst_destroy(struct inst *i);
 
 /* inst_watch.c: texts that are waited for. */
 /* Ends every watch whose text is in `seen`, or on the screen when that is NULL. */

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What of a terminal the daemon is told unasked: busy or quiet, its title, flags and bell. All of it is
+ * the guest's to provoke, so each kind is told so many times a second at most; the last is always told.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "place/shim/inst_int.h"
+
+#define BELL_MS 200
+#define FLAGS_PER_SECOND 20
+#define TITLE_MS 100 /* titles are told of no more often; the last one is */
+
+void inst_tell_activity(struct inst *i)
+{
+	memcpy(i->title_told, screen_modes(i->screen)->title, sizeof(i->title_told));
+	i->title_due = false;
+	events_mention(i->shim->events, "activity",
+		json_pack("{s:s, s:b, s:b, s:I, s:s, s:b}", "instance", i->id, "busy", i->busy, "foreground",
+			i->foreground, "offset", (json_int_t)i->offset, "title",
+			screen_modes(i->screen)->title, "canonical", i->canonical));
+}
+
+void inst_tell_all(struct shim *s)
+{
+	struct inst *i;
+
+	for (i = s->instances; i; i = i->next)
+		if (i->state == INST_RUNNING)
+			inst_tell_activity(i);
+}
+
+void inst_on_quiet(void *arg)
+{
+	struct inst *i = arg;
+
+	i->busy = false;
+	inst_tell_activity(i);
+}
+
+static void on_reply(void *arg, const void *data, size_t len)
+{
+	struct inst *i = arg;
+
+	if (!i->restoring && i->input)
+		input_reply(i->input, data, len);
+}
+
+static void on_bell(void *arg)
+{
+	struct inst *i = arg;
+	int64_t now = clock_mono_ms();
+
+	if (i->restoring || now - i->bell_ms < BELL_MS)
+		return;
+	i->bell_ms = now;
+	events_mention(i->shim->events, "bell", json_pack("{s:s}", "instance", i->id));
+}
+
+static void on_title(void *arg)
+{
+	struct inst *i = arg;
+
+	if (i->restoring || strcmp(screen_modes(i->screen)->title, i->title_told) == 0)
+		return;
+	if (loop_timer_active(i->titles)) {
+		i->title_due = true;
+		return;
+	}
+	inst_tell_activity(i);
+	loop_timer_start(i->titles, TITLE_MS);
+}
+
+void inst_on_titles(void *arg)
+{
+	struct inst *i = arg;
+
+	if (!i->title_due)
+		return;
+	inst_tell_activity(i);
+	loop_timer_start(i->titles, TITLE_MS);
+}
+
+/* Past so many a second the daemon hears of the last. */
+void inst_tell_flags(struct inst *i)
+{
+	int64_t now = clock_mono_ms();
+
+	if (now - i->flags_ms >= 1000) {
+		i->flags_ms = now;
+		i->flags_told = 0;
+	}
+	if (++i->flags_told <= FLAGS_PER_SECOND) {
+		inst_tell_activity(i);
+		return;
+	}
+	i->title_due = true;
+	if (!loop_timer_active(i->titles))
+		loop_timer_start(i->titles, TITLE_MS);
+}
+
+static void on_line(void *arg, const char *text, size_t len)
+{
+	struct inst *i = arg;
+
+	if (i->watches && !i->restoring)
+		inst_watch_check(i, text, len);
+}
+
+const struct screen_ops inst_screen_ops = {
+	.reply = on_reply, .bell = on_bell, .title = on_title, .line = on_line};
