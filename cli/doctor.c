@@ -3,6 +3,7 @@
  * doctor: looks for what is missing or wrong on this machine. Each check adds one line or more, with
  * what to do about it; the exit status is 1 when one failed. Nothing is changed, nothing is started.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -19,11 +20,13 @@
 #include "base/util.h"
 #include "cli/cli.h"
 #include "cli/template.h"
+#include "cli/text.h"
 
 #define PROGRAM_MS 5000
 #define PTYS_WANTED 256
 #define FDS_WANTED 4096
 #define DISK_WANTED_MIB 4096
+#define BACKUP_OLD_MS (2 * 24 * 3600 * INT64_C(1000))
 #define KVM_CACHE "kvm-probe" /* in the state folder, written by the qemu driver */
 
 enum level { OK, WARN, FAIL };
@@ -378,6 +381,52 @@ static void check_limits(struct doctor *d)
 			(unsigned long long)r.rlim_max);
 }
 
+/* When the newest automatic copy was made, 0: there is none; and how many there are. */
+static time_t newest_backup(const char *folder, int *ret_count)
+{
+	DIR *dir = opendir(folder);
+	const struct dirent *ent;
+	time_t newest = 0;
+	struct stat st;
+
+	*ret_count = 0;
+	while (dir && (ent = readdir(dir))) {
+		size_t len = strlen(ent->d_name);
+		if (!str_starts(ent->d_name, "auto-") || len < 3 || strcmp(ent->d_name + len - 3, ".db") != 0 ||
+			fstatat(dirfd(dir), ent->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		++*ret_count;
+		newest = st.st_mtime > newest ? st.st_mtime : newest;
+	}
+	if (dir)
+		closedir(dir);
+	return newest;
+}
+
+/* status: of the daemon that runs, or NULL. */
+static void check_backups(struct doctor *d, const json_t *status)
+{
+	const json_t *bad = json_object_get(json_object_get(status, "backups"), "failed");
+	cleanup_free char *folder = xasprintf("%s/backups", d->cli->layout.state_dir);
+	char span[SPAN_MAX];
+	int count;
+	time_t newest = newest_backup(folder, &count);
+	int64_t age = clock_wall_ms() - (int64_t)newest * 1000;
+
+	if (config_int(d->cli->config, OPT_BACKUPS) == 0)
+		add(d, "backups", OK, "backups = 7 in the config keeps a week of them", "none are made (`backups = 0`)");
+	else if (json_is_object(bad))
+		add(d, "backups", WARN, "it is tried again; `tmux-claude db backup` makes one by hand",
+			"the daily backup failed %lld times: %s", (long long)jint(bad, "times"), jstr(bad, "text"));
+	else if (!newest)
+		add(d, "backups", OK, NULL, "none yet: the daemon makes one a day");
+	else if (age > BACKUP_OLD_MS)
+		add(d, "backups", WARN, "the daemon makes them while it runs; `tmux-claude db backup` makes one by hand",
+			"the newest of %d in %s is %s old", count, folder, text_span(age, span));
+	else
+		add(d, "backups", OK, NULL, "the newest of %d in %s is %s old", count, folder, text_span(age, span));
+}
+
 static void check_daemon(struct doctor *d)
 {
 	struct err e = {0};
@@ -392,6 +441,7 @@ static void check_daemon(struct doctor *d)
 			"it is of version %s, this is %s", jstr(status, "version"), PACKAGE_VERSION);
 	else
 		add(d, "daemon", OK, NULL, "running, pid %lld", (long long)jint(status, "pid"));
+	check_backups(d, status);
 	json_decref(status);
 }
 

@@ -312,6 +312,26 @@ static void render_store(const struct writer *w, const json_t *s)
 	}
 }
 
+static void render_backups(const struct writer *w, const json_t *b)
+{
+	const json_t *last = json_object_get(b, "last"), *bad = json_object_get(b, "failed");
+	char span[SPAN_MAX], text[640];
+
+	if (!json_is_object(b))
+		return;
+	if (json_is_object(last))
+		str_fmt(text, sizeof(text), "the last %s ago, %lld of %lld kept in %.400s", text_span(jint(last, "age_ms"), span),
+			(long long)jint(b, "count"), (long long)jint(b, "keep"), jstr(b, "folder"));
+	else
+		str_fmt(text, sizeof(text), "%s", jint(b, "keep") ? "none yet; one a day" : "none (`backups = 0`)");
+	writer_field(w, "backups", json_is_true(json_object_get(last, "late")) ? C_YELLOW : C_NONE, text);
+	if (!json_is_object(bad))
+		return;
+	str_fmt(text, sizeof(text), "%.400s (tried %lld times, again in %s)", jstr(bad, "text"), (long long)jint(bad, "times"),
+		text_span(jint(b, "next_ms"), span));
+	writer_field(w, "backup failed", C_YELLOW, text);
+}
+
 static void render_status(const struct writer *w, const json_t *s)
 {
 	const json_t *tmux = json_object_get(s, "tmux");
@@ -331,6 +351,7 @@ static void render_status(const struct writer *w, const json_t *s)
 	}
 	render_admission(w, json_object_get(s, "admission"));
 	field_number(w, "last event", jint(s, "last_event"));
+	render_backups(w, json_object_get(s, "backups"));
 	render_store(w, s);
 	field_if(w, "socket", jstr(s, "socket"));
 	field_if(w, "state", jstr(s, "state_dir"));

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -26,6 +27,7 @@
 #define RAW_PIECE (1024 * 1024)
 #define STAMP_MAX 24
 #define AUTO_PREFIX "auto-"
+#define BESIDE_BYTES (64 * 1024 * 1024LL) /* a copy leaves that free: the daemon needs some */
 
 static int sync_path(const char *path, int flags, struct err *e)
 {
@@ -206,8 +208,26 @@ static int name_order(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-void store_backups_prune(const char *dir, int64_t keep, const char *last)
+int store_backup_fits(const char *path, const char *dir, struct err *e)
 {
+	cleanup_free char *wal = xasprintf("%s-wal", path);
+	struct stat st = {0}, log = {0};
+	struct statvfs v;
+
+	/* What cannot be told is found out by the copy. */
+	if (stat(path, &st) < 0 || statvfs(dir, &v) < 0)
+		return 0;
+	stat(wal, &log);
+	if ((uint64_t)v.f_bavail * v.f_frsize >= (uint64_t)st.st_size + (uint64_t)log.st_size + BESIDE_BYTES)
+		return 0;
+	err_set(e, ERR_DISK, "no room in %s for a copy of %lld MiB", dir,
+		(long long)(st.st_size + log.st_size + BESIDE_BYTES) >> 20);
+	return err_hint(e, "free some space on its file system, or set `backups = 0`");
+}
+
+int64_t store_backups_prune(const char *dir, int64_t keep, const char *last)
+{
+	int64_t gone = 0;
 	cleanup_strv char **names = strv_new();
 	DIR *d = opendir(dir);
 	const struct dirent *ent;
@@ -217,6 +237,8 @@ void store_backups_prune(const char *dir, int64_t keep, const char *last)
 		size_t len = strlen(ent->d_name);
 		if (str_starts(ent->d_name, AUTO_PREFIX) && len > 3 && !strcmp(ent->d_name + len - 3, ".db"))
 			strv_push(&names, ent->d_name);
+		if (str_starts(ent->d_name, AUTO_PREFIX) && strstr(ent->d_name, ".db.part"))
+			unlinkat(dirfd(d), ent->d_name, 0);
 	}
 	if (d)
 		closedir(d);
@@ -227,8 +249,9 @@ void store_backups_prune(const char *dir, int64_t keep, const char *last)
 	for (size_t i = 0; i < n && (int64_t)(n - i) > keep; i++) {
 		cleanup_free char *path = xasprintf("%s/%s", dir, names[i]);
 		if (!last || strcmp(path, last) != 0)
-			unlink(path);
+			gone += unlink(path) == 0;
 	}
+	return (int64_t)n - gone;
 }
 
 /* ---- a restore ---- */

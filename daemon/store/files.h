@@ -38,8 +38,11 @@ json_t *store_check(const char *path, struct err *e);
 int store_backup(const char *path, const char *to, store_progress_fn *fn, void *arg,
 	char ret_damaged[ERR_MESSAGE_MAX], struct err *e);
 
-/* Removes all but the newest `keep` of the automatic copies (auto-*.db) in dir, never the one named last. */
-void store_backups_prune(const char *dir, int64_t keep, const char *last);
+/* Removes all but the newest `keep` of the automatic copies (auto-*.db) in dir, never the one named last, and what
+ * interrupted ones left. How many stay. */
+int64_t store_backups_prune(const char *dir, int64_t keep, const char *last);
+/* Has the folder's file system room for a copy of that database, and some beside it? ERR_DISK. */
+int store_backup_fits(const char *path, const char *dir, struct err *e);
 
 /*
  * Puts a copy of `from` in the database's place. The caller holds the home's lock. The old file (with its -wal) is kept

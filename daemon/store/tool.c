@@ -92,6 +92,24 @@ static int do_backup(char **a)
 		damaged[0] != '\0', "text", damaged));
 }
 
+/* One at a time: who has the folder locked, until the process ends. What an interrupted one left goes. */
+static int own_folder(const char *dir, int64_t keep, struct err *e)
+{
+	int fd;
+
+	if (dir_make(dir, 0700, e) < 0)
+		return -1;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set_errno(e, ERR_IO, errno, "%s could not be opened", dir);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		close(fd);
+		return err_set(e, ERR_BUSY, "another automatic backup is under way in %s", dir);
+	}
+	store_backups_prune(dir, keep, NULL);
+	return 0;
+}
+
 /* A copy of a damaged database pushes out none of the good ones. */
 static int do_auto(char **a)
 {
@@ -105,7 +123,7 @@ static int do_auto(char **a)
 	if (str_to_i64(a[2], 1, 1000000, &keep) < 0 || !gmtime_r(&now, &tm) ||
 		!strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm))
 		return err_set(&e, ERR_PARAMS, "%s is no count", a[2]), fail(&e);
-	if (dir_make(a[1], 0700, &e) < 0)
+	if (own_folder(a[1], keep, &e) < 0 || store_backup_fits(a[0], a[1], &e) < 0)
 		return fail(&e);
 	to = xasprintf("%s/auto-%s.db", a[1], stamp);
 	for (int i = 2; access(to, F_OK) == 0 && i < NAME_TRIES; i++) {
@@ -121,8 +139,8 @@ static int do_auto(char **a)
 		err_set(&e, ERR_DAMAGED, "%.400s", damaged);
 		return fail(&e);
 	}
-	store_backups_prune(a[1], keep, to);
-	return say(json_pack("{s:s}", "file", to));
+	keep = store_backups_prune(a[1], keep, to);
+	return say(json_pack("{s:s, s:I}", "file", to, "count", (json_int_t)keep));
 }
 
 static int do_restore(char **a)

@@ -10,15 +10,14 @@
 #include <signal.h>
 
 #include "base/clock.h"
-#include "base/proc.h"
 #include "base/util.h"
+#include "daemon/world/child.h"
 #include "daemon/world/world_int.h"
 
 #define WEIGH_MS 10000  /* for the child, whatever it waits in */
 #define REFINE_MS 3000  /* of them for PSS */
 #define REFINED 8       /* of the biggest */
 #define TOLD 8
-#define OUTPUT_MAX 1024
 #define STAT_MAX 512
 #define ROLLUP_MAX 4096
 
@@ -172,105 +171,29 @@ struct weighing {
 	struct world *w;
 	port_weighed_fn *fn;
 	void *arg;
-	pid_t pid;
-	int fd;
-	struct loop_io *io;
-	struct loop_child *child;
-	struct loop_timer *deadline;
-	char text[OUTPUT_MAX + 1];
-	size_t len;
+	struct child *child;
 };
 
-static void weighing_free(struct weighing *x)
+static void over(void *arg, const char *text, struct proc_status st)
 {
-	x->w->weighing = NULL;
-	loop_io_free(x->io);
-	if (x->fd >= 0)
-		close(x->fd);
-	loop_child_free(x->child);
-	loop_timer_free(x->deadline);
-	free(x);
-}
-
-/* Its output and its end, in whichever order they come. */
-static void maybe_over(struct weighing *x)
-{
+	struct weighing *x = arg;
 	struct memory_use use[TOLD];
 	size_t n = 0;
 	long long mib;
 	int used;
 
-	if (x->child || x->io)
-		return;
-	for (const char *s = x->text; n < TOLD && sscanf(s, "%6[a-z0-9] %lld\n%n", use[n].id, &mib, &used) == 2; s += used)
-		use[n++].mib = mib;
-	x->fn(x->arg, use, n);
-	weighing_free(x);
-}
-
-static void on_output(void *arg, int fd, unsigned events)
-{
-	struct weighing *x = arg;
-	ssize_t n = read(fd, x->text + x->len, OUTPUT_MAX - x->len);
-
-	(void)events;
-	if (n > 0) {
-		x->len += (size_t)n;
-		if (x->len < OUTPUT_MAX)
-			return;
-	}
-	loop_io_free(x->io);
-	x->io = NULL;
-	maybe_over(x);
-}
-
-static void on_child(void *arg, pid_t pid, struct proc_status st)
-{
-	struct weighing *x = arg;
-
-	(void)pid;
 	(void)st;
-	x->child = NULL;
-	loop_timer_stop(x->deadline);
-	maybe_over(x);
-}
-
-static void on_deadline(void *arg)
-{
-	kill(((struct weighing *)arg)->pid, SIGKILL); /* our child, and not reaped yet */
-}
-
-static int spawn(struct weighing *x, char *const *argv, struct err *e)
-{
-	cleanup_free char *self = layout_program("tmux-clauded", e);
-	struct proc_spec spec = {.file = self, .argv = argv};
-	int p[2];
-	int r;
-
-	if (!self)
-		return -1;
-	if (pipe2(p, O_CLOEXEC) < 0)
-		return err_set(e, ERR_FAILED, "no pipe");
-	proc_spec_fd(&spec, p[1], 1);
-	r = proc_spawn(&spec, &x->pid, e);
-	close(p[1]);
-	if (r == 0)
-		x->child = loop_child_watch(x->w->loop, x->pid, on_child, x, e);
-	if (r < 0 || !x->child) {
-		close(p[0]);
-		return -1;
-	}
-	x->fd = p[0];
-	fd_set_nonblock(x->fd);
-	x->io = loop_io_add(x->w->loop, x->fd, LOOP_READ, on_output, x);
-	return 0;
+	for (const char *s = text; n < TOLD && sscanf(s, "%6[a-z0-9] %lld\n%n", use[n].id, &mib, &used) == 2; s += used)
+		use[n++].mib = mib;
+	x->w->weighing = NULL;
+	x->fn(x->arg, use, n);
+	free(x);
 }
 
 void weigh_begin(struct world *w, const struct memory_holder *held, size_t n, port_weighed_fn *fn, void *arg)
 {
 	cleanup_strv char **argv = strv_new();
 	struct weighing *x;
-	struct err err = {0};
 
 	if (w->weighing) { /* one at a time: the answer under way says the same */
 		fn(arg, NULL, 0);
@@ -284,22 +207,20 @@ void weigh_begin(struct world *w, const struct memory_holder *held, size_t n, po
 	x->w = w;
 	x->fn = fn;
 	x->arg = arg;
-	x->fd = -1;
-	w->weighing = x;
-	if (spawn(x, argv, &err) < 0) {
-		weighing_free(x);
-		fn(arg, NULL, 0);
+	x->child = child_begin(w->loop, "tmux-clauded", argv, WEIGH_MS, over, x, NULL);
+	if (x->child) {
+		w->weighing = x;
 		return;
 	}
-	x->deadline = loop_timer_create(w->loop, on_deadline, x);
-	loop_timer_start(x->deadline, WEIGH_MS);
+	free(x);
+	fn(arg, NULL, 0);
 }
 
 void weigh_finish(struct world *w)
 {
 	if (!w->weighing)
 		return;
-	if (w->weighing->child)
-		kill(w->weighing->pid, SIGKILL);
-	weighing_free(w->weighing);
+	child_kill(w->weighing->child);
+	free(w->weighing);
+	w->weighing = NULL;
 }

@@ -251,6 +251,7 @@ int world_load(struct world *w, struct err *e)
 	if (store_load(w->store, &ops, w, e) < 0)
 		return -1;
 	fleet_load_caps(w->fleet, caps);
+	backups_init(w);
 	if (w->damage)
 		return 0; /* nothing is reconciled: it would be by half of the truth */
 	know_restored(w);
@@ -267,6 +268,7 @@ int world_load(struct world *w, struct err *e)
 void world_finish(struct world *w)
 {
 	turn_flush(w->turn);
+	backups_finish(w);
 	recordings_finish(w);
 	tmux_pool_destroy(w->panes);
 	driver_finish();

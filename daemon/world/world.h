@@ -38,6 +38,7 @@ struct world {
 	struct host_room room;   /* as last measured */
 	int64_t room_ms;         /* when */
 	struct weighing *weighing;
+	struct backups *backups;
 	struct loop_timer *recordings; /* their bound is looked at */
 	/* A call from inside a place, for api: {conn, instance, msg}. */
 	void (*on_api)(void *arg, const char *place, const char *instance, json_int_t conn, json_t *msg);
@@ -64,6 +65,9 @@ int world_pane_open(struct world *w, const struct instance *in, tmux_done_fn *fn
 char **world_view_argv(struct world *w, const struct instance *in, bool read_only);
 /* Where a place's shim listens; owned. */
 char *world_shim_socket(struct world *w, const char *place);
+
+/* The daily copies of the database: {keep, folder, count, last, failed}; new. */
+json_t *backups_json(const struct world *w);
 
 /* launch.c: what a place and a program are told at their start. */
 json_t *launch_setup_params(void *ctx, const struct place *p, const struct instance *in);

@@ -28,6 +28,10 @@ void room_finish(struct world *w);
 void weigh_begin(struct world *w, const struct memory_holder *held, size_t n, port_weighed_fn *fn, void *arg);
 void weigh_finish(struct world *w);
 
+/* backups.c */
+void backups_init(struct world *w); /* the store is loaded; nothing is begun yet */
+void backups_finish(struct world *w);
+
 /* panes.c */
 extern const struct tmux_pool_ops world_pane_ops;
 void panes_port(struct core_port *p);
