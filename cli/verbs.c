@@ -28,6 +28,7 @@ static verb_fn *const verbs[METHOD_COUNT] = {
 	[METHOD_CONFIG_CHECK] = verb_config_check,
 	[METHOD_DOCTOR] = verb_doctor,
 	[METHOD_VERSION] = verb_version,
+	[METHOD_SHELL_INTEGRATION] = verb_shell_integration,
 	[METHOD_DB_PATH] = verb_db_path,
 	[METHOD_DB_CHECK] = verb_db_check,
 	[METHOD_DB_BACKUP] = verb_db_backup,

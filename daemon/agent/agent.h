@@ -24,6 +24,7 @@ struct agent_place {
 	const char *program_path;  /* the configured path of the agent program */
 	const char *user, *home;   /* of the agent in the place */
 	const char *shell;         /* login shell there */
+	bool shell_marks;          /* it is to print marks about its prompt */
 	char *const *base_env;     /* host: the daemon's user's environment, cleaned; VM: a minimal one */
 	const char *proxy_url;     /* "http://127.0.0.1:3128" or NULL */
 	const char *login_kind;    /* "oauth_token", "api_key", or NULL when there is no login */
@@ -57,6 +58,18 @@ struct agent_fact {
 	char prompt_head[AGENT_TEXT_MAX]; /* beginning of the prompt that was reported */
 };
 
+/* Where a shell stands, by the marks that it prints about its prompt (docs/shells.md). */
+enum agent_phase { PHASE_NONE, PHASE_PROMPT, PHASE_INPUT, PHASE_RUNNING, PHASE_DONE };
+
+struct agent_marks {
+	enum agent_phase phase; /* NONE: it prints none */
+	bool commands;          /* it tells of commands that begin, too */
+	bool began, ended;      /* since the last activity: a command began; one ended */
+	bool prompted;          /* ...: a prompt was shown */
+	bool exit_known;        /* of the command that ended last */
+	int exit;
+};
+
 /* What the terminal says, for programs that report nothing. */
 struct agent_activity {
 	bool busy, foreground, canonical;
@@ -64,6 +77,7 @@ struct agent_activity {
 	bool title_moved; /* its title changed since its last report */
 	bool interrupted; /* our interrupt keys are the last it was told, no report came since */
 	const char *title;
+	struct agent_marks marks;
 };
 
 struct agent_program {

@@ -45,6 +45,7 @@ struct pending_prompt {
 	struct pending_prompt *next;
 	struct prompt *p;
 	struct unit *u;
+	bool marked;       /* typed at a shell's prompt whose marks tell when it is taken */
 	bool first_by_arg; /* given on the command line, nothing to type */
 	bool typed;        /* handed to the shim */
 	bool typing;       /* ... which has not answered yet */
@@ -111,6 +112,9 @@ struct unit {
 	struct loop_timer *quiet;
 	char *title;
 	bool title_moved; /* since its last report */
+	struct agent_marks marks; /* of its prompt, as last told */
+	bool marks_anew;          /* its shim is another: its counts begin anew */
+	int64_t marks_begun, marks_ended, marks_prompts;
 	const char *pane_told; /* what was last told of its pane */
 	struct pending_prompt *prompts, *raws;
 	struct loop_timer *prompt_timer;
@@ -318,6 +322,12 @@ void stop_shim_lost(struct site *s);   /* its connection ended while stopping */
 void unit_over(struct unit *u);        /* nothing of it runs any more: its last state, and who waits hears */
 void unit_remove(struct unit *u);
 void removals_again(struct fleet *f); /* those that ended to be removed, and were not */
+
+/* marks.c */
+void marks_read(struct unit *u, const json_t *activity); /* into u->marks */
+void marks_done(struct unit *u); /* what happened has been taken note of */
+/* It stands at a prompt, and its marks will tell when it takes a line. */
+bool marks_tell(const struct unit *u);
 
 /* prompt.c */
 void prompts_next(struct unit *u);

@@ -177,7 +177,9 @@ static void prompt_deadline(void *arg)
 			not_typed(u, pp);
 	}
 	pp = u->prompts;
-	if (waits_for_report(pp) && clock_mono_ms() >= pp->typed_ms + ENTER_AGAIN_MS) {
+	if (waits_for_report(pp) && clock_mono_ms() >= pp->typed_ms + ENTER_AGAIN_MS && pp->marked) {
+		prompt_settle(u, pp, PR_DELIVERED, NULL); /* its line goes on: a quote or a loop is open */
+	} else if (waits_for_report(pp) && clock_mono_ms() >= pp->typed_ms + ENTER_AGAIN_MS) {
 		pp->again = true;
 		P(u->f)->shim_call(CTX(u->f), u->in->place, "key",
 			json_pack("{s:s, s:[s]}", "instance", u->in->id, "keys", "Enter"), SHIM_CALL_MS,
@@ -299,6 +301,8 @@ void prompts_fact(struct unit *u, const struct agent_fact *fact)
 	}
 	if (!fact->prompt_delivered || !pp || !pp->typed)
 		return;
+	if (!P(u->f)->agent(CTX(u->f), u->in->agent)->reports && !pp->marked)
+		return; /* it is no shell's prompt that it was typed at */
 	prompt_settle(u, pp, PR_DELIVERED, NULL);
 }
 

@@ -167,6 +167,8 @@ void fleet_on_hello(struct fleet *f, const char *place, json_t *hello)
 		s->pl->shim_seq = 0;
 	}
 	s->pl->holder_pid = int_of(json_object_get(hello, "holder"), "pid");
+	if (s->u)
+		s->u->marks_anew = true;
 	site_save(s);
 	if (s->adopting) {
 		adopt(s, hello);

@@ -73,12 +73,13 @@ static void activity_means(struct unit *u, bool quiet)
 	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
 	struct agent_activity a = {.busy = u->busy, .foreground = u->foreground,
 		.canonical = u->canonical, .quiet = quiet, .interrupted = u->interrupted,
-		.title_moved = u->title_moved, .title = u->title};
+		.title_moved = u->title_moved, .title = u->title, .marks = u->marks};
 	struct agent_fact fact = {0};
 
 	if (!prog->activity || (u->step != STEP_READY && u->step != STEP_LIVE))
 		return;
 	prog->activity(u->in, &a, &fact);
+	marks_done(u);
 	/* After a crash the shim tells it again, so nobody has to wait for the disk. */
 	P(u->f)->lazily(CTX(u->f), true);
 	report_fact(u, &fact);
@@ -102,6 +103,7 @@ void activity_came(struct unit *u, const json_t *ev)
 		u->title_moved = true;
 	free(u->title);
 	u->title = xstrdup(title);
+	marks_read(u, ev);
 	activity_means(u, false);
 	if (!prog->quiet_ms)
 		return;

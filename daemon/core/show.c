@@ -174,6 +174,7 @@ static void put_instance(struct jsonw *w, const struct unit *u, bool whole)
 	put_string(w, "permissions", permissions_name(in->permissions));
 	put_string(w, "conversation", in->conversation);
 	put_string(w, "title", u->title);
+	put_int_or_null(w, "last_exit", u->marks.exit_known, u->marks.exit);
 	put_int(w, "starts", in->starts);
 	put_times(w, in);
 	put_restart(w, in);

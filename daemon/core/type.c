@@ -82,6 +82,8 @@ static bool reported(const struct pending_prompt *pp)
 {
 	const struct agent_program *prog = P(pp->u->f)->agent(CTX(pp->u->f), pp->u->in->agent);
 
+	if (pp->marked)
+		return true;
 	return prog->reports && pp->p->mode == PM_PASTE &&
 	       (!prog->prompt_reported || prog->prompt_reported(pp->p->text));
 }
@@ -271,6 +273,7 @@ static void type_go(void *arg, const struct err *error)
 		return;
 	}
 	if (pp->p->mode == PM_PASTE) {
+		pp->marked = marks_tell(pp->u);
 		clear_left(pp->u);
 		pp->u->last_lines = type_lines(pp->p);
 	} else if (interrupts(pp)) {

@@ -50,6 +50,7 @@ static void fill_agent_place(struct world *w, const struct instance *in, const s
 	pl->user = vm ? VM_USER : pw ? pw->pw_name : "root";
 	pl->home = vm ? VM_HOME : getenv("HOME") ?: pw ? pw->pw_dir : "/";
 	pl->shell = vm ? "/bin/bash" : getenv("SHELL") ?: "/bin/sh";
+	pl->shell_marks = config_int(w->config, OPT_SHELL_MARKS);
 	pl->proxy_url = d->flags & DRIVER_EGRESS ? VM_PROXY : NULL;
 	(void)in;
 }

@@ -37,6 +37,7 @@ struct inst {
 	struct loop_timer *quiet, *titles;
 	char title_told[MODES_TITLE_MAX + 1]; /* the title in the last event */
 	bool title_due;                       /* it has changed since */
+	bool marks_due;                       /* the marks have, in the bytes that are being read */
 	int64_t flags_ms; /* since when flags_told are counted */
 	int flags_told;
 	int64_t bell_ms;

@@ -99,6 +99,8 @@ static void on_data(void *arg, struct link_stream *s, const void *data, size_t l
 	if (!i->busy) {
 		i->busy = true;
 		inst_tell_activity(i);
+	} else if (i->marks_due) {
+		inst_tell_flags(i);
 	}
 }
 

@@ -14,12 +14,16 @@
 
 void inst_tell_activity(struct inst *i)
 {
+	json_t *o, *marks = marks_json(screen_marks(i->screen));
+
 	memcpy(i->title_told, screen_modes(i->screen)->title, sizeof(i->title_told));
-	i->title_due = false;
-	events_mention(i->shim->events, "activity",
-		json_pack("{s:s, s:b, s:b, s:I, s:s, s:b}", "instance", i->id, "busy", i->busy, "foreground",
-			i->foreground, "offset", (json_int_t)i->offset, "title",
-			screen_modes(i->screen)->title, "canonical", i->canonical));
+	i->title_due = i->marks_due = false;
+	o = json_pack("{s:s, s:b, s:b, s:I, s:s, s:b}", "instance", i->id, "busy", i->busy, "foreground",
+		i->foreground, "offset", (json_int_t)i->offset, "title", screen_modes(i->screen)->title, "canonical",
+		i->canonical);
+	if (marks)
+		json_object_set_new(o, "marks", marks);
+	events_mention(i->shim->events, "activity", o);
 }
 
 void inst_tell_all(struct shim *s)
@@ -100,6 +104,13 @@ void inst_tell_flags(struct inst *i)
 		loop_timer_start(i->titles, TITLE_MS);
 }
 
+static void on_mark(void *arg)
+{
+	struct inst *i = arg;
+
+	i->marks_due = !i->restoring; /* told at the end of these bytes: a prompt has several */
+}
+
 static void on_line(void *arg, const char *text, size_t len)
 {
 	struct inst *i = arg;
@@ -109,4 +120,4 @@ static void on_line(void *arg, const char *text, size_t len)
 }
 
 const struct screen_ops inst_screen_ops = {
-	.reply = on_reply, .bell = on_bell, .title = on_title, .line = on_line};
+	.reply = on_reply, .bell = on_bell, .title = on_title, .mark = on_mark, .line = on_line};

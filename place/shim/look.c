@@ -28,6 +28,11 @@ const struct modes *screen_modes(const struct screen *s)
 	return &s->modes;
 }
 
+const struct marks *screen_marks(const struct screen *s)
+{
+	return &s->marks;
+}
+
 uint64_t screen_generation(const struct screen *s)
 {
 	return s->generation;

@@ -230,7 +230,7 @@ static void put_state(struct painter *p, bool snapshot)
 	put_region(p);
 	p->rc |= modes_paint(m, p->out);
 	if (snapshot)
-		p->rc |= modes_paint_rest(m, p->out);
+		p->rc |= modes_paint_rest(m, p->out) | marks_paint(screen_marks(p->s), p->out);
 	if (m->title[0] || m->titles_depth)
 		p->rc |= buf_printf(p->out, "\033]2;%s\a", m->title);
 	screen_cursor(p->s, &row, &col);

@@ -380,8 +380,10 @@ static void feed_osc(struct screen *s, const struct scan_token *t)
 	modes_apply(&s->modes, t, s->rows);
 	if ((t->data[0] == '0' || t->data[0] == '2') && s->ops.title)
 		s->ops.title(s->arg);
-	else
+	else if (!marks_apply(&s->marks, t))
 		feed_link(s, t);
+	else if (s->ops.mark)
+		s->ops.mark(s->arg);
 }
 
 static void answer(struct screen *s, const struct scan_token *t)

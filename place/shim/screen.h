@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "place/shim/marks.h"
 #include "place/shim/modes.h"
 
 #define SCREEN_ROWS_MAX 500
@@ -53,6 +54,8 @@ struct screen_ops {
 	void (*reply)(void *arg, const void *data, size_t len);
 	void (*bell)(void *arg);
 	void (*title)(void *arg);
+	/* The marks of its prompt moved. */
+	void (*mark)(void *arg);
 	/* A line left the top of the primary screen (UTF-8, trailing blanks trimmed). */
 	void (*line)(void *arg, const char *text, size_t len);
 	/* The same line as its cells, what was never written at its end left out. */
@@ -80,6 +83,7 @@ void screen_cursor(const struct screen *s, int *row, int *col);
 /* The cursor stands behind the last column: the next character wraps. */
 bool screen_wrap_pending(const struct screen *s);
 const struct modes *screen_modes(const struct screen *s);
+const struct marks *screen_marks(const struct screen *s);
 void screen_cell(const struct screen *s, int row, int col, struct screen_cell *ret);
 /* The cell's characters as UTF-8, no NUL; returns the length (0: blank). */
 size_t screen_cell_utf8(const struct screen_cell *c, char out[SCREEN_CELL_UTF8_MAX]);

@@ -42,6 +42,7 @@ struct screen {
 	struct VTerm *vt;
 	struct scan scan;
 	struct modes modes;
+	struct marks marks;
 	int rows, cols;
 	struct cells grid[2];  /* primary, alternate; the second exists while it shows */
 	struct cells *g;       /* the one that shows */

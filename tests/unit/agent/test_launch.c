@@ -423,6 +423,28 @@ START_TEST(test_a_shell_is_a_login_shell_or_what_was_given)
 }
 END_TEST
 
+START_TEST(test_a_login_shell_is_told_to_mark_its_prompt)
+{
+	pl.shell_marks = true;
+	launch(shell);
+	argv_is("/bin/bash --rcfile /run/tmux-claude/ab12cd.bashrc -i");
+	ck_assert_str_eq(json_string_value(json_object_get(file(0), "path")), "/run/tmux-claude/ab12cd.bashrc");
+	ck_assert_ptr_nonnull(strstr(json_string_value(json_object_get(file(0), "content")), ". ~/.bash_profile"));
+	pl.shell = "/usr/bin/fish";
+	launch(shell);
+	ck_assert_str_eq(l.argv[1], "-l");
+	ck_assert_str_eq(l.argv[2], "-C");
+	pl.shell = "/bin/dash";
+	launch(shell);
+	argv_is("/bin/dash -l");
+	in->argv = strv_new();
+	strv_push(&in->argv, "bash");
+	launch(shell);
+	argv_is("bash");
+	ck_assert_uint_eq(json_array_size(l.files), 0);
+}
+END_TEST
+
 TEST_MAIN_FIXTURE("agent/launch", setup, teardown, test_agents_are_found_by_name, test_claude_in_a_vm,
 	test_claude_on_the_host_leaves_the_users_things_alone,
 	test_a_conversation_is_resumed_under_its_id, test_two_conversations_have_two_ids,
@@ -432,4 +454,4 @@ TEST_MAIN_FIXTURE("agent/launch", setup, teardown, test_agents_are_found_by_name
 	test_hooks_survive_any_path_of_the_guest_program,
 	test_root_that_skips_questions_says_it_is_confined, test_what_the_user_says_wins,
 	test_options_that_are_ours_are_refused, test_a_missing_claude_is_said_before_anything_is_made,
-	test_a_shell_is_a_login_shell_or_what_was_given)
+	test_a_shell_is_a_login_shell_or_what_was_given, test_a_login_shell_is_told_to_mark_its_prompt)

@@ -416,6 +416,39 @@ START_TEST(test_a_shell_is_idle_in_front_and_silent)
 }
 END_TEST
 
+START_TEST(test_a_shell_says_where_its_prompt_stands)
+{
+	struct agent_marks prompt = {.phase = PHASE_INPUT, .commands = true};
+	struct agent_marks runs = {.phase = PHASE_RUNNING, .commands = true, .began = true};
+	struct agent_marks over = {.phase = PHASE_PROMPT, .commands = true, .ended = true, .exit_known = true, .exit = 3};
+
+	enter(ST_WORKING, NULL);
+	act(shell, (struct agent_activity){.busy = true, .foreground = false, .marks = prompt});
+	ck_assert_int_eq(in->state, ST_IDLE); /* at once */
+	act(shell, (struct agent_activity){.foreground = true, .canonical = true, .marks = runs});
+	ck_assert_int_eq(in->state, ST_WORKING); /* however silent */
+	ck_assert(fact.prompt_delivered && !fact.turn_ended);
+	act(shell, (struct agent_activity){.busy = true, .foreground = true, .marks = over});
+	ck_assert_int_eq(in->state, ST_IDLE);
+	ck_assert(fact.turn_ended && !fact.prompt_delivered);
+	ck_assert_str_eq(in->detail, "exit 3");
+	/* One that began and ended unseen. */
+	over.began = over.prompted = true;
+	over.exit = 0;
+	act(shell, (struct agent_activity){.busy = true, .foreground = true, .marks = over});
+	ck_assert(fact.turn_ended && fact.prompt_delivered);
+	ck_assert_str_eq(in->detail, "exit 0");
+	/* It marks its prompts only. */
+	prompt.commands = false;
+	act(shell, (struct agent_activity){.foreground = false, .marks = prompt});
+	ck_assert_int_eq(in->state, ST_WORKING);
+	/* Another line editor took its place. */
+	runs.began = false;
+	act(shell, (struct agent_activity){.foreground = true, .canonical = false, .marks = runs});
+	ck_assert_int_eq(in->state, ST_IDLE);
+}
+END_TEST
+
 TEST_MAIN_FIXTURE("agent/report", setup, teardown, test_a_title_at_its_prompt_is_idle,
 	test_two_turns_and_an_end,
 	test_a_permission_is_asked_for_and_given, test_a_late_notification_keeps_the_better_detail,
@@ -428,4 +461,4 @@ TEST_MAIN_FIXTURE("agent/report", setup, teardown, test_a_title_at_its_prompt_is
 	test_malformed_reports_are_survived, test_long_texts_are_cut_at_a_character,
 	test_unknown_tools_show_their_input, test_the_session_file_tells_of_an_escape,
 	test_silence_after_our_escape_is_idle, test_a_silent_raw_terminal_at_the_start_is_a_dialog,
-	test_a_shell_is_idle_in_front_and_silent)
+	test_a_shell_is_idle_in_front_and_silent, test_a_shell_says_where_its_prompt_stands)
