@@ -142,21 +142,38 @@ static bool labels_hold(const json_t *terms, const json_t *labels)
 	return true;
 }
 
-/* What an event is about: the instance as it is now; of one that was removed, what the event itself says. */
-static bool about(const struct filter *f, struct fleet *fleet, const char *id, const json_t *data)
+/* The same of what is removed: whose it was is kept as long as its events are. */
+static bool about_gone(const struct filter *f, struct store *s, const char *id)
 {
-	struct instance *in = id ? fleet_get(fleet, id) : NULL;
-	const char *parent = in ? in->parent : json_string_value(json_object_get(data, "parent"));
+	struct gone *g = store_gone_get(s, id);
+	const char *parent = g && *g->above ? g->above + strlen(g->above) - (ID_SIZE - 1) : NULL;
+	bool wanted = g != NULL;
 
-	if (f->who[0] && !(in ? fleet_is_within(fleet, f->who, id) : id && parent && fleet_is_within(fleet, f->who, parent)))
-		return false;
+	if (f->who[0] && !(g && strstr(g->above, f->who)))
+		wanted = false;
 	if (f->parent[0] && (!parent || strcmp(parent, f->parent) != 0))
-		return false;
-	return !json_array_size(f->labels) ||
-	       (id && labels_hold(f->labels, in ? in->labels : json_object_get(data, "labels")));
+		wanted = false;
+	if (wanted && json_array_size(f->labels))
+		wanted = labels_hold(f->labels, g->labels);
+	store_gone_free(g);
+	return wanted;
 }
 
-static bool filter_wants(const struct filter *f, struct fleet *fleet, const json_t *ev)
+/* What an event is about: the instance as it is now, or was at its removal. */
+static bool about(const struct filter *f, struct world *w, const char *id)
+{
+	struct instance *in = id ? fleet_get(w->fleet, id) : NULL;
+
+	if (!f->who[0] && !f->parent[0] && !json_array_size(f->labels))
+		return true;
+	if (!in)
+		return id && about_gone(f, w->store, id);
+	return (!f->who[0] || fleet_is_within(w->fleet, f->who, id)) &&
+	       (!f->parent[0] || !strcmp(in->parent, f->parent)) &&
+	       (!json_array_size(f->labels) || labels_hold(f->labels, in->labels));
+}
+
+static bool filter_wants(const struct filter *f, struct world *w, const json_t *ev)
 {
 	const char *type = json_string_value(json_object_get(ev, "type"));
 	const char *id = json_string_value(json_object_get(ev, "instance"));
@@ -174,7 +191,7 @@ static bool filter_wants(const struct filter *f, struct fleet *fleet, const json
 				 state_from_name(json_string_value(json_object_get(data, "to")), &to) < 0 ||
 				 !(f->states & (1u << to))))
 		return false;
-	return about(f, fleet, id, data);
+	return about(f, w, id);
 }
 
 /* ---- since ---- */
@@ -214,9 +231,9 @@ struct page {
 	bool full;
 };
 
-static void page_add(struct page *p, const struct filter *f, struct fleet *fleet, json_t *ev)
+static void page_add(struct page *p, const struct filter *f, struct world *w, json_t *ev)
 {
-	if (filter_wants(f, fleet, ev)) {
+	if (filter_wants(f, w, ev)) {
 		size_t n = json_dumpb(ev, NULL, 0, JSON_COMPACT) + 1;
 		if ((int64_t)json_array_size(p->events) >= p->limit || p->bytes + n > ANSWER_MAX) {
 			p->full = true;
@@ -239,7 +256,7 @@ static int scan(struct call *c, const struct filter *f, struct page *p, struct e
 			return -1;
 		json_array_foreach(rows, i, ev)
 			if (!p->full)
-				page_add(p, f, c->w->fleet, ev);
+				page_add(p, f, c->w, ev);
 		json_decref(rows);
 		seen += (int)n;
 		if (n < SCAN_PAGE)
@@ -270,7 +287,7 @@ static int scan_back(struct call *c, const struct filter *f, struct page *p, str
 		if (!rows)
 			return -1;
 		for (size_t i = json_array_size(rows); i-- > 0 && !p->full;)
-			page_add(p, f, c->w->fleet, json_array_get(rows, i));
+			page_add(p, f, c->w, json_array_get(rows, i));
 		json_decref(rows);
 		to = from;
 	}
@@ -287,7 +304,7 @@ static int of_one(struct call *c, const struct filter *f, struct page *p, struct
 	if (!rows)
 		return -1;
 	for (size_t i = json_array_size(rows); i-- > 0 && !p->full;)
-		page_add(p, f, c->w->fleet, json_array_get(rows, i));
+		page_add(p, f, c->w, json_array_get(rows, i));
 	json_decref(rows);
 	p->events = reversed(p->events);
 	p->at = store_event_last(c->w->store);
@@ -354,7 +371,7 @@ static bool sub_wants(void *arg, const json_t *event)
 {
 	const struct subscription *s = arg;
 
-	return filter_wants(&s->filter, s->api->w->fleet, event);
+	return filter_wants(&s->filter, s->api->w, event);
 }
 
 static void sub_position(void *arg, int64_t seq)

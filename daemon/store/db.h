@@ -86,6 +86,8 @@ int place_load(struct store *s, const struct store_load_ops *ops, void *arg, str
 int prompt_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 /* spawn_time.c */
 int spawn_time_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
+/* gone.c: those whose last event is not kept any more */
+int gone_trim(struct store *s, int64_t to, struct err *e);
 /* misc.c */
 int intent_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 

@@ -193,7 +193,7 @@ int store_events_trim(struct store *s, const struct events_keep *keep, int64_t n
 	if (!st)
 		return -1;
 	sqlite3_bind_int64(st, 1, to);
-	if (store_done(s, st, "removing old events", e) < 0)
+	if (store_done(s, st, "removing old events", e) < 0 || gone_trim(s, to, e) < 0)
 		return -1;
 	s->first_event = 0; /* behind it there may be a gap */
 	return 0;

@@ -116,7 +116,14 @@ static const char version_4[] =
 	"UPDATE instances SET wanted = 1 WHERE state NOT IN ('exited', 'failed', 'stopping');";
 
 /* Agents: what they were asked, what they said, what they cost. */
-static const char version_5[] = "";
+static const char version_5[] =
+	/* Whose an instance was that is removed (the ids above it, the root first, a blank between), as long as events
+	 * up to its removal are kept. */
+	"CREATE TABLE gone(id TEXT PRIMARY KEY, above TEXT NOT NULL, labels TEXT, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX gone_seq ON gone(seq);"
+	"INSERT OR REPLACE INTO gone(id, above, labels, seq) SELECT instance, ifnull(json_extract(data, '$.parent'), ''),"
+	" json_extract(data, '$.labels'), seq FROM events WHERE type = 'instance.removed' AND instance IS NOT NULL"
+	" AND json_valid(data) ORDER BY seq;";
 
 const struct migration store_migrations[] = {
 	{"the first tables", version_1},

@@ -89,6 +89,16 @@ int store_event_gone(struct store *s, int64_t since, struct err *e);
 const char *store_fleet(struct store *s);
 /* Was this number left out by a restore: one of an event that this database never had? */
 bool store_event_skipped(struct store *s, int64_t seq);
+/* Whose a removed instance was (gone.c), for as long as the event of its removal, seq, is kept. above: the ids above it,
+ * the root's first, a blank between; "" at the top. */
+struct gone {
+	char *above;
+	json_t *labels; /* or NULL */
+};
+int store_gone_put(struct store *s, const char *id, const char *above, const json_t *labels, int64_t seq,
+	struct err *e);
+struct gone *store_gone_get(struct store *s, const char *id); /* owned, or NULL */
+void store_gone_free(struct gone *g);
 /* The audit (audit.c): who called what, about whom, and what came of it. Everything is borrowed. */
 struct audit_row {
 	int64_t time_ms;

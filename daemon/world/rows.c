@@ -125,6 +125,26 @@ static void state_tell(struct world *w, const char *instance, json_t *data)
 	turn_then(w->turn, state_durable, x);
 }
 
+/* Whose it was is asked of its events as long as there are any. */
+static void note_gone(struct world *w, const char *id, const json_t *data)
+{
+	const char *up = json_string_value(json_object_get(data, "parent"));
+	cleanup_free char *above = xstrdup("");
+	struct err err = {0};
+
+	while (up) {
+		const struct instance *in = fleet_get(w->fleet, up);
+		struct gone *g = in ? NULL : store_gone_get(w->store, up);
+		const char *more = g ? g->above : "";
+		char *longer = xasprintf("%s%s%s%s%s", more, *more ? " " : "", up, *above ? " " : "", above);
+		store_gone_free(g);
+		free(above);
+		above = longer;
+		up = in && in->parent[0] ? in->parent : NULL;
+	}
+	check(w, store_gone_put(w->store, id, above, json_object_get(data, "labels"), store_event_last(w->store), &err), &err);
+}
+
 static void w_event_add(void *ctx, enum event_id type, const char *instance, const char *place,
 	json_t *data)
 {
@@ -135,7 +155,11 @@ static void w_event_add(void *ctx, enum event_id type, const char *instance, con
 		state_tell(w, instance, data);
 	if (type == EV_STATE && state_from_name(json_string_value(json_object_get(data, "to")), &to) == 0 && !state_living(to))
 		recordings_ended(w);
+	json_incref(data);
 	turn_event(w->turn, type, instance, place, data);
+	if (type == EV_REMOVED)
+		note_gone(w, instance, data);
+	json_decref(data);
 }
 
 static bool w_id_used(void *ctx, const char *id)

@@ -397,3 +397,52 @@ def test_an_instances_subscription_ends_with_the_daemon(t):
     f.cli("down")
     to_its_end(again)
     f.up()
+
+
+def about(client, ident):
+    """What a subscription says of one, up to its removal: types, with the state that was entered."""
+    got = []
+    while not got or got[-1] != "instance.removed":
+        e = client.event(instance=ident)
+        got.append(e["data"].get("to") or e["type"])
+    return got
+
+
+@deadline(180)
+def test_what_ended_and_was_removed_meanwhile_is_told_to_those_it_concerns(t):
+    f = t.fleet(config={"max_children": 20})
+    boss, _ = talker(f, "boss")
+    talker(f, "stranger")
+    middle, mine = talker(f, "middle", "--parent", boss["id"])
+    since = f.json("status")["last_event"]
+    kid = mine.call("spawn", label={"team": "red"}, **child(f))
+    f.cli("label", kid["id"], "team=blue")
+    other = f.shell("other", "cat", options=("--label", "team=blue"))
+    mine.close()
+    f.cli("kill", "--rm", "--cascade", middle["id"])
+    f.cli("kill", "--rm", other["id"])
+    f.kill_daemon()
+    f.up()
+    want = ["instance.created", "starting", "stopping", "exited", "instance.removed"]
+
+    def missing(got):
+        return [x for x in want if x not in got]
+    for what, params in (("parent", {"parent": boss["id"]}), ("label", {"label": ["team=blue"]}), ("ids", {"ids": [kid["id"]]})):
+        c = f.client()
+        c.call("subscribe", since=since, **params)
+        ident = middle["id"] if what == "parent" else kid["id"]
+        got = about(c, ident)
+        equal([x for x in missing(got) if what != "parent" or x in want[2:]], [], "told to a filter by %s: %s" % (what, got))
+    got = f.json("events", "--since", str(since), "--label", "team=red")["events"]
+    equal([e["type"] for e in got], [], "labels are those at its end")
+    got = f.json("events", "--since", str(since), "--parent", boss["id"])["events"]
+    equal({e["instance"] for e in got}, {middle["id"]}, "of the parent's own children")
+    # From inside: what was below it, all of it, and nobody else's.
+    own = connect(f, os.path.join(f.work, "boss.talk"))
+    own.call("subscribe", since=since)
+    equal(missing(about(own, kid["id"])), [], "told to who was above it")
+    page = own.call("events", since=since)["events"]
+    equal({e["instance"] for e in page} - {boss["id"]}, {middle["id"], kid["id"]}, "what boss reads")
+    stranger = connect(f, os.path.join(f.work, "stranger.talk"))
+    equal({e["instance"] for e in stranger.call("events", since=since)["events"]} - {f.show("stranger")["id"]}, set(), "a stranger reads")
+    stranger.refused("events", code="not_found", ids=[kid["id"]])

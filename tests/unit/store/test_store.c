@@ -339,6 +339,32 @@ static int trim(struct store *s, int64_t keep, int64_t most, struct err *e)
 	return store_events_trim(s, &(struct events_keep){.events = keep}, 0, most, e);
 }
 
+START_TEST(test_whose_a_removed_one_was_is_kept_as_long_as_its_events)
+{
+	struct err e = {0};
+	struct store *s = must_open();
+	json_t *labels = json_pack("{s:s}", "team", "red");
+
+	for (int k = 0; k < 4; k++)
+		event(s, EV_NOTICE, NULL);
+	ck_assert_int_eq(store_gone_put(s, "bbbbbb", "rrrrrr aaaaaa", labels, store_event_last(s), &e), 0);
+	json_decref(labels);
+	must_commit(s);
+	ck_assert_int_eq(trim(s, 1, 100, &e), 0); /* the last one stays in any case */
+	struct gone *g = store_gone_get(s, "bbbbbb");
+	ck_assert_ptr_nonnull(g);
+	ck_assert_str_eq(g->above, "rrrrrr aaaaaa");
+	ck_assert_str_eq(json_string_value(json_object_get(g->labels, "team")), "red");
+	store_gone_free(g);
+	ck_assert_ptr_null(store_gone_get(s, "aaaaaa"));
+	event(s, EV_NOTICE, NULL);
+	ck_assert_int_eq(trim(s, 1, 100, &e), 0);
+	must_commit(s);
+	ck_assert_ptr_null(store_gone_get(s, "bbbbbb"));
+	store_close(s);
+}
+END_TEST
+
 START_TEST(test_trimmed_events_leave_their_numbers_used)
 {
 	struct err e = {0};
@@ -440,6 +466,7 @@ TEST_MAIN_FIXTURE("store/store", help_setup, help_teardown,
 	test_putting_an_instance_again_keeps_its_prompts,
 	test_settled_prompts_are_kept_but_not_loaded, test_old_settled_prompts_go_whoever_settles_them, test_an_id_is_never_given_out_twice,
 	test_two_living_instances_never_share_a_name, test_a_failed_write_spoils_its_transaction,
-	test_events_are_numbered_and_read_in_order, test_trimmed_events_leave_their_numbers_used,
+	test_events_are_numbered_and_read_in_order, test_whose_a_removed_one_was_is_kept_as_long_as_its_events,
+	test_trimmed_events_leave_their_numbers_used,
 	test_intents_meta_and_templates, test_an_instance_keeps_its_parent,
 	test_the_file_is_private_and_its_log_is_gone_after_closing)
