@@ -73,6 +73,26 @@ static void digits(char *at, int n, int width)
 	}
 }
 
+/* The date of a day since 1970. A year begins in March here, so that the leap day is its last; an era is
+ * the 400 years after which the calendar repeats itself (146,097 days, the first of them in March of 0000). */
+static void write_date(int64_t day, char *out)
+{
+	int64_t since = day + 719468, era = (since >= 0 ? since : since - 146096) / 146097;
+	int of_era = (int)(since - era * 146097);
+	int year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+	int of_year = of_era - (365 * year + year / 4 - year / 100);
+	int month = (5 * of_year + 2) / 153;
+
+	digits(out + 8, of_year - (153 * month + 2) / 5 + 1, 2);
+	month = month < 10 ? month + 3 : month - 9;
+	digits(out + 5, month, 2);
+	digits(out, year + (int)era * 400 + (month <= 2), 4);
+}
+
+#define DAY_S 86400
+#define DAY_FIRST (-719528) /* 0000-01-01 */
+#define DAY_LAST 2932896    /* 9999-12-31: years beyond four digits mean a broken clock */
+
 char *clock_iso(int64_t wall_ms, char out[CLOCK_ISO_MAX])
 {
 	/* Floor division, so that times before 1970 have a positive remainder. */
@@ -81,20 +101,18 @@ char *clock_iso(int64_t wall_ms, char out[CLOCK_ISO_MAX])
 		ms += 1000;
 		sec--;
 	}
-	time_t t = (time_t)sec;
-	struct tm tm;
-	/* Years beyond four digits do not fit the format; they mean a broken clock. */
-	if (!gmtime_r(&t, &tm) || tm.tm_year > 9999 - 1900 || tm.tm_year < -1900) {
-		snprintf(out, CLOCK_ISO_MAX, "0000-00-00T00:00:00.000Z");
-		return out;
+	int64_t day = sec / DAY_S, rest = sec % DAY_S;
+	if (rest < 0) {
+		rest += DAY_S;
+		day--;
 	}
 	memcpy(out, "0000-00-00T00:00:00.000Z", sizeof("0000-00-00T00:00:00.000Z"));
-	digits(out, tm.tm_year + 1900, 4);
-	digits(out + 5, tm.tm_mon + 1, 2);
-	digits(out + 8, tm.tm_mday, 2);
-	digits(out + 11, tm.tm_hour, 2);
-	digits(out + 14, tm.tm_min, 2);
-	digits(out + 17, tm.tm_sec, 2);
+	if (day < DAY_FIRST || day > DAY_LAST)
+		return out;
+	write_date(day, out);
+	digits(out + 11, (int)(rest / 3600), 2);
+	digits(out + 14, (int)(rest / 60 % 60), 2);
+	digits(out + 17, (int)(rest % 60), 2);
 	digits(out + 20, (int)ms, 3);
 	return out;
 }

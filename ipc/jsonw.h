@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/buf.h"
 
@@ -26,5 +27,35 @@ void jsonw_key(struct jsonw *w, const char *key); /* a name of ours: not escaped
 void jsonw_string(struct jsonw *w, const char *s);
 void jsonw_int(struct jsonw *w, int64_t n);
 void jsonw_json(struct jsonw *w, const json_t *v); /* NULL is null */
+
+/* Text that is JSON already, and of which the caller knows whether it needs a comma before it. */
+void jsonw_raw_slow(struct jsonw *w, const char *text, size_t len);
+static inline void jsonw_raw(struct jsonw *w, const char *text, size_t len)
+{
+	struct buf *b = w->out;
+	size_t at = b->head + b->len;
+
+	/* Most pieces are a few bytes, and there is room. */
+	if (__builtin_expect(at + len <= b->cap && b->len + len <= b->max, 1)) {
+		memcpy(b->mem + at, text, len);
+		b->len += len;
+	} else {
+		jsonw_raw_slow(w, text, len);
+	}
+}
+
+/* After a key. */
+static inline void jsonw_null(struct jsonw *w)
+{
+	jsonw_raw(w, "null", 4);
+	w->comma = true;
+}
+
+/* jsonw_key of a literal that does not come first in its object: with all that is constant in one piece. */
+#define jsonw_next_key(w, key)                                       \
+	do {                                                         \
+		jsonw_raw(w, ",\"" key "\":", sizeof(",\"" key "\":") - 1); \
+		(w)->comma = false;                                  \
+	} while (0)
 
 #endif

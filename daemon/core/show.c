@@ -4,52 +4,69 @@
 #include "ipc/jsonw.h"
 #include "ipc/rpc.h"
 
-static void put_string(struct jsonw *w, const char *key, const char *s)
-{
-	jsonw_key(w, key);
-	jsonw_string(w, s && *s ? s : NULL);
-}
+/* Keys are literals, and none of them the first of its object: a list of a thousand has forty thousand. */
+#define put_string(w, key, s)           \
+	do {                            \
+		jsonw_next_key(w, key); \
+		write_string(w, s);     \
+	} while (0)
+#define put_int(w, key, n)              \
+	do {                            \
+		jsonw_next_key(w, key); \
+		jsonw_int(w, n);        \
+	} while (0)
+#define put_int_or_null(w, key, known, n) \
+	do {                              \
+		jsonw_next_key(w, key);   \
+		if (known)                \
+			jsonw_int(w, n);  \
+		else                      \
+			jsonw_null(w);    \
+	} while (0)
+#define put_limit(w, key, n)            \
+	do {                            \
+		jsonw_next_key(w, key); \
+		write_limit(w, n);      \
+	} while (0)
+#define put_time(w, key, ms)            \
+	do {                            \
+		jsonw_next_key(w, key); \
+		write_time(w, ms);      \
+	} while (0)
 
-static void put_int(struct jsonw *w, const char *key, int64_t n)
+static inline void write_string(struct jsonw *w, const char *s)
 {
-	jsonw_key(w, key);
-	jsonw_int(w, n);
-}
-
-static void put_int_or_null(struct jsonw *w, const char *key, bool known, int64_t n)
-{
-	jsonw_key(w, key);
-	if (known)
-		jsonw_int(w, n);
+	if (s && *s)
+		jsonw_string(w, s);
 	else
-		jsonw_string(w, NULL);
+		jsonw_null(w);
 }
 
-static void put_limit(struct jsonw *w, const char *key, int64_t n)
+static void write_limit(struct jsonw *w, int64_t n)
 {
-	jsonw_key(w, key);
 	if (n == CAP_UNLIMITED)
 		jsonw_string(w, "unlimited");
 	else
 		jsonw_int(w, n);
 }
 
-static void put_time(struct jsonw *w, const char *key, int64_t ms)
+static void write_time(struct jsonw *w, int64_t ms)
 {
 	char t[CLOCK_ISO_MAX];
 
-	put_string(w, key, ms ? clock_iso(ms, t) : NULL);
+	jsonw_string(w, ms ? clock_iso(ms, t) : NULL);
 }
 
 static void put_vm(struct jsonw *w, const struct instance *in, const struct site *s)
 {
-	jsonw_key(w, "vm");
+	jsonw_next_key(w, "vm");
 	if (!s || strcmp(in->driver, "host") == 0) {
 		jsonw_string(w, NULL);
 		return;
 	}
 	jsonw_open(w, '{');
-	put_string(w, "id", s->pl->id);
+	jsonw_key(w, "id");
+	write_string(w, s->pl->id);
 	put_string(w, "accel", s->pl->accel);
 	put_string(w, "state", place_state_name(s->pl->state));
 	put_string(w, "template", in->template_name);
@@ -63,9 +80,10 @@ static void put_cap(struct jsonw *w, const struct unit *u)
 {
 	const struct instance *in = u->in;
 
-	jsonw_key(w, "cap");
+	jsonw_next_key(w, "cap");
 	jsonw_open(w, '{');
-	put_limit(w, "max_children", in->cap.max_children);
+	jsonw_key(w, "max_children");
+	write_limit(w, in->cap.max_children);
 	put_int(w, "children", u->living_children);
 	put_limit(w, "max_descendants", in->cap.max_descendants);
 	put_int(w, "descendants", u->below.living);
@@ -86,47 +104,55 @@ static void put_caps_whole(struct jsonw *w, const struct unit *u)
 {
 	json_t *caps = caps_report(u->f, (struct unit *)u);
 
-	jsonw_key(w, "caps");
+	jsonw_next_key(w, "caps");
 	jsonw_json(w, caps);
 	json_decref(caps);
 	if (!u->in->narrowed || !json_array_size(u->in->narrowed))
 		return;
-	jsonw_key(w, "narrowed");
+	jsonw_next_key(w, "narrowed");
 	jsonw_json(w, u->in->narrowed);
 }
 
 static void put_exit(struct jsonw *w, const struct instance *in)
 {
-	jsonw_key(w, "exit");
+	jsonw_next_key(w, "exit");
 	if (!in->exit.known) {
 		jsonw_string(w, NULL);
 		return;
 	}
 	jsonw_open(w, '{');
-	put_int_or_null(w, "code", in->exit.code >= 0, in->exit.code);
+	jsonw_key(w, "code");
+	if (in->exit.code >= 0)
+		jsonw_int(w, in->exit.code);
+	else
+		jsonw_null(w);
 	put_int_or_null(w, "signal", in->exit.signal != 0, in->exit.signal);
 	jsonw_close(w, '}');
 }
 
 static void put_times(struct jsonw *w, const struct instance *in)
 {
-	jsonw_key(w, "times_ms");
+	jsonw_next_key(w, "times_ms");
 	jsonw_open(w, '{');
-	for (int st = 0; st < ST_COUNT; st++)
-		if (in->time_in_state[st])
-			put_int(w, state_name((enum inst_state)st), in->time_in_state[st]);
+	for (int st = 0; st < ST_COUNT; st++) {
+		if (!in->time_in_state[st])
+			continue;
+		jsonw_key(w, state_name((enum inst_state)st));
+		jsonw_int(w, in->time_in_state[st]);
+	}
 	jsonw_close(w, '}');
 }
 
 static void put_restart(struct jsonw *w, const struct instance *in)
 {
-	jsonw_key(w, "restart");
+	jsonw_next_key(w, "restart");
 	jsonw_open(w, '{');
-	put_string(w, "policy", restart_policy_name(in->restart));
+	jsonw_key(w, "policy");
+	write_string(w, restart_policy_name(in->restart));
 	put_int(w, "times", in->again.tries);
 	put_int_or_null(w, "in_ms", again_waits(in), in->again.at_ms > clock_boot_ms() ? in->again.at_ms - clock_boot_ms() : 0);
 	jsonw_close(w, '}');
-	jsonw_key(w, "wanted");
+	jsonw_next_key(w, "wanted");
 	jsonw_json(w, in->wanted ? json_true() : json_false());
 }
 
@@ -142,7 +168,8 @@ static void put_instance(struct jsonw *w, const struct unit *u, bool whole)
 	if (again_waits(in))
 		again_say(in, clock_boot_ms(), again, sizeof(again));
 	jsonw_open(w, '{');
-	put_string(w, "id", in->id);
+	jsonw_key(w, "id");
+	write_string(w, in->id);
 	put_string(w, "name", in->name);
 	put_string(w, "parent", in->parent);
 	put_string(w, "driver", in->driver);
@@ -160,7 +187,7 @@ static void put_instance(struct jsonw *w, const struct unit *u, bool whole)
 	if (whole)
 		put_caps_whole(w, u);
 	put_string(w, "role", instance_role(in));
-	jsonw_key(w, "labels");
+	jsonw_next_key(w, "labels");
 	jsonw_json(w, in->labels);
 	put_time(w, "created_at", in->created_ms);
 	put_time(w, "state_since", in->state_since_ms);
