@@ -7,8 +7,8 @@ hold; the callers of the scenario must have been told the truth. Where a scenari
 timer, by what the recording asked), it may not come by again: then the next scenario is taken. A point that no
 scenario passes, or that strikes in none, fails the suite, unless ELSEWHERE says why.
 
-By default a point is killed once. TC_FAULT_ALL=1 takes every passing in every scenario; TC_FAULT_ONLY=WORD the points, TC_FAULT_SCENARIO=WORD the
-scenarios with that in their name.
+By default a point is killed once. TC_FAULT_ALL=1 takes every passing in every scenario (hours; TC_FAULT_PART=K/N a part of it);
+TC_FAULT_ONLY=WORD the points, TC_FAULT_SCENARIO=WORD the scenarios with that in their name; TC_FAULT_WORKERS how many fleets.
 """
 import collections
 import contextlib
@@ -25,12 +25,13 @@ from harness import Failure, Skip, check, deadline, programs, wait_gone
 
 DAEMON, SHIM = "tmux-clauded", "tmux-claude-shim"
 CONFIG = {"spawn_rate": "100000"}
-WORKERS = 2
+WORKERS = int(os.environ.get("TC_FAULT_WORKERS", "2"))
 ALL = os.environ.get("TC_FAULT_ALL")
 ONLY = os.environ.get("TC_FAULT_ONLY", "")
 SCENARIO = os.environ.get("TC_FAULT_SCENARIO", "")
+PART, PARTS = (int(n) for n in os.environ.get("TC_FAULT_PART", "1/1").split("/"))
 FIRE_SECONDS = 5
-SUITE_SECONDS = 1500      # on a machine four times slower
+SUITE_SECONDS = 43200 if ALL else 1500      # on a machine four times slower
 STOP_SECONDS = 15
 # Why a point is passed by no scenario of this file: where it is struck instead, or that it is not.
 VM = "struck in test_vm_fault_points.py"
@@ -195,7 +196,7 @@ def plan(found, listed, program):
             plans += [[(s, (program, name, n))] for s, times in passed for n in range(1, times + 1)]
         else:
             plans.append([(s, (program, name, 1)) for s, _ in passed])
-    return plans
+    return plans[PART - 1::PARTS]
 
 
 class Crew:
