@@ -273,7 +273,7 @@ static void pump(struct fleet *f)
 	struct host_room h;
 	bool looked = false;
 
-	if (a->pumping)
+	if (a->pumping || f->closing) /* restarted when the fleet began to be ended: it is ended in the line */
 		return;
 	a->pumping = true;
 	while (e) {
@@ -298,6 +298,11 @@ static void pump(struct fleet *f)
 		note(unit_of(e), 1);
 	a->pumping = false;
 	tell_soon(f);
+}
+
+void admit_open(struct fleet *f)
+{
+	pump_later(f);
 }
 
 void admit(struct unit *u)

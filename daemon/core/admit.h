@@ -13,6 +13,8 @@ void admission_destroy(struct admission *a); /* no unit is left */
 int admit_asked(struct fleet *f, const struct instance *in, bool no_queue, struct err *e);
 /* Its state or step changed: out of the line when it waits no longer, its slot free when its start is over. */
 void admit_look(struct unit *u);
+/* The fleet is not being ended any more. */
+void admit_open(struct fleet *f);
 /* It is being dropped. */
 void admit_drop(struct unit *u);
 /* Its start is under way since before this daemon. */

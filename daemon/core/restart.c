@@ -9,7 +9,7 @@
  * The last three steps are one transaction, so that neither its slot nor its name is free in between. That it is
  * to start again is in its row: a daemon killed while the place ends goes on with it.
  */
-#include "daemon/core/fleet_int.h"
+#include "daemon/core/admit.h"
 
 int fleet_closing(const struct fleet *f, struct err *e)
 {
@@ -22,9 +22,12 @@ int fleet_closing(const struct fleet *f, struct err *e)
 void fleet_close(struct fleet *f, bool closing)
 {
 	f->closing = closing;
-	for (size_t i = 0; i < f->count && !closing; i++) /* waits that ran out meanwhile */
+	if (closing)
+		return;
+	for (size_t i = 0; i < f->count; i++) /* waits that ran out meanwhile */
 		if (again_waits(f->order[i]->in))
 			again_arm(f->order[i]);
+	admit_open(f);
 }
 
 int restore_room(struct unit *u, bool restoring, struct err *e)

@@ -330,11 +330,11 @@ class Down(Scenario):
 
     def prepare(self):
         self.row = self.h.spawn()
+        self.pid = self.h.must("status")["pid"]
 
     def act(self):
-        pid = self.h.f.json("--no-start", "status")["pid"]
         self.told = self.h.call("down", **self.more)
-        wait_gone([pid], 30)
+        wait_gone([self.pid], 30)
 
     def truth(self, listed):
         state = listed[self.row["id"]]["state"]

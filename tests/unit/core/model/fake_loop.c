@@ -6,6 +6,8 @@
 #include "tests/unit/core/model/sim.h"
 
 #define RANDOM_LETTERS 26
+#define BOOT_BEGINS_MS 3000 /* the clock of a boot when the daemon comes */
+#define BOOT_TAKES_MS 45000
 
 struct loop {
 	int unused;
@@ -30,7 +32,7 @@ struct loop_defer {
 static struct loop the_loop;
 static struct loop_timer *timers;
 static struct loop_defer *deferred, **deferred_last = &deferred;
-static int64_t mono_ms, wall_offset_ms;
+static int64_t mono_ms, wall_offset_ms, before_ms; /* before_ms: of the boots before this one */
 static uint64_t order, ids;
 static char boot[40];
 
@@ -44,12 +46,20 @@ static int64_t wall_now(void)
 	return mono_ms + wall_offset_ms;
 }
 
+static void new_boot_id(void)
+{
+	static int n;
+
+	snprintf(boot, sizeof(boot), "00000000-0000-0000-0000-%012d", ++n);
+}
+
 void time_begin(uint64_t seed)
 {
 	mono_ms = 1000000;
+	before_ms = 0;
 	wall_offset_ms = 1790000000000;
 	ids = seed * 2654435761u + 12345;
-	time_new_boot();
+	new_boot_id();
 	clock_set_source(mono_now, wall_now);
 }
 
@@ -58,11 +68,20 @@ void time_jump_wall(int64_t ms)
 	wall_offset_ms += ms;
 }
 
+/* Nothing waits on the loop then: the daemon died with the host. */
 void time_new_boot(void)
 {
-	static int n;
+	int64_t passed = mono_ms - BOOT_BEGINS_MS + BOOT_TAKES_MS;
 
-	snprintf(boot, sizeof(boot), "00000000-0000-0000-0000-%012d", ++n);
+	new_boot_id();
+	before_ms += passed;
+	wall_offset_ms += passed;
+	mono_ms = BOOT_BEGINS_MS;
+}
+
+int64_t time_true(void)
+{
+	return before_ms + mono_ms;
 }
 
 /* The daemon died: nobody waits for anything any more. What they were is not freed: nor would a crash. */

@@ -3,6 +3,7 @@
 #include "tests/unit/core/model/model.h"
 
 #define TYPED_KEYS_MAX 8192
+#define WAITS_LOOKED_AT 300 /* calls, the newest */
 
 bool model_loud;
 
@@ -37,6 +38,7 @@ void model_settings(struct core_settings *s)
 		.fleet_memory = CAP_UNLIMITED, .fleet_disk = CAP_UNLIMITED, .fleet_spawn_rate = CAP_UNLIMITED};
 	for (int k = 0; k < CAP_KINDS; k++)
 		*cap_at(&s->default_cap, (enum cap_kind)k) = CAP_UNLIMITED;
+	policy_rules(&s->again);
 }
 
 struct m_inst *model_inst(const char *id)
@@ -56,9 +58,14 @@ struct m_inst *model_inst(const char *id)
 void model_jumped(void)
 {
 	for (size_t i = 0; i < ninsts; i++)
-		insts[i].time_jumped = true;
-	for (size_t i = 0; i < fleet_count(sim.w.fleet); i++)
-		model_inst(fleet_at(sim.w.fleet, i)->id)->time_jumped = true;
+		insts[i].jumped = true;
+	for (size_t i = 0; i < fleet_count(sim.w.fleet); i++) {
+		const struct instance *in = fleet_at(sim.w.fleet, i);
+		struct m_inst *m = model_inst(in->id);
+		m->jumped = true;
+		if (in->state_boot && strcmp(in->state_boot, boot_id())) /* in it since before the boot */
+			m->time_jumped = true;
+	}
 }
 
 void model_typed(const char *key)
@@ -85,6 +92,7 @@ static void fold_state(struct m_inst *m, const json_t *data)
 		sim_fail("%s moves from %s by its event, but was %s", m->id, from, state_name(m->state));
 	if (a != b && !(legal[a] & S(b)))
 		sim_fail("%s: an illegal move from %s to %s", m->id, from, to);
+	policy_state(m, a, b, data);
 	m->state = b;
 }
 
@@ -103,12 +111,20 @@ static void fold(const char *type, const char *id, const json_t *data)
 		m->created = true;
 		m->state = ST_QUEUED;
 		snprintf(m->name, sizeof(m->name), "%s", name ? name : "");
+		policy_created(m, data);
+		labels_told(m, data);
 		return;
 	}
 	if (!m->created)
 		sim_fail("%s of %s, of which no creation was told", type, id);
 	if (!strcmp(type, "instance.state"))
 		fold_state(m, data);
+	else if (!strcmp(type, "instance.again"))
+		policy_says(m, data);
+	else if (!strcmp(type, "instance.set"))
+		policy_set(m, data);
+	else if (!strcmp(type, "instance.labels"))
+		labels_told(m, data);
 	else if (!strcmp(type, "instance.renamed"))
 		snprintf(m->name, sizeof(m->name), "%s", name ? name : "");
 	else if (!strcmp(type, "instance.removed") && !m->may_go)
@@ -341,36 +357,57 @@ int64_t model_count_below(const char *id, bool children_only)
 	return n;
 }
 
-static bool over(int64_t count, int64_t limit)
+/* What was there when the limit was lowered may stay, and becomes only less. */
+static void check_cap(const char *id, const char *what, int64_t count, int64_t limit, int64_t *stay)
 {
-	return limit != CAP_UNLIMITED && count > limit;
+	if (limit != CAP_UNLIMITED && count > limit && count > *stay)
+		sim_fail("%s has %lld living %s and a cap of %lld", id, (long long)count, what, (long long)limit);
+	if (count < *stay)
+		*stay = count;
 }
 
 static void check_caps(const struct instance *in)
 {
-	int64_t children = model_count_below(in->id, true), all = model_count_below(in->id, false);
+	struct m_inst *m = model_inst(in->id);
 
-	if (model_inst(in->id)->lowered)
-		return;
-	if (over(children, in->cap.max_children))
-		sim_fail("%s has %lld living children and a cap of %lld", in->id, (long long)children,
-			(long long)in->cap.max_children);
-	if (over(all, in->cap.max_descendants))
-		sim_fail("%s has %lld living descendants and a cap of %lld", in->id, (long long)all,
-			(long long)in->cap.max_descendants);
+	check_cap(in->id, "children", model_count_below(in->id, true), in->cap.max_children, &m->over_children);
+	check_cap(in->id, "descendants", model_count_below(in->id, false), in->cap.max_descendants, &m->over_all);
+	if (in->cap.max_total != CAP_UNLIMITED && in->spawned_total > in->cap.max_total)
+		sim_fail("%s has spawned %lld in all and a cap of %lld", in->id, (long long)in->spawned_total,
+			(long long)in->cap.max_total);
 }
 
+/* Against what really passed: not by the clocks that the daemon reads. */
 static void check_times(const struct instance *in)
 {
-	int64_t sum = 0, now = clock_wall_ms();
+	int64_t sum = 0, in_state, age;
+	const struct m_inst *m = model_inst(in->id);
 
-	if (model_inst(in->id)->time_jumped)
+	if (m->time_jumped || !m->born)
 		return;
 	for (int s = 0; s < ST_COUNT; s++)
 		sum += in->time_in_state[s];
-	if (sum + now - in->state_since_ms != now - in->created_ms)
-		sim_fail("%s is %lld ms old, its states add up to %lld", in->id, (long long)(now - in->created_ms),
-			(long long)(sum + now - in->state_since_ms));
+	in_state = in->state_boot && !strcmp(in->state_boot, boot_id()) ? clock_boot_ms() - in->state_boot_ms
+									: clock_wall_ms() - in->state_since_ms;
+	age = time_true() - m->born;
+	if (sum + in_state != age)
+		sim_fail("%s is %lld ms old, its states add up to %lld", in->id, (long long)age,
+			(long long)(sum + in_state));
+}
+
+/* Whoever waits for a state hears of it in the turn in which it comes. */
+static void check_waits(void)
+{
+	for (size_t i = ncalls; i-- > 0 && ncalls - i < WAITS_LOOKED_AT;) {
+		const struct m_call *c = &calls[i];
+		const struct instance *in;
+		if (c->kind != C_WAIT || !c->accepted || c->answers || c->generation != sim.generation)
+			continue;
+		in = fleet_get(sim.w.fleet, c->id);
+		if (!in || (c->until >> in->state) & 1)
+			sim_fail("call %zu still waits for %s, which is %s", i, c->id,
+				in ? state_name(in->state) : "gone");
+	}
 }
 
 void model_check(void)
@@ -390,6 +427,7 @@ void model_check(void)
 				sim_fail("%s and %s are both called %s", in->id, o->id, in->name);
 		}
 	}
+	check_waits();
 	for (size_t i = 0; i < fleet_count(f); i++)
 		check_caps(fleet_at(f, i));
 	if (living > sim.w.settings.max_instances)
@@ -412,4 +450,20 @@ size_t model_insts(const struct m_inst **ret)
 {
 	*ret = insts;
 	return ninsts;
+}
+
+size_t model_insts_all(struct m_inst **ret)
+{
+	*ret = insts;
+	return ninsts;
+}
+
+int64_t model_last_seq(void)
+{
+	return last_seq;
+}
+
+bool model_heard_all(void)
+{
+	return last_seq == store_event_durable(sim.w.store) && last_seq == store_event_last(sim.w.store);
 }

@@ -15,14 +15,14 @@ static uint32_t mix(uint64_t *s)
 	return (uint32_t)(*s >> 33);
 }
 
-static struct instance *pick(uint32_t n)
+struct instance *model_pick(uint32_t n)
 {
 	size_t count = fleet_count(sim.w.fleet);
 
 	return count ? fleet_at(sim.w.fleet, n % count) : NULL;
 }
 
-static struct instance *pick_living(uint32_t n)
+struct instance *model_pick_living(uint32_t n)
 {
 	size_t count = fleet_count(sim.w.fleet);
 
@@ -65,8 +65,7 @@ static bool full(int64_t count, int64_t limit)
 	return limit != CAP_UNLIMITED && count >= limit;
 }
 
-/* Does some cap above forbid one more child here? */
-static bool caps_full(const struct instance *parent)
+bool model_caps_full(const struct instance *parent)
 {
 	const struct instance *a = parent;
 
@@ -84,6 +83,15 @@ static bool caps_full(const struct instance *parent)
 	return false;
 }
 
+/* Of spawns: a restart counts for no total. */
+static bool total_full(const struct instance *parent)
+{
+	for (const struct instance *a = parent; a; a = a->parent[0] ? fleet_get(sim.w.fleet, a->parent) : NULL)
+		if (full(a->spawned_total, a->cap.max_total))
+			return true;
+	return false;
+}
+
 static struct instance *asked_for(const struct op *op, const struct instance *parent)
 {
 	struct instance *in = instance_new();
@@ -96,8 +104,14 @@ static struct instance *asked_for(const struct op *op, const struct instance *pa
 	in->cap.max_children = limit_of(op->c >> 4);
 	in->cap.max_descendants = limit_of(op->c >> 8);
 	in->cap.max_depth = limit_of(op->c >> 12);
+	in->cap.max_total = op->c >> 20 & 7 ? CAP_UNLIMITED : 4;
+	in->restart = (enum restart_policy)((op->b >> 12) % RESTART_POLICIES);
+	if ((op->b >> 16) % 6 == 0)
+		in->env = json_pack("{s:s}", "KEY", "value");
 	in->rm = (op->b >> 8) % 10 == 0;
 	json_object_set_new(in->labels, "role", json_string(op->b & 1 ? "specialist" : "manager"));
+	if (op->b & 4)
+		json_object_set_new(in->labels, "team", json_string("red"));
 	if (parent)
 		memcpy(in->parent, parent->id, ID_SIZE);
 	return in;
@@ -124,9 +138,18 @@ static void spawn_checked(struct m_call *c, const struct instance *parent, const
 	c->accepted = false;
 }
 
+static void spawned(const char *id)
+{
+	struct m_inst *m = model_inst(id);
+
+	m->born = time_true();
+	m->env = fleet_get(sim.w.fleet, id)->env != NULL;
+	m->env_of = sim.generation;
+}
+
 static void op_spawn(const struct op *op)
 {
-	struct instance *parent = op->a % 5 < 2 ? NULL : pick_living(op->a / 5), *in;
+	struct instance *parent = op->a % 5 < 2 ? NULL : model_pick_living(op->a / 5), *in;
 	struct caller who = {(op->b >> 4) % 3 == 0 && parent ? parent->id : NULL};
 	struct m_call *c = model_call(C_SPAWN, "");
 	struct spawn_args a = {.wait = op->b & 2, .done = model_answer, .arg = c, .digest = "same"};
@@ -136,7 +159,7 @@ static void op_spawn(const struct op *op)
 	int r;
 
 	if (op->a % 23 == 7) /* one that has ended may be asked, too */
-		parent = pick(op->a), who.instance = NULL;
+		parent = model_pick(op->a), who.instance = NULL;
 	in = asked_for(op, parent);
 	snprintf(name, sizeof(name), "%s", in->name ? in->name : "");
 	snprintf(parent_id, sizeof(parent_id), "%s", in->parent);
@@ -148,7 +171,7 @@ static void op_spawn(const struct op *op)
 	}
 	c->wait = a.wait;
 	taken = name[0] && holder_of(name);
-	capped = caps_full(parent);
+	capped = model_caps_full(parent) || total_full(parent);
 	if (in->rm)
 		c->rm = true;
 	r = fleet_spawn(sim.w.fleet, &who, &a, id, &e);
@@ -156,6 +179,7 @@ static void op_spawn(const struct op *op)
 	if (r < 0)
 		return;
 	snprintf(c->id, ID_SIZE, "%s", id);
+	spawned(id);
 	if (c->rm)
 		model_inst(id)->may_go = true;
 }
@@ -189,6 +213,8 @@ static void op_spawn_again(const struct op *op)
 		snprintf(c->id, ID_SIZE, "%s", id);
 		if (told && strcmp(id, first->id))
 			sim_fail("the key %s made %s and then %s", c->key, first->id, id);
+		if (strcmp(id, first->id) && !model_inst(id)->created && !model_inst(id)->born)
+			spawned(id);
 		if (strcmp(id, first->id) && c->rm)
 			model_inst(id)->may_go = true;
 	} else if (told && !may_go && e.code == ERR_NOT_FOUND) {
@@ -196,40 +222,34 @@ static void op_spawn_again(const struct op *op)
 	}
 }
 
-static void op_restart(const struct op *op)
-{
-	struct instance *in = pick(op->a);
-	struct restart_args a = {.wait = op->b & 1, .done = model_answer};
-	struct m_inst *m;
-	struct err e = {0};
-
-	if (!in)
-		return;
-	m = model_inst(in->id);
-	a.arg = model_call(C_RESTART, in->id);
-	((struct m_call *)a.arg)->wait = a.wait;
-	if (fleet_restart(sim.w.fleet, in, &a, &e) < 0) {
-		((struct m_call *)a.arg)->accepted = false;
-		return;
-	}
-	m->restarts++;
-	m->end_told = false;
-}
-
 static void op_cancel(const struct op *op)
 {
 	struct m_call *c = model_call_recent(op->b & 1 ? C_SPAWN : C_RESTART, op->a % 4);
 
-	if (c && fleet_cancel(sim.w.fleet, c->id, c))
+	if (!c)
+		return;
+	model_inst(c->id)->cancels++;
+	if (fleet_cancel(sim.w.fleet, c->id, c))
 		c->accepted = false; /* it hears no more */
 }
 
 /* ---- ending ---- */
 
+void model_killed(const struct instance *in, bool cascade)
+{
+	for (size_t i = 0; i < fleet_count(sim.w.fleet); i++) {
+		const struct instance *d = fleet_at(sim.w.fleet, i);
+		if (d != in && !(cascade && fleet_is_within(sim.w.fleet, in->id, d->id)))
+			continue;
+		model_inst(d->id)->kills++;
+		policy_forget(model_inst(d->id));
+	}
+}
+
 static void op_kill(const struct op *op)
 {
 	bool cascade = op->b & 1, force = op->b & 2, rm = op->b % 7 == 0;
-	struct instance *in = pick(op->a);
+	struct instance *in = model_pick(op->a);
 	bool refused;
 	struct m_call *c;
 	struct err e = {0};
@@ -244,6 +264,8 @@ static void op_kill(const struct op *op)
 		if (d == in || (cascade && fleet_is_within(sim.w.fleet, in->id, d->id)))
 			model_inst(d->id)->may_go = true;
 	}
+	if (!refused)
+		model_killed(in, cascade);
 	if (fleet_kill(sim.w.fleet, in, cascade, force, rm, model_answer, c, &e) < 0)
 		c->accepted = false;
 	if (c->accepted == refused)
@@ -258,7 +280,7 @@ static void say_after(struct m_call *c)
 
 static void op_rm(const struct op *op)
 {
-	struct instance *in = pick(op->a);
+	struct instance *in = model_pick(op->a);
 	struct m_call *c;
 	struct err e = {0};
 	char id[ID_SIZE];
@@ -267,13 +289,14 @@ static void op_rm(const struct op *op)
 	if (!in)
 		return;
 	memcpy(id, in->id, ID_SIZE);
+	model_inst(id)->kills++; /* one that waits for its policy is given up by that */
 	may = state_final(in->state) && !model_count_below(id, false);
 	if (fleet_remove(sim.w.fleet, in, &e) < 0) {
 		if (may)
 			sim_fail("%s has ended, nothing lives below it, and it cannot be removed: %s", id, e.message);
 		return;
 	}
-	if (!state_final(in == fleet_get(sim.w.fleet, id) ? in->state : ST_EXITED))
+	if (!state_final(in == fleet_get(sim.w.fleet, id) ? in->state : ST_EXITED) && in->state != ST_STOPPING)
 		sim_fail("%s lives and is removed", id);
 	model_inst(id)->may_go = true;
 	if (fleet_get(sim.w.fleet, id))
@@ -284,7 +307,7 @@ static void op_rm(const struct op *op)
 
 static void op_rename(const struct op *op)
 {
-	struct instance *in = pick(op->a);
+	struct instance *in = model_pick(op->a);
 	const char *name = name_of(op->b);
 	const struct instance *holder = holder_of(name);
 	struct m_call *c;
@@ -321,7 +344,7 @@ static void send_it(struct m_call *c, struct instance *in, uint32_t how)
 
 static void op_send(const struct op *op)
 {
-	struct instance *in = pick_living(op->a);
+	struct instance *in = model_pick_living(op->a);
 	struct m_call *c;
 
 	if (!in)
@@ -346,7 +369,7 @@ static void op_send_again(const struct op *op)
 
 static void op_interrupt(const struct op *op)
 {
-	struct instance *in = pick_living(op->a);
+	struct instance *in = model_pick_living(op->a);
 	struct m_call *c;
 	struct err e = {0};
 
@@ -360,13 +383,16 @@ static void op_interrupt(const struct op *op)
 static void op_wait(const struct op *op)
 {
 	static const char *const until[] = {"idle", "exited", "working", "waiting", "text=done"};
-	struct instance *in = pick(op->a);
+	static const unsigned states[] = {1u << ST_IDLE, 1u << ST_EXITED | 1u << ST_FAILED, 1u << ST_WORKING,
+		1u << ST_WAITING, 0};
+	struct instance *in = model_pick(op->a);
 	struct m_call *c;
 	struct err e = {0};
 
 	if (!in)
 		return;
 	c = model_call(C_WAIT, in->id);
+	c->until = states[op->b % ARRAY_LEN(states)];
 	if (!fleet_wait(sim.w.fleet, in, until[op->b % ARRAY_LEN(until)], 1000 + op->c % 30000, model_answer, c, &e))
 		c->accepted = false;
 }
@@ -374,7 +400,7 @@ static void op_wait(const struct op *op)
 static void op_cap(const struct op *op)
 {
 	static const enum cap_kind kinds[] = {CAP_CHILDREN, CAP_DESCENDANTS, CAP_DEPTH};
-	struct instance *in = pick_living(op->a);
+	struct instance *in = model_pick_living(op->a);
 	enum cap_kind k = kinds[op->b % ARRAY_LEN(kinds)];
 	struct caller who = {0};
 	struct cap_change c = {0};
@@ -384,11 +410,12 @@ static void op_cap(const struct op *op)
 		return;
 	c.given[k] = true;
 	c.v[k] = limit_of(op->c);
+	model_inst(in->id)->over_children = model_count_below(in->id, true);
+	model_inst(in->id)->over_all = model_count_below(in->id, false);
 	if (fleet_cap_set(sim.w.fleet, &who, in, &c, &e) < 0)
 		sim_fail("the cap of %s cannot be set: %s", in->id, e.message);
 	if (cap_get(&in->cap, k) != c.v[k])
 		sim_fail("the cap of %s was set, and is another", in->id);
-	model_inst(in->id)->lowered = true;
 }
 
 static void op_subscribe(const struct op *op)
@@ -471,7 +498,7 @@ static bool step_all(void)
 	return some;
 }
 
-void model_settle(void)
+void model_rest(void)
 {
 	int64_t end = clock_mono_ms() + SETTLE_MS, left;
 	int steps = 0;
@@ -486,6 +513,11 @@ void model_settle(void)
 			break;
 		time_step(clock_mono_ms() + left);
 	}
+}
+
+void model_settle(void)
+{
+	model_rest();
 	model_check_settled();
 }
 
@@ -509,6 +541,7 @@ static void op_reboot(const struct op *op)
 	(void)op;
 	sim_daemon_crash();
 	sim_reboot();
+	policy_rebooted(false);
 	sim_daemon_start();
 }
 
@@ -554,7 +587,7 @@ static void op_fault(const struct op *op)
 
 static void op_pane(const struct op *op)
 {
-	struct instance *in = pick_living(op->a);
+	struct instance *in = model_pick_living(op->a);
 
 	if (!in)
 		return;
@@ -582,6 +615,7 @@ static void (*const doing[OP_COUNT])(const struct op *op) = {
 	[OP_SPAWN] = op_spawn, [OP_SPAWN_AGAIN] = op_spawn_again, [OP_KILL] = op_kill, [OP_RM] = op_rm,
 	[OP_RENAME] = op_rename, [OP_RESTART] = op_restart, [OP_SEND] = op_send,
 	[OP_SEND_AGAIN] = op_send_again, [OP_INTERRUPT] = op_interrupt, [OP_WAIT] = op_wait,
+	[OP_SET] = op_set, [OP_UP] = op_up, [OP_DOWN] = op_down, [OP_LABEL] = op_label, [OP_SELECT] = op_select,
 	[OP_CANCEL] = op_cancel, [OP_CAP] = op_cap, [OP_SUBSCRIBE] = op_subscribe, [OP_STEP] = op_step,
 	[OP_STEPS] = op_steps, [OP_TIME] = op_time, [OP_WALL] = op_wall, [OP_SETTLE] = op_settle,
 	[OP_CRASH] = op_crash, [OP_REBOOT] = op_reboot, [OP_COMMIT_FAILS] = op_commit_fails,

@@ -86,6 +86,7 @@ static void check_told(const struct m_inst *m)
 		sim_fail("%s counts %lld turns, and told the end of %d", m->id, (long long)in->turns, m->stops);
 	if (in->state != m->state)
 		sim_fail("%s is %s, by the events %s", m->id, state_name(in->state), state_name(m->state));
+	policy_settled(m, in);
 	if (strcmp(in->name ? in->name : "", m->name))
 		sim_fail("%s is called '%s', by the events '%s'", m->id, in->name ? in->name : "", m->name);
 }

@@ -174,7 +174,7 @@ void sim_daemon_crash(void)
 	store_close(sim.w.store);
 	unlink(old);
 	loop_forget();
-	sim.crash_soon = sim.alive = sim.fail_commit = sim.fail_make = sim.refuse_call = false;
+	sim.crash_soon = sim.alive = sim.fail_commit = sim.fail_make = sim.refuse_call = sim.closed = false;
 	sim.w.fleet = NULL;
 }
 

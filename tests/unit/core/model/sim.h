@@ -19,7 +19,8 @@
 /* fake_loop.c */
 void time_begin(uint64_t seed);
 void time_jump_wall(int64_t ms);
-void time_new_boot(void);
+void time_new_boot(void);   /* the boot's clock begins anew, the wall's goes on */
+int64_t time_true(void);    /* ms that passed, whatever clocks say and boots begin */
 int64_t time_to_timer(void); /* ms, -1: none runs */
 /* Fires the next timer due by `until` (true), or moves the clock there (false). */
 bool time_step(int64_t until);
@@ -96,6 +97,8 @@ struct sim {
 	char dir[128];
 	int generation; /* daemons so far */
 	struct store *reader; /* sees what is on disk */
+	bool closed;      /* down --all is under way */
+	int64_t closed_seq; /* ... since this event */
 };
 
 extern struct sim sim;

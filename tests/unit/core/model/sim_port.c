@@ -228,11 +228,17 @@ static json_t *setup_params(void *ctx, const struct place *p, const struct insta
 static int run_params(void *ctx, const struct place *p, const struct instance *in, const char *prompt,
 	bool resume, json_t **ret, char **ret_conversation, struct err *e)
 {
+	cleanup_free char *missing = fleet_env_missing(in);
+
 	(void)ctx;
 	(void)p;
 	(void)e;
-	(void)resume;
 	(void)ret_conversation;
+	if (missing)
+		sim_fail("the program of %s is to be run without the values of %s", in->id, missing);
+	if (resume != (in->starts > 0))
+		sim_fail("the program of %s, started %lld times, is %s", in->id, (long long)in->starts,
+			resume ? "resumed" : "begun anew");
 	*ret = json_pack("{s:s, s:b, s:b}", "instance", in->id, "reports",
 		sim_agent(NULL, in->agent)->reports, "prompt", prompt != NULL);
 	return 0;

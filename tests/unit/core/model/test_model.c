@@ -49,8 +49,10 @@ static void end_all(void)
 
 	for (size_t i = 0; i < fleet_count(sim.w.fleet); i++) {
 		struct instance *in = fleet_at(sim.w.fleet, i);
-		if (!in->parent[0] || !fleet_get(sim.w.fleet, in->parent))
-			fleet_kill(sim.w.fleet, in, true, true, false, model_answer, model_call(C_KILL, in->id), &e);
+		if (in->parent[0] && fleet_get(sim.w.fleet, in->parent))
+			continue;
+		model_killed(in, true);
+		fleet_kill(sim.w.fleet, in, true, true, false, model_answer, model_call(C_KILL, in->id), &e);
 	}
 	model_settle();
 	for (size_t i = 0; i < fleet_count(sim.w.fleet); i++)
