@@ -99,6 +99,10 @@ void render_caps(const struct writer *w, const json_t *caps, const char *holder)
 /* What a spawn got less of than it asked for, as a sentence. */
 void say_narrowed(struct cli *c, const json_t *in);
 void render_event(const struct writer *w, const json_t *event);
+/* approvals.c */
+void render_approvals(const struct writer *w, const json_t *rows);
+void render_approval(const struct writer *w, const json_t *a);
+void render_grants(const struct writer *w, const json_t *rows);
 void render_audit(const struct writer *w, const json_t *result);
 enum color state_color(const char *state);
 /* Members of JSON objects, with "" and 0 where they are missing. */

@@ -408,6 +408,15 @@ void render_result(const struct writer *w, enum result_kind kind, const json_t *
 	case R_CAPS:
 		render_caps(w, json_object_get(result, "caps"), jstr(result, "holder"));
 		break;
+	case R_APPROVALS:
+		render_approvals(w, result);
+		break;
+	case R_APPROVAL:
+		render_approval(w, result);
+		break;
+	case R_GRANTS:
+		render_grants(w, result);
+		break;
 	case R_EMPTY:
 	case R_ATTACH:
 	case R_TICKET:

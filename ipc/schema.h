@@ -79,6 +79,9 @@ enum result_kind {
 	R_TEMPLATES,
 	R_CONFIG,
 	R_CAPS,       /* {holder, name, role, caps:[{cap, role?, limit, count, left, by, by_name, by_cap}]} */
+	R_APPROVALS,  /* an array of approvals, see approval_to_json */
+	R_APPROVAL,   /* one whole, with its arguments and diff */
+	R_GRANTS,     /* an array of grants, see grant_to_json */
 	R_DOCTOR,     /* {checks:[{name, ok, level, text, hint}]} */
 };
 

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "daemon/agent/transcript.h"
+#include "daemon/model/approval.h"
 #include "daemon/model/model.h"
 
 #define AGENT_WORD_MAX 32
@@ -80,6 +81,31 @@ struct agent_activity {
 	struct agent_marks marks;
 };
 
+/* What a report asks a person for, or which of these it speaks of. Everything is borrowed from the report. */
+struct agent_ask {
+	enum approval_kind kind;
+	const char *tool, *agent; /* agent: the subagent that asks, "" for none */
+	const char *cwd;          /* or NULL */
+	const json_t *args;       /* an object, may be NULL */
+	bool cut;                 /* args is not all of them */
+	char about[AGENT_TEXT_MAX];
+	char match[SHA256_HEX], subject[SHA256_HEX];
+};
+
+/* What a report says of the asks that are open. */
+enum agent_over {
+	OVER_NONE,
+	OVER_TOOL,  /* the tool of this match is done with */
+	OVER_AGENT, /* its turn is over: nothing of this agent (or, agent "", of the main one) is open */
+	OVER_ALL,
+};
+
+struct agent_verdict {
+	bool allow;
+	const char *reason;    /* or NULL */
+	const json_t *choices; /* an array of texts: the answers to a question, or NULL */
+};
+
 struct agent_program {
 	const char *name, *summary;
 	bool reports;        /* has hooks: prompts are delivered when it says so */
@@ -113,6 +139,15 @@ struct agent_program {
 	void (*activity)(const struct instance *in, const struct agent_activity *a,
 		struct agent_fact *ret);
 	const struct transcript_format *transcript; /* NULL: it writes none that we can read */
+	/* What a report asks for; false: nothing. NULL: this program asks at its terminal alone. */
+	bool (*ask)(const char *event, const json_t *body, struct agent_ask *ret);
+	/* What it ends of what was asked. *ret: tool, agent and match of OVER_TOOL, agent of OVER_AGENT. */
+	enum agent_over (*ask_over)(const char *event, const json_t *body, struct agent_ask *ret);
+	/* What was asked for as a change of a file (file: {path, text} or {path, absent} as it is now, or NULL); owned,
+	 * NULL: it changes none. */
+	char *(*ask_diff)(const struct agent_ask *ask, const json_t *file);
+	/* What the waiting hook is to print. NULL: it cannot be answered so. */
+	json_t *(*verdict)(const struct approval *a, const struct agent_verdict *v, struct err *e);
 };
 
 /* For the files of this room: text without control characters, cut at a whole character. */

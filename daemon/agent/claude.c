@@ -16,6 +16,10 @@
 #define DIALOG_QUIET_MS 250 /* docs/agents.md: keys in the first 150 ms of a dialog are dropped */
 #define PROMPT_ARG_MAX (128 * 1024 - 1) /* the kernel's limit of one argument (MAX_ARG_STRLEN) */
 #define HOOK_TIMEOUT_S 10
+/* A request for permission waits for the operator (place/guest/hook.c waits a minute less); its dialog can be
+ * answered meanwhile. */
+#define ASK_EVENT "PermissionRequest"
+#define ASK_TIMEOUT_S (7 * 24 * 3600 + 60)
 #define KEY_VARIABLE "TMUX_CLAUDE_API_KEY"
 #define QUIET_MS 10000
 #define UUID_LEN 36
@@ -98,7 +102,7 @@ static void add_hook(json_t *all, const char *name, const char *quoted, const ch
 {
 	cleanup_free char *command = xasprintf("%s hook %s", quoted, event);
 	json_object_set_new(all, name, json_pack("[{s:[{s:s, s:i, s:s}]}]", "hooks", "type", "command",
-					       "timeout", HOOK_TIMEOUT_S, "command", command));
+					       "timeout", strcmp(name, ASK_EVENT) ? HOOK_TIMEOUT_S : ASK_TIMEOUT_S, "command", command));
 }
 
 static char *settings_text(const struct agent_place *pl, const char *start_event, bool key_helper)
@@ -276,4 +280,8 @@ const struct agent_program agent_claude = {
 	.report = claude_report,
 	.activity = claude_activity,
 	.transcript = &claude_transcript,
+	.ask = claude_ask,
+	.ask_over = claude_ask_over,
+	.ask_diff = claude_ask_diff,
+	.verdict = claude_verdict,
 };

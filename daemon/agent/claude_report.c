@@ -68,7 +68,7 @@ static void input_summary(const json_t *input, char *out, size_t size)
 	agent_text(out, size, all);
 }
 
-static void tool_detail(const json_t *body, char *out, size_t size)
+void claude_tool_detail(const json_t *body, char *out, size_t size)
 {
 	char what[AGENT_TEXT_MAX], whole[2 * AGENT_TEXT_MAX];
 	const char *tool = text_of(body, "tool_name");
@@ -84,7 +84,7 @@ static void tool_detail(const json_t *body, char *out, size_t size)
 static void asks(const json_t *body, struct agent_fact *f)
 {
 	char detail[AGENT_TEXT_MAX];
-	tool_detail(body, detail, sizeof(detail));
+	claude_tool_detail(body, detail, sizeof(detail));
 	state(f, ST_WAITING, asks_user(text_of(body, "tool_name")) ? "answer" : "permission", detail);
 }
 

@@ -13,6 +13,14 @@ int claude_report(const struct instance *in, const char *event, const json_t *bo
 void claude_activity(const struct instance *in, const struct agent_activity *a,
 	struct agent_fact *ret);
 bool claude_prompt_reported(const char *text);
+/* A tool's name and what it is about, in one line. */
+void claude_tool_detail(const json_t *body, char *out, size_t size);
+/* claude_ask.c */
+bool claude_ask(const char *event, const json_t *body, struct agent_ask *ret);
+enum agent_over claude_ask_over(const char *event, const json_t *body, struct agent_ask *ret);
+json_t *claude_verdict(const struct approval *a, const struct agent_verdict *v, struct err *e);
+/* claude_diff.c */
+char *claude_ask_diff(const struct agent_ask *ask, const json_t *file);
 
 /*
  * What SessionStart means depends on how the program was started, and a report is read without any

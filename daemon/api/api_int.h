@@ -82,6 +82,8 @@ struct call {
 	/* What is under way for it, for when the caller goes away. */
 	char started[ID_SIZE];
 	struct waiting *waiting;
+	bool asks; /* a hook's wait for an answer (approvals.c) */
+	bool place_lost; /* with gone: the way to its caller is, its caller may not be */
 	/* kill collects */
 	int pending;
 	json_t *collected;
@@ -187,6 +189,8 @@ void call_by_somebody(const struct call *c, struct err *e);
 void call_rows(struct call *c, const json_t *rows);
 /* wait.c: its caller is gone. */
 void waiting_cancel(struct call *c);
+/* approvals.c: as waiting_cancel. */
+void ask_cancel(struct call *c);
 int role_check(const char *role, struct err *e);
 /* send.c: texts that this connection has not given whole. */
 void uploads_drop(struct api *a, const struct client_conn *client, const char *place, json_int_t conn);

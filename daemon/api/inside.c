@@ -190,8 +190,10 @@ static void on_inside_closed(void *arg, const char *place, json_int_t conn)
 	subscriptions_closed(a, place, conn);
 	ids_forget(a->inside_state, place, conn);
 	for (c = a->inside; c; c = c->next_inside)
-		if ((conn < 0 || c->conn == conn) && !strcmp(c->place, place))
+		if ((conn < 0 || c->conn == conn) && !strcmp(c->place, place)) {
 			c->gone = true;
+			c->place_lost = conn < 0;
+		}
 	while (again) { /* giving one up may answer others */
 		again = false;
 		for (c = a->inside; c && !again; c = c->next_inside) {
@@ -229,6 +231,14 @@ void inside_destroy(struct api *a)
 {
 	struct inside *s = a->inside_state;
 
+	/* Their hooks are told nothing: they ask the next daemon. */
+	for (struct call *c = a->inside, *next; c; c = next) {
+		next = c->next_inside;
+		if (!c->asks)
+			continue;
+		c->gone = c->place_lost = true;
+		call_abandoned(c);
+	}
 	while (s->conns)
 		ids_forget(s, s->conns->place, -1);
 	idmap_finish(&s->by_key);

@@ -95,6 +95,7 @@ void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const c
 	unit_save(u);
 	P(u->f)->event_add(CTX(u->f), EV_STATE, in->id, in->place[0] ? in->place : NULL,
 		tell_state(u, from));
+	asks_state(u, to, reason);
 	waits_check(u);
 	admit_look(u);
 	if (to == ST_IDLE || to == ST_WORKING)

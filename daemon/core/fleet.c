@@ -77,6 +77,7 @@ void unit_drop(struct unit *u)
 	if (s && s->u == u)
 		s->u = NULL;
 	waits_end(u);
+	asks_drop(u);
 	while (u->prompts || u->raws) {
 		struct pending_prompt **at = u->prompts ? &u->prompts : &u->raws, *p = *at;
 		*at = p->next;

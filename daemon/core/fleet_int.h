@@ -120,6 +120,7 @@ struct unit {
 	struct loop_timer *prompt_timer;
 	int64_t busy_until; /* monotonic: its shim had no room; 0: nothing is held back */
 	struct wait_handle *waits;
+	struct asks *asks; /* asks_int.h; NULL: it never asked */
 	struct held held;    /* what of it is counted above */
 	struct tally below;
 	struct spawn_window spawned; /* by it, in the last minute */
@@ -167,6 +168,7 @@ struct fleet {
 	struct tally all;
 	struct spawn_window spawned;
 	struct refusals *refusals; /* of spawns without a parent */
+	struct hand_over *handing; /* answers that wait for the commit (asks.c) */
 	/* Caps of its own that were set while it ran: they win over the config. */
 	struct cap own_cap;
 	bool own_set[CAP_KINDS];
@@ -366,6 +368,13 @@ int env_again(struct instance *in, const struct restart_args *a, struct err *e);
 /* Was this spawn asked for before? 1: its caller waits or was answered; 0: no; -1: refused. */
 int spawned_before(struct fleet *f, const struct spawn_args *a, char *ret_id, struct err *e);
 void spawn_key_note(struct unit *u, const struct spawn_args *a);
+
+/* asks.c */
+/* What a report means for the queue of approvals. True: it asked for something that was allowed on the spot, so it waits for
+ * nobody. */
+bool asks_report(struct unit *u, const char *event, const json_t *report);
+void asks_state(struct unit *u, enum inst_state to, const char *reason); /* it entered this state */
+void asks_drop(struct unit *u);
 
 /* wait.c */
 void waits_check(struct unit *u);

@@ -43,6 +43,7 @@ struct core_settings {
 	int64_t max_starts, max_queue, cores;
 	int64_t memory_reserve_mib, disk_reserve_mib;
 	int64_t pressure_high, pressure_low; /* percent */
+	int64_t approval_expiry_ms; /* 0: approvals wait for as long as their program does */
 	/* The database is older than the world (restored, or lost and made anew): what it does not know is left alone. */
 	bool spare_unknown;
 	struct backoff_rules again;
@@ -64,6 +65,12 @@ struct core_port {
 	/* Times of spawns: also drops those of the same boot that are older than older_ms; those of other boots. */
 	void (*spawn_time_add)(void *ctx, const struct spawn_time *t, int64_t older_ms);
 	void (*spawn_times_other)(void *ctx, const char *boot);
+	/* Approvals (asks.h); all of them may be NULL: then they are kept in memory alone. get, once: owned, NULL: none. */
+	void (*approval_put)(void *ctx, const struct approval *a);
+	struct approval *(*approval_get)(void *ctx, const char *id);
+	struct approval *(*approval_once)(void *ctx, const char *instance, const char *once);
+	void (*grant_put)(void *ctx, const struct grant *g);
+	void (*grant_delete)(void *ctx, const char *id);
 	void (*meta_put)(void *ctx, const char *key, const char *value); /* NULL removes it */
 	void (*intent_add)(void *ctx, const char *kind, const char *key);
 	void (*intent_done)(void *ctx, const char *kind, const char *key);

@@ -65,7 +65,8 @@ void report_came(struct unit *u, const json_t *ev)
 		log_warn("core", u->in->id, "a report was ignored: %s", err.message);
 		return;
 	}
-	report_fact(u, &fact);
+	if (!asks_report(u, name, report))
+		report_fact(u, &fact);
 }
 
 static void activity_means(struct unit *u, bool quiet)

@@ -7,7 +7,7 @@
 
 #include "daemon/store/store.h"
 
-#define STORE_STATEMENTS_MAX 64
+#define STORE_STATEMENTS_MAX 128
 #define STORE_SQL_MAX 4096
 #define STORE_SETTLED_MAX 64 /* prompts settled between two trims */
 #define STORE_BUSY_MS 50 /* what a turn may wait for a lock; beyond that its writes are held back (hold.c) */
@@ -88,6 +88,8 @@ int prompt_load(struct store *s, const struct store_load_ops *ops, void *arg, st
 int spawn_time_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 /* gone.c: those whose last event is not kept any more */
 int gone_trim(struct store *s, int64_t to, struct err *e);
+/* approval.c: grants, too */
+int approval_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 /* misc.c */
 int intent_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 

@@ -123,7 +123,20 @@ static const char version_5[] =
 	"CREATE INDEX gone_seq ON gone(seq);"
 	"INSERT OR REPLACE INTO gone(id, above, labels, seq) SELECT instance, ifnull(json_extract(data, '$.parent'), ''),"
 	" json_extract(data, '$.labels'), seq FROM events WHERE type = 'instance.removed' AND instance IS NOT NULL"
-	" AND json_valid(data) ORDER BY seq;";
+	" AND json_valid(data) ORDER BY seq;"
+	/* What agents asked for, newest by n; `once` is the request's own mark. Grants: rules that allow some of it. */
+	"CREATE TABLE approvals("
+	" n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, instance TEXT NOT NULL, once TEXT NOT NULL,"
+	" kind TEXT NOT NULL, status TEXT NOT NULL, tool TEXT NOT NULL, agent TEXT NOT NULL, match TEXT NOT NULL,"
+	" subject TEXT NOT NULL, digest TEXT NOT NULL, cut INTEGER NOT NULL, about TEXT, args TEXT, diff TEXT, cwd TEXT,"
+	" created_ms INTEGER NOT NULL, changed_ms INTEGER NOT NULL, boot TEXT, expires_boot_ms INTEGER NOT NULL,"
+	" by TEXT, reason TEXT, output TEXT, used_ms INTEGER NOT NULL, UNIQUE(instance, once)) STRICT;"
+	"CREATE INDEX approvals_instance ON approvals(instance, n);"
+	"CREATE INDEX approvals_open ON approvals(n) WHERE status = 'pending';"
+	"CREATE TABLE grants("
+	" id TEXT PRIMARY KEY, instance TEXT NOT NULL, tool TEXT NOT NULL, whole_tool INTEGER NOT NULL,"
+	" subject TEXT NOT NULL, about TEXT, boot TEXT, by TEXT, until_boot_ms INTEGER NOT NULL,"
+	" created_ms INTEGER NOT NULL, uses INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
 
 const struct migration store_migrations[] = {
 	{"the first tables", version_1},

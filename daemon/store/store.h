@@ -13,11 +13,16 @@
 
 #include <jansson.h>
 
+#include "daemon/model/approval.h"
 #include "daemon/model/model.h"
 #include "ipc/schema.h"
 
 #define PROMPTS_KEPT 1000
 #define SPAWN_KEYS_KEPT 10000
+/* Of each instance the newest so many approvals are kept, of all instances so many, whole (with arguments and diff) so many. */
+#define APPROVALS_KEPT 1000
+#define APPROVALS_KEPT_ALL 100000
+#define APPROVALS_WHOLE 100
 
 struct store;
 
@@ -56,6 +61,15 @@ int store_spawn_key_get(struct store *s, const char *key, struct spawn_key *ret)
 int store_spawn_time_add(struct store *s, const struct spawn_time *t, int64_t older_ms, struct err *e);
 /* Removes those of other boots than this. */
 int store_spawn_times_other(struct store *s, const char *boot, struct err *e);
+/* approval.c. put: insert, or what changes of it. get, once (by the request's mark): caller frees, NULL when there is none. */
+int store_approval_put(struct store *s, const struct approval *a, struct err *e);
+struct approval *store_approval_get(struct store *s, const char *id);
+struct approval *store_approval_once(struct store *s, const char *instance, const char *once);
+/* The newest first, of one instance or of all, until fn took (answered true for) `limit`. */
+int store_approvals(struct store *s, const char *instance, int64_t limit,
+	bool (*fn)(void *arg, const struct approval *a), void *arg, struct err *e);
+int store_grant_put(struct store *s, const struct grant *g, struct err *e);
+int store_grant_delete(struct store *s, const char *id, struct err *e);
 int store_intent_add(struct store *s, const char *kind, const char *key, struct err *e);
 int store_intent_done(struct store *s, const char *kind, const char *key, struct err *e);
 /* Appends an event; data is borrowed. *ret_seq is its number: rising by one, never reused. */
@@ -143,6 +157,8 @@ struct store_load_ops {
 	void (*prompt)(void *arg, struct prompt *p); /* those not settled: queued, delivering */
 	void (*intent)(void *arg, const struct intent *in);
 	void (*spawn_time)(void *arg, const struct spawn_time *t); /* may be NULL */
+	void (*approval)(void *arg, struct approval *a); /* pending ones; may be NULL */
+	void (*grant)(void *arg, struct grant *g);       /* may be NULL */
 	/* Of a damaged database: a row (or all that follows in its table) that cannot be read. */
 	void (*unread)(void *arg, const struct err *why);
 };

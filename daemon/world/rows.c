@@ -77,6 +77,37 @@ static void w_spawn_times_other(void *ctx, const char *boot)
 	check(w, store_spawn_times_other(w->store, boot, &err), &err);
 }
 
+static void w_approval_put(void *ctx, const struct approval *a)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_approval_put(w->store, a, &err), &err);
+}
+
+static struct approval *w_approval_get(void *ctx, const char *id)
+{
+	return store_approval_get(((struct world *)ctx)->store, id);
+}
+
+static struct approval *w_approval_once(void *ctx, const char *instance, const char *once)
+{
+	return store_approval_once(((struct world *)ctx)->store, instance, once);
+}
+
+static void w_grant_put(void *ctx, const struct grant *g)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_grant_put(w->store, g, &err), &err);
+}
+
+static void w_grant_delete(void *ctx, const char *id)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_grant_delete(w->store, id, &err), &err);
+}
+
 static void w_meta_put(void *ctx, const char *key, const char *value)
 {
 	struct world *w = ctx;
@@ -189,6 +220,11 @@ void rows_port(struct core_port *p)
 	p->spawn_key_get = w_spawn_key_get;
 	p->spawn_time_add = w_spawn_time_add;
 	p->spawn_times_other = w_spawn_times_other;
+	p->approval_put = w_approval_put;
+	p->approval_get = w_approval_get;
+	p->approval_once = w_approval_once;
+	p->grant_put = w_grant_put;
+	p->grant_delete = w_grant_delete;
 	p->meta_put = w_meta_put;
 	p->intent_add = w_intent_add;
 	p->intent_done = w_intent_done;

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "ipc/tmuxconf.h"
+#include "daemon/core/asks.h"
 #include "daemon/store/files.h"
 #include "daemon/world/world_int.h"
 
@@ -89,6 +90,7 @@ static void settings_read(struct world *w)
 	s->disk_reserve_mib = config_int(c, OPT_DISK_RESERVE);
 	s->pressure_high = config_int(c, OPT_PRESSURE_HIGH);
 	s->pressure_low = config_int(c, OPT_PRESSURE_LOW);
+	s->approval_expiry_ms = config_int(c, OPT_APPROVAL_EXPIRY) * 1000;
 	s->cores = host_cores(w->host_root);
 }
 
@@ -178,6 +180,16 @@ static void load_spawn_time(void *arg, const struct spawn_time *t)
 	fleet_load_spawn_time(((struct world *)arg)->fleet, t);
 }
 
+static void load_approval(void *arg, struct approval *a)
+{
+	fleet_load_approval(((struct world *)arg)->fleet, a);
+}
+
+static void load_grant(void *arg, struct grant *g)
+{
+	fleet_load_grant(((struct world *)arg)->fleet, g);
+}
+
 /* The egress program may be newer than the places: every living one is told again. */
 static void routes_again(struct world *w)
 {
@@ -244,7 +256,7 @@ static void settle_restored(struct world *w)
 int world_load(struct world *w, struct err *e)
 {
 	const struct store_load_ops ops = {.instance = load_instance, .place = load_place,
-		.prompt = load_prompt, .intent = load_intent, .spawn_time = load_spawn_time,
+		.prompt = load_prompt, .intent = load_intent, .spawn_time = load_spawn_time, .approval = load_approval, .grant = load_grant,
 		.unread = load_unread};
 	cleanup_free char *caps = store_meta_get(w->store, fleet_caps_key());
 

@@ -4,6 +4,10 @@
  * answer has something for the agent, and gives up at once when nobody listens. When the connection
  * ends without an answer (the shim was replaced) it is tried again: the guest program keeps the next
  * one until the new shim is there.
+ *
+ * A request for permission waits for the operator's answer, for days if need be (the agent's own dialog can be
+ * answered meanwhile, and this process is ended or told so): each connection tells the request again, under the
+ * same mark, and asks what was decided.
  */
 #include "place/guest/hook.h"
 
@@ -14,6 +18,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/sha256.h"
 #include "base/sock.h"
 #include "base/util.h"
 #include "ipc/client.h"
@@ -25,6 +30,11 @@
 #define HOOK_TRIES 3
 #define ONCE_LEN 16 /* marks one report, however often it is told */
 #define CALL_MS 120000
+#define ASK_EVENT "PermissionRequest"
+#define API_WAIT "approvals.wait"
+#define ASK_WAIT_MS (7 * 24 * 3600 * 1000) /* the agent program's own bound (daemon/agent/claude.c) is a minute more */
+#define ASK_SHORT_MS 1000 /* connections that end sooner are counted, and given up after HOOK_TRIES */
+#define ASK_FILE_MAX (64 * 1024) /* of the file that is to be changed, for a diff */
 #define SHRINK_LIST 32
 
 static int left(int64_t deadline)
@@ -106,7 +116,44 @@ void report_shrink(json_t *body, size_t max)
 	json_object_set_new(body, "truncated", json_true());
 }
 
-static json_t *read_body(int64_t deadline)
+/* --- what is asked for --- */
+
+/* The file that an edit is about, as it is now: {path, text}, {path, absent}; NULL when it is no text or too large. */
+static json_t *present_file(const char *path)
+{
+	cleanup_free char *text = NULL;
+	struct err e = { 0 };
+	size_t len;
+
+	if (path[0] != '/')
+		return NULL;
+	if (access(path, F_OK) < 0)
+		return errno == ENOENT ? json_pack("{s:s, s:b}", "path", path, "absent", 1) : NULL;
+	if (file_read(path, ASK_FILE_MAX, &text, &len, &e) < 0 || strlen(text) != len || !utf8_valid(text, len))
+		return NULL;
+	return json_pack("{s:s, s:s}", "path", path, "text", text);
+}
+
+/* Beside the body: the digest of the whole arguments, which the body may hold cut, and the file as it is. */
+static void describe_ask(const json_t *body, json_t *params)
+{
+	const json_t *input = json_object_get(body, "tool_input");
+	const char *path = json_string_value(json_object_get(input, "file_path"));
+	char digest[SHA256_HEX];
+	cleanup_free char *text = input ? json_dumps(input, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	json_t *file = path && (json_object_get(input, "content") || json_object_get(input, "old_string") ||
+			json_object_get(input, "edits")) ? present_file(path) : NULL;
+
+	if (text) {
+		sha256_hex(text, strlen(text), digest);
+		json_object_set_new(params, "digest", json_string(digest));
+	}
+	if (file)
+		json_object_set_new(params, "file", file);
+}
+
+/* params: what goes beside the body, of a request for permission; else NULL. */
+static json_t *read_body(json_t *params, int64_t deadline)
 {
 	struct buf b;
 	bool whole;
@@ -117,6 +164,8 @@ static json_t *read_body(int64_t deadline)
 	body = whole ? json_loadb((char *)buf_data(&b), b.len, 0, NULL) : NULL;
 	buf_finish(&b);
 	if (json_is_object(body)) {
+		if (params)
+			describe_ask(body, params);
 		report_shrink(body, HOOK_BODY_MAX);
 		return body;
 	}
@@ -191,31 +240,85 @@ static void print_output(const struct buf *reply)
 	json_decref(j);
 }
 
+static int write_call(struct buf *out, int number, const char *method, json_t *params)
+{
+	json_t *id = json_integer(number);
+	int r = rpc_write_request(out, id, method, params);
+
+	json_decref(id);
+	return r;
+}
+
+/* One connection: the request is told, then its answer is waited for. As receive_line. */
+static int ask_decided(const char *path, const struct buf *report, const struct buf *wait, struct buf *reply,
+	int64_t deadline)
+{
+	cleanup_close int fd = -1;
+	const char *line;
+	size_t len;
+
+	if (sock_connect(path, &fd, NULL) < 0)
+		return -1;
+	int r = send_all(fd, report, deadline);
+	if (r > 0)
+		r = receive_line(fd, reply, deadline);
+	if (r <= 0)
+		return r;
+	if (rpc_next_line(reply, &line, &len) > 0)
+		buf_consume(reply, len + 1);
+	r = send_all(fd, wait, deadline);
+	return r > 0 ? receive_line(fd, reply, deadline) : r;
+}
+
+static int wait_decided(const char *path, const char *once, const struct buf *report, struct buf *reply)
+{
+	int64_t deadline = clock_mono_ms() + ASK_WAIT_MS;
+	json_t *params = json_pack("{s:s}", "once", once);
+	struct buf wait;
+	int r = 0, ended = 0;
+
+	buf_init(&wait, RPC_LINE_MAX);
+	if (write_call(&wait, 2, API_WAIT, params) < 0)
+		r = -1;
+	while (r == 0 && ended < HOOK_TRIES) {
+		int64_t begun = clock_mono_ms();
+
+		buf_clear(reply);
+		r = ask_decided(path, report, &wait, reply, deadline);
+		ended = clock_mono_ms() - begun < ASK_SHORT_MS ? ended + 1 : 0;
+	}
+	json_decref(params);
+	buf_finish(&wait);
+	return r;
+}
+
 int hook_main(const char *event)
 {
 	const char *path = getenv("TMUX_CLAUDE_SOCKET");
 	int64_t deadline = clock_mono_ms() + HOOK_MS;
 	struct buf request, reply;
-	json_t *id, *params;
+	bool asks = event && !strcmp(event, ASK_EVENT);
+	json_t *params;
 
 	if (!path || !*path || !event)
 		return 0;
 	char once[ONCE_LEN + 1];
 	random_id(once, ONCE_LEN);
-	params = json_pack("{s:s, s:s, s:o}", "event", event, "once", once, "body", read_body(deadline));
+	params = json_pack("{s:s, s:s}", "event", event, "once", once);
 	if (!params)
 		return 0; /* an event that is not UTF-8 */
-	id = json_integer(1);
+	json_object_set_new(params, "body", read_body(asks ? params : NULL, deadline));
 	buf_init(&request, RPC_LINE_MAX);
 	buf_init(&reply, RPC_LINE_MAX);
-	int r = rpc_write_request(&request, id, "report", params) < 0 ? -1 : 0;
-	for (int i = 0; i < HOOK_TRIES && r == 0; i++) {
+	int r = write_call(&request, 1, "report", params) < 0 ? -1 : 0;
+	for (int i = 0; i < HOOK_TRIES && r == 0 && !asks; i++) {
 		buf_clear(&reply);
 		r = ask(path, &request, &reply, deadline);
 	}
+	if (asks && r == 0)
+		r = wait_decided(path, once, &request, &reply);
 	if (r > 0)
 		print_output(&reply);
-	json_decref(id);
 	json_decref(params);
 	buf_finish(&request);
 	buf_finish(&reply);

@@ -5,7 +5,8 @@
  * A line is a JSON-RPC message. `report` (a hook of the agent) is queued as an event and answered at
  * once, so that an agent never waits for a daemon. Any other method goes to the daemon as `api`; while
  * none is there it waits, and after API_NO_DAEMON_MS it is failed as retryable, as are calls whose
- * daemon went away before it answered.
+ * daemon went away before it answered. API_LASTING is the exception: it waits for a person's answer, which the next
+ * daemon can give as well, so it is passed on to each that comes.
  *
  * What arrives is held to a rate, for each message is a row or a call in the daemon: past it a connection is not
  * read, so that who floods waits, and nobody else.
@@ -27,6 +28,7 @@ struct api_call {
 	struct api_call *next;
 	json_t *msg; /* the whole request */
 	bool sent;
+	bool lasting; /* outlives the daemon it was passed on to */
 };
 
 struct api_conn {
@@ -153,13 +155,14 @@ static bool take_call(struct api_conn *c, const struct rpc_msg *m)
 	}
 	call = xcalloc(1, sizeof(*call));
 	call->msg = json_incref(m->root);
+	call->lasting = strcmp(m->method, API_LASTING) == 0;
 	while (*at)
 		at = &(*at)->next;
 	*at = call;
 	c->ncalls++;
 	if (c->api->daemon)
 		pass_on(c, call);
-	else if (!loop_timer_active(c->api->alone))
+	else if (!call->lasting && !loop_timer_active(c->api->alone))
 		loop_timer_start(c->api->alone, API_NO_DAEMON_MS);
 	return true;
 }
@@ -385,7 +388,7 @@ static struct api_call *call_waiting(struct api_conn *c, bool sent)
 {
 	struct api_call *call = c->calls;
 
-	while (call && sent && !call->sent)
+	while (call && (call->lasting || (sent && !call->sent)))
 		call = call->next;
 	return call;
 }

@@ -9,6 +9,7 @@
 #define API_CALLS_MAX 64        /* of one connection, not answered yet */
 #define API_BURST 1000          /* messages of a place at once; then */
 #define API_PER_SECOND 100      /* the others are not read before it is their turn */
+#define API_LASTING "approvals.wait" /* a call that is passed on to each daemon until it is answered */
 #define API_NO_DAEMON_MS 5000   /* calls wait this long for a daemon */
 
 struct api;
