@@ -298,9 +298,11 @@ static bool asked(struct unit *u, const struct agent_ask *q, const json_t *repor
 	if (!once || strlen(once) >= APPROVAL_ONCE_SIZE || find_once(u, once))
 		return false;
 	known = P(u->f)->approval_once ? P(u->f)->approval_once(CTX(u->f), u->in->id, once) : NULL;
-	approval_free(known);
-	if (known)
-		return known->status == AP_APPROVED;
+	if (known) { /* told again, to another daemon */
+		bool allowed = known->status == AP_APPROVED;
+		approval_free(known);
+		return allowed;
+	}
 	if (s->nopen >= ASKS_MAX) {
 		if (!s->full_told)
 			log_warn("core", u->in->id, "it asks for more than %d things at once: what is more is left to its terminal",
