@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import select
 import shutil
 import signal
 import socket
@@ -95,6 +96,8 @@ class Rig:
         self.events = queue.Queue()
         self.seen = []
         self.replies = {}
+        self.holds = set()  # events whose hooks wait for answer()
+        self.held = []
         self.runs = 0
         if claude_json is None:
             claude_json = {"hasCompletedOnboarding": True}
@@ -131,15 +134,31 @@ class Rig:
                 conn, _ = self.listener.accept()
             except OSError:
                 return
-            with conn:
-                line = conn.makefile("rb").readline()
-                if not line:
-                    continue
-                hook = json.loads(line)
-                hook["at"] = time.monotonic()
-                self.seen.append(hook)
-                conn.sendall(self.replies.get(hook["event"], "").encode())
+            line = conn.makefile("rb").readline()
+            if not line:
+                conn.close()
+                continue
+            hook = json.loads(line)
+            hook["at"] = time.monotonic()
+            self.seen.append(hook)
+            if hook["event"] in self.holds:
+                self.held.append(conn)
+            else:
+                with conn:
+                    conn.sendall(self.replies.get(hook["event"], "").encode())
             self.events.put(hook)
+
+    def answer(self, **decision):
+        """The newest held request for permission gets this decision (none: nothing is said)."""
+        with self.held.pop() as conn:
+            if decision:
+                conn.sendall(json.dumps({"hookSpecificOutput": {
+                    "hookEventName": "PermissionRequest", "decision": decision}}).encode())
+            conn.shutdown(socket.SHUT_RDWR)
+
+    def hook_gone(self, timeout=30):
+        """Does the newest held hook end by itself within so long?"""
+        return bool(select.select([self.held[-1]], [], [], timeout)[0])
 
     def env(self, **more):
         env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": self.home, "LANG": "C.UTF-8",

@@ -180,6 +180,97 @@ def test_permission_request_answered_by_hook(t):
         equal(os.path.exists(os.path.join(r.work, behavior)), made, behavior)
 
 
+def asking(t, prompt, permissions="default", **more):
+    r = t.rig(**more)
+    r.holds.add("PermissionRequest")
+    r.start(permissions=permissions, prompt=prompt)
+    return r, r.next("PermissionRequest")["body"]
+
+
+def ask_again(r, prompt):
+    r.wait_status("idle")
+    r.paste(prompt)
+    return r.next("PermissionRequest")["body"]
+
+
+def test_ask_hook_waits_beside_the_dialog(t):
+    r, body = asking(t, "bash: touch x1")
+    check("tool_use_id" not in body, "it has an id now: %s", body)
+    r.wait_screen("Do you want to proceed")
+    r.wait_status("waiting")
+    r.answer(behavior="allow")
+    r.next("PostToolUse")
+    r.next("Stop")
+    # Yes at the terminal: the hook is not told, and what it says then is nothing.
+    ask_again(r, "bash: touch x2")
+    r.wait_screen("Do you want to proceed")
+    threading.Event().wait(0.5)
+    r.keys("Enter")
+    r.next("Stop")
+    check(not r.hook_gone(0.5), "the hook was ended by Yes at the terminal")
+    r.answer(behavior="deny", message="too late")
+    # No and Esc end it, and nothing else tells.
+    for key in ("Escape", "4"):
+        ask_again(r, "bash: touch no" + key)
+        r.wait_screen("Do you want to proceed")
+        threading.Event().wait(0.5)
+        r.keys(key)
+        check(r.hook_gone(), "the hook was left by %s", key)
+        r.held.pop().close()
+        r.quiet(1.0)
+    # A hook that says nothing leaves the dialog.
+    ask_again(r, "bash: touch x3")
+    r.wait_screen("Do you want to proceed")
+    r.answer()
+    threading.Event().wait(0.5)
+    r.keys("Enter")
+    r.next("Stop")
+    equal(sorted(os.listdir(r.work)), ["x1", "x2", "x3"])
+
+
+test_ask_hook_waits_beside_the_dialog.deadline = 200
+
+
+def test_ask_deny_and_change(t):
+    r, _ = asking(t, "bash: touch x1")
+    r.answer(behavior="deny", message="use another")
+    equal(r.next("Stop")["body"]["last_assistant_message"], "tool failed: use another")
+    ask_again(r, "bash: touch x2")
+    r.answer(behavior="allow", updatedInput={"command": "touch x2changed", "description": "d"})
+    r.next("Stop")
+    equal(os.listdir(r.work), ["x2changed"])
+
+
+def test_ask_question(t):
+    questions = {"questions": [{"question": "Which?", "header": "H", "multiSelect": False, "options": [
+        {"label": "A", "description": "a"}, {"label": "B", "description": "b"}]}]}
+    prompt = "tool: AskUserQuestion: " + json.dumps(questions)
+    r, body = asking(t, prompt, permissions=None)
+    equal(body["tool_input"]["questions"][0]["question"], "Which?")
+    r.wait_screen("Type something")
+    r.answer(behavior="allow")
+    r.quiet(2.0, "PostToolUse", "Stop")
+    r.keys("Escape")
+    for answer in ("B", "a text of one's own"):
+        body = ask_again(r, prompt)
+        r.answer(behavior="allow", updatedInput={**body["tool_input"], "answers": {"Which?": answer}})
+        equal(r.next("PostToolUse")["body"]["tool_response"]["answers"], {"Which?": answer})
+        r.next("Stop")
+    ask_again(r, prompt)
+    r.answer(behavior="deny", message="decide yourself")
+    equal(r.next("Stop")["body"]["last_assistant_message"], "tool failed: decide yourself")
+
+
+def test_ask_plan(t):
+    r, body = asking(t, "tool: ExitPlanMode: {}", permissions="plan")
+    equal(body["tool_name"], "ExitPlanMode")
+    r.answer(behavior="deny", message="also c")
+    equal(r.next("Stop")["body"]["last_assistant_message"], "tool failed: also c")
+    ask_again(r, "tool: ExitPlanMode: {}")
+    r.answer(behavior="allow", updatedInput={})
+    equal(r.next("Stop")["body"]["permission_mode"], "default")
+
+
 def test_permission_notification_is_late(t):
     r = t.rig()
     r.start(permissions="default", prompt="bash: touch x1")
