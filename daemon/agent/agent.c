@@ -34,6 +34,7 @@ void agent_launch_finish(struct agent_launch *l)
 	strv_free(l->argv);
 	strv_free(l->env);
 	json_decref(l->files);
+	free(l->session);
 	memset(l, 0, sizeof(*l));
 }
 

@@ -42,6 +42,7 @@ struct agent_launch {
 	 * if_absent an existing file is left as it is */
 	json_t *files;
 	char conversation[64]; /* the id of the conversation that is started or resumed; "" for none */
+	char *session;         /* folder of the file PID.json in which it says its state, or NULL */
 };
 void agent_launch_finish(struct agent_launch *l);
 
@@ -57,6 +58,7 @@ struct agent_fact {
 	bool turn_ended;
 	char conversation[64]; /* its id, when it changed */
 	char prompt_head[AGENT_TEXT_MAX]; /* beginning of the prompt that was reported */
+	char session[2 * AGENT_WORD_MAX]; /* what its session file says now; nothing else is in this fact */
 };
 
 /* Where a shell stands, by the marks that it prints about its prompt (docs/shells.md). */
@@ -138,6 +140,8 @@ struct agent_program {
 		struct agent_fact *ret, struct err *e);
 	void (*activity)(const struct instance *in, const struct agent_activity *a,
 		struct agent_fact *ret);
+	/* What its session file's word (in->session) says against the present state; NULL: it has no such file. */
+	void (*session)(const struct instance *in, struct agent_fact *ret);
 	const struct transcript_format *transcript; /* NULL: it writes none that we can read */
 	/* What a report asks for; false: nothing. NULL: this program asks at its terminal alone. */
 	bool (*ask)(const char *event, const json_t *body, struct agent_ask *ret);

@@ -173,6 +173,18 @@ static char **claude_env(const struct instance *in, const struct agent_place *pl
 	return env;
 }
 
+/* Where it says its state, in PID.json; NULL when that cannot be known. */
+static char *session_folder(char *const *env, const struct agent_place *pl)
+{
+	const char *config = strv_env_get(env, "CLAUDE_CONFIG_DIR"), *home = strv_env_get(env, "HOME");
+
+	if (config && *config)
+		return *config == '/' ? xasprintf("%s/sessions", config) : NULL;
+	if (!home || *home != '/')
+		home = pl->home;
+	return home && *home == '/' ? xasprintf("%s/.claude/sessions", home) : NULL;
+}
+
 /* ---- command line ---- */
 
 static void new_uuid(char out[UUID_LEN + 1])
@@ -255,6 +267,7 @@ static int claude_launch(const struct instance *in, const struct agent_place *pl
 		strv_push(&l.argv, prompt);
 	}
 	l.env = claude_env(in, pl);
+	l.session = session_folder(l.env, pl);
 	*ret = l;
 	return 0;
 }
@@ -279,6 +292,7 @@ const struct agent_program agent_claude = {
 	.launch = claude_launch,
 	.report = claude_report,
 	.activity = claude_activity,
+	.session = claude_session,
 	.transcript = &claude_transcript,
 	.ask = claude_ask,
 	.ask_over = claude_ask_over,

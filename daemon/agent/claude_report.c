@@ -264,25 +264,10 @@ static int on_nothing(const struct instance *in, const json_t *body, struct agen
 	return 0;
 }
 
-/* $HOME/.claude/sessions/PID.json as the guest program saw it change: it knows of an Esc. */
 static int on_session_file(const struct instance *in, const json_t *body, struct agent_fact *f)
 {
-	const char *status = text_of(body, "status"), *what = text_of(body, "waitingFor");
-
-	if (is(status, "idle")) {
-		if (in->state == ST_WORKING || waits_for(in, "permission") || waits_for(in, "answer"))
-			state(f, ST_IDLE, "", "");
-	} else if (is(status, "busy")) {
-		if (in->state == ST_IDLE || waits_for(in, "permission") || waits_for(in, "answer"))
-			state(f, ST_WORKING, "", "");
-	} else if (is(status, "waiting")) {
-		if (in->state != ST_WAITING)
-			state(f, ST_WAITING, is(what, "permission prompt") ? "permission" : "answer", what);
-	} else if (is(status, "shell")) {
-		if (in->state == ST_IDLE || in->state == ST_WORKING)
-			state(f, ST_WORKING, "background", "");
-	}
-	return 0;
+	(void)in;
+	return claude_session_file(body, f);
 }
 
 static const struct {
@@ -334,17 +319,20 @@ int claude_report(const struct instance *in, const char *event, const json_t *bo
 void claude_activity(const struct instance *in, const struct agent_activity *a,
 	struct agent_fact *ret)
 {
+	/* Its session file tells of every Esc: the terminal is asked only where there is none. */
+	bool seen = in->session != NULL;
+
 	/* An Esc typed in a view. A slow machine may take seconds from the report of a prompt to the first
 	 * title of its turn: what stands there until then says nothing. Outside tmux its title begins with this at its prompt, and moves every
 	 * second in a turn; a question it asks (the same title) has been reported before that second is over. */
-	if (!a->busy && a->title_moved && in->state == ST_WORKING && !(in->reason && is(in->reason, "background")) && a->title &&
+	if (!seen && !a->busy && a->title_moved && in->state == ST_WORKING && !(in->reason && is(in->reason, "background")) && a->title &&
 		str_starts(a->title, TITLE_AT_PROMPT)) {
 		state(ret, ST_IDLE, "interrupted", "");
 		ret->turn_ended = true;
 		return;
 	}
 	/* An Esc of ours: its terminal falls quiet. */
-	if (!a->busy && a->interrupted &&
+	if (!seen && !a->busy && a->interrupted &&
 		(in->state == ST_WORKING || waits_for(in, "permission") || waits_for(in, "answer"))) {
 		state(ret, ST_IDLE, "interrupted", "");
 		ret->turn_ended = true;

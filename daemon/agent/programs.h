@@ -22,6 +22,10 @@ json_t *claude_verdict(const struct approval *a, const struct agent_verdict *v, 
 /* claude_diff.c */
 char *claude_ask_diff(const struct agent_ask *ask, const json_t *file);
 
+/* claude_session.c */
+int claude_session_file(const json_t *body, struct agent_fact *f);
+void claude_session(const struct instance *in, struct agent_fact *ret);
+
 /*
  * What SessionStart means depends on how the program was started, and a report is read without any
  * memory: so our hook names the case. What stands behind "SessionStart" in the event's name:

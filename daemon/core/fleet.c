@@ -91,6 +91,7 @@ void unit_drop(struct unit *u)
 	loop_timer_free(u->deadline);
 	loop_timer_free(u->prompt_timer);
 	loop_timer_free(u->quiet);
+	loop_timer_free(u->settle);
 	loop_timer_free(u->again_timer);
 	free(u->title);
 	tally_finish(&u->below);

@@ -110,6 +110,8 @@ struct unit {
 	uint64_t reports[REPORTS_KNOWN]; /* a ring of the newest reports' marks */
 	unsigned nreports;
 	struct loop_timer *quiet;
+	struct loop_timer *settle;
+	int64_t session_ms; /* when its session file's word came, by the boot's clock */
 	char *title;
 	bool title_moved; /* since its last report */
 	struct agent_marks marks; /* of its prompt, as last told */
@@ -385,6 +387,11 @@ void waits_again(struct unit *u);
 void report_fact(struct unit *u, const struct agent_fact *fact);
 void report_came(struct unit *u, const json_t *ev);   /* a hook's, or the guest program's own */
 void activity_came(struct unit *u, const json_t *ev); /* the terminal's */
+
+/* settle.c: what its session file says, against what its hooks said */
+void settle_word(struct unit *u, const char *word);
+void settle_look(struct unit *u);   /* after every report, and when it is found again */
+void settle_forget(struct unit *u); /* another program runs, or none; the caller saves the row */
 
 /* rejoin.c */
 void rejoin_known(struct site *s);                     /* its shim knows it: what waited for that goes on */

@@ -60,6 +60,7 @@ static void resume_unit(struct site *s, struct unit *u, const json_t *row)
 		P(u->f)->pane_open(CTX(u->f), u->in); /* one that was told lost is told back when it stands */
 		waits_again(u);
 		prompts_next(u);
+		settle_look(u);
 		return;
 	}
 	if (u->step == STEP_NONE && start_again(u, s->same_shim)) {

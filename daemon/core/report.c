@@ -60,13 +60,18 @@ void report_came(struct unit *u, const json_t *ev)
 		log_warn("core", u->in->id, "a report without an event, or from a program that has none");
 		return;
 	}
-	u->interrupted = u->title_moved = false;
 	if (prog->report(u->in, name, json_object_get(report, "body"), &fact, &err) < 0) {
 		log_warn("core", u->in->id, "a report was ignored: %s", err.message);
 		return;
 	}
-	if (!asks_report(u, name, report))
-		report_fact(u, &fact);
+	if (fact.session[0]) {
+		settle_word(u, fact.session);
+	} else {
+		u->interrupted = u->title_moved = false;
+		if (!asks_report(u, name, report))
+			report_fact(u, &fact);
+	}
+	settle_look(u);
 }
 
 static void activity_means(struct unit *u, bool quiet)

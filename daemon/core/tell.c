@@ -69,6 +69,7 @@ void unit_program(struct unit *u, int64_t pid)
 	if (u->in->pid == pid)
 		return;
 	u->in->pid = pid;
+	settle_forget(u);
 	tell_program(u);
 }
 

@@ -207,6 +207,9 @@ void instance_free(struct instance *i)
 	free(i->reason);
 	free(i->detail);
 	free(i->conversation);
+	free(i->session);
+	json_decref(i->waiting);
+	json_decref(i->pace);
 	free(i->state_boot);
 	free(i);
 }
@@ -313,6 +316,12 @@ static const struct field fields[] = {
 	FIELD("created_ms", F_INT, created_ms, true),
 	FIELD("state_since_ms", F_INT, state_since_ms, true),
 	FIELD("conversation", F_TEXT, conversation, false),
+	FIELD("session", F_TEXT, session, false),
+	FIELD("waiting", F_JSON, waiting, false),
+	FIELD("limited_until_ms", F_INT, limited_until_ms, false),
+	FIELD("limited_tries", F_INT, limited_tries, false),
+	FIELD("stuck_ms", F_INT, stuck_ms, false),
+	FIELD("pace", F_JSON, pace, false),
 	FIELD("starts", F_INT, starts, true),
 	FIELD("turns", F_INT, turns, true),
 	FIELD("pid", F_INT, pid, true),

@@ -243,6 +243,8 @@ int launch_run_params(void *ctx, const struct place *p, const struct instance *i
 		*ret = json_pack("{s:s, s:o, s:o, s:s, s:i, s:i, s:b, s:o}", "instance", in->id, "argv",
 			strings((const char *const *)launch.argv), "env", strings((const char *const *)launch.env), "cwd", in->dir, "rows", in->rows, "cols",
 			in->cols, "user", vm, "files", launch.files ? json_incref(launch.files) : json_array());
+		if (*ret && launch.session)
+			json_object_set_new(*ret, "session", json_string(launch.session));
 		if (launch.conversation[0])
 			*ret_conversation = xstrdup(launch.conversation);
 		if (!*ret)

@@ -25,6 +25,7 @@
 #include "place/guest/enter.h"
 #include "place/guest/ending.h"
 #include "place/guest/flow.h"
+#include "place/guest/session.h"
 #include "place/guest/setup.h"
 #include "place/guest/spawn.h"
 
@@ -40,6 +41,7 @@ struct proc {
 	struct tap *tap;
 	struct sink *sink;
 	struct api *api;
+	struct session *session; /* NULL: its program keeps no such file */
 	struct entering *entering; /* its start goes on */
 	struct loop_child *child;
 	struct loop_timer *look;
@@ -119,6 +121,8 @@ static void terminal_close(struct proc *p)
 		close(p->master);
 	p->slave = p->master = -1;
 	loop_timer_stop(p->look);
+	session_destroy(p->session);
+	p->session = NULL;
 	api_destroy(p->api);
 	p->api = NULL;
 }
@@ -444,6 +448,8 @@ static int proc_start(struct proc *p, const json_t *what, struct err *e)
 	p->tap = tap_create(g->loop, p->master, false, &tap_ops, p);
 	p->sink = sink_create(g->loop, p->master, false, 2 * LINK_WINDOW, on_taken, p);
 	p->child = loop_child_watch(g->loop, p->pid, on_exit_status, p, e);
+	if (p->child && json_is_string(json_object_get(what, "session")))
+		p->session = session_create(g, p->id, jget_text(what, "session", ""), p->pid);
 	if (p->child)
 		return 0;
 	kill(-p->pid, SIGKILL);

@@ -120,7 +120,7 @@ static void begin_screen(struct inst *i, int rows, int cols)
 /* The members of `run` that are the guest's business, as the OPEN of the stream. */
 static json_t *run_open(const json_t *params, const char *id, const struct screen *screen)
 {
-	static const char *const members[] = {"argv", "env", "cwd", "user", "files"};
+	static const char *const members[] = {"argv", "env", "cwd", "user", "files", "session"};
 	json_t *o = json_pack("{s:s, s:s}", "kind", "run", "proc", id);
 	int rows, cols;
 	size_t k;

@@ -327,20 +327,53 @@ START_TEST(test_unknown_tools_show_their_input)
 }
 END_TEST
 
+/* What the file's word, kept in the row, says against the present state. */
+static void file_says(const char *body)
+{
+	must_tell("SessionFile", body);
+	ck_assert_msg(!fact.has_state, "the file alone moves nothing at once");
+	free(in->session);
+	in->session = xstrdup(fact.session[0] ? fact.session : NULL);
+	memset(&fact, 0, sizeof(fact));
+	claude->session(in, &fact);
+	take();
+}
+
 START_TEST(test_the_session_file_tells_of_an_escape)
 {
 	enter(ST_WORKING, NULL);
-	must_tell("SessionFile", "{\"status\":\"idle\"}");
+	file_says("{\"status\":\"idle\"}");
 	ck_assert_int_eq(in->state, ST_IDLE);
-	must_tell("SessionFile", "{\"status\":\"busy\"}");
+	ck_assert_str_eq(in->reason, "interrupted");
+	ck_assert(fact.turn_ended);
+	file_says("{\"status\":\"busy\"}");
 	ck_assert_int_eq(in->state, ST_WORKING);
-	must_tell("SessionFile", "{\"status\":\"waiting\",\"waitingFor\":\"permission prompt\"}");
+	file_says("{\"status\":\"waiting\",\"waitingFor\":\"permission prompt\"}");
 	ck_assert_str_eq(in->reason, "permission");
+	file_says("{\"status\":\"idle\"}");
+	ck_assert_int_eq(in->state, ST_IDLE);
+	file_says("{\"status\":\"waiting\",\"waitingFor\":\"dialog open\"}");
+	ck_assert_str_eq(in->reason, "answer");
+	file_says("{\"status\":\"idle\"}");
+	ck_assert_int_eq(in->state, ST_IDLE);
 	enter(ST_WAITING, "login");
-	must_tell("SessionFile", "{\"status\":\"idle\"}");
+	file_says("{\"status\":\"idle\"}");
 	ck_assert_int_eq(in->state, ST_WAITING);
 	enter(ST_WORKING, NULL);
-	must_tell("SessionFile", "{\"status\":\"nonsense\"}");
+	file_says("{\"status\":\"shell\"}");
+	ck_assert_str_eq(in->reason, "background");
+	file_says("{\"status\":\"idle\"}");
+	ck_assert_int_eq(in->state, ST_IDLE);
+	enter(ST_STARTING, NULL);
+	file_says("{\"status\":\"idle\"}");
+	ck_assert_int_eq(in->state, ST_STARTING);
+	enter(ST_LIMITED, "rate_limit");
+	file_says("{\"status\":\"waiting\",\"waitingFor\":\"dialog open\"}");
+	ck_assert_int_eq(in->state, ST_LIMITED);
+	enter(ST_WORKING, NULL);
+	file_says("{\"status\":\"nonsense\"}");
+	ck_assert(!fact.has_state);
+	file_says("{\"status\":7,\"waitingFor\":[]}");
 	ck_assert(!fact.has_state);
 }
 END_TEST
