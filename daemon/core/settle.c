@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Hooks say what happened, a session file says what is. Both are late in turns: a hook's report may overtake the
- * file, and the file the hook. So what the file contradicts is believed after SETTLE_MS, when nothing else was
- * reported meanwhile; after SETTLE_OLD_MS when the file's word is older than the state, since then the file is
- * probably about to change. After an interrupt of ours the file is believed at once.
+ * Hooks say what happened, a session file says what is. Each may overtake the other. So what the file contradicts is
+ * believed after SETTLE_MS, when nothing else was reported meanwhile; after SETTLE_OLD_MS when the file's word is
+ * older than the state, since then the file is probably about to change; and a question that was reported is never
+ * answered by an older word. After an interrupt of ours the file is believed at once.
  */
 #include "daemon/core/fleet_int.h"
 #include "base/log.h"
@@ -11,12 +11,20 @@
 #define SETTLE_MS 1000
 #define SETTLE_OLD_MS 5000
 
+static bool is_old(const struct unit *u)
+{
+	return u->session_ms < u->in->state_boot_ms;
+}
+
 static bool contradicts(const struct unit *u, struct agent_fact *f)
 {
 	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
 
 	memset(f, 0, sizeof(*f));
 	if (!prog->session || !u->in->session || (u->step != STEP_LIVE && u->step != STEP_READY))
+		return false;
+	/* While a hook of ours waits for an answer the file may say busy: no question is doubted by an older word. */
+	if (u->in->state == ST_WAITING && is_old(u))
 		return false;
 	prog->session(u->in, f);
 	return f->has_state;
@@ -48,7 +56,7 @@ void settle_word(struct unit *u, const char *word)
 void settle_look(struct unit *u)
 {
 	struct agent_fact f;
-	bool old = u->session_ms < u->in->state_boot_ms;
+	bool old = is_old(u);
 
 	if (!contradicts(u, &f)) {
 		loop_timer_stop(u->settle);
