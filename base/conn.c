@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -173,6 +174,21 @@ static ssize_t write_some(struct conn *c, const void *data, size_t len)
 				 : write(c->wfd, data, len);
 	while (n < 0 && errno == EINTR);
 	return n;
+}
+
+static ssize_t write_parts(struct conn *c, const struct iovec *parts, int n)
+{
+	struct iovec v[CONN_PARTS_MAX];
+	struct msghdr m = {.msg_iov = v, .msg_iovlen = (size_t)n};
+	ssize_t took;
+
+	if (n == 1)
+		return write_some(c, parts[0].iov_base, parts[0].iov_len);
+	memcpy(v, parts, (size_t)n * sizeof(*v));
+	do
+		took = c->is_socket ? sendmsg(c->wfd, &m, MSG_NOSIGNAL) : writev(c->wfd, v, n);
+	while (took < 0 && errno == EINTR);
+	return took;
 }
 
 /* Writes from the front of `out`, a descriptor with its byte, no write across the next one's. */
@@ -375,34 +391,52 @@ struct conn *conn_create(struct loop *l, int fd, int wfd, size_t in_max, size_t 
 	return c;
 }
 
+/* Queues what follows the first `skip` bytes. */
+static void queue(struct conn *c, const struct iovec *parts, int n, size_t skip)
+{
+	for (int i = 0; i < n; i++) {
+		size_t gone = skip < parts[i].iov_len ? skip : parts[i].iov_len;
+		buf_append(&c->out, (const unsigned char *)parts[i].iov_base + gone, parts[i].iov_len - gone);
+		skip -= gone;
+	}
+}
+
 int conn_write(struct conn *c, const void *data, size_t len)
 {
-	if (len > buf_room(&c->out))
+	return conn_writev(c, &(struct iovec){(void *)(uintptr_t)data, len}, 1);
+}
+
+int conn_writev(struct conn *c, const struct iovec *parts, int n)
+{
+	size_t len = 0, gone = 0;
+
+	for (int i = 0; i < n; i++)
+		len += parts[i].iov_len;
+	if (len > buf_room(&c->out) || n > CONN_PARTS_MAX)
 		return -1;
 	/* A peer that is gone takes everything; on_close tells. */
 	if (c->write_ended || c->shutting || c->destroyed || len == 0)
 		return 0;
-	const unsigned char *p = data;
-	if (c->corked && c->out.len + len <= CORK_MAX)
-		return buf_append(&c->out, p, len);
+	if (c->corked && c->out.len + len <= CORK_MAX) {
+		queue(c, parts, n, 0);
+		return 0;
+	}
 	if (c->corked)
 		flush(c); /* what was gathered goes first */
 	if (c->write_ended)
 		return 0;
 	if (c->out.len == 0) {
-		ssize_t n = write_some(c, p, len);
-		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+		ssize_t took = write_parts(c, parts, n);
+		if (took < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
 			fail_write(c, errno);
 			return 0;
 		}
-		if (n > 0) {
-			p += n;
-			len -= (size_t)n;
-		}
-		if (len == 0)
+		gone = took > 0 ? (size_t)took : 0;
+		if (gone == len)
 			return 0;
 	}
-	buf_append(&c->out, p, len);
+	buf_reserve(&c->out, len - gone);
+	queue(c, parts, n, gone);
 	set_events(c);
 	return 0;
 }

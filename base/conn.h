@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/uio.h>
 
 #include "base/buf.h"
 #include "base/loop.h"
@@ -36,6 +37,10 @@ void conn_destroy(struct conn *c); /* closes at once; NULL ok; safe inside callb
 /* Queues bytes: 0, or -1 when the out buffer's bound would be passed (nothing queued): the peer is
  * too slow, decide what that means. Tries to write at once when the queue was empty. */
 int conn_write(struct conn *c, const void *data, size_t len);
+/* The same of several pieces, at most CONN_PARTS_MAX, one behind the other, all or nothing. What the kernel takes at
+ * once is copied nowhere else. */
+#define CONN_PARTS_MAX 4
+int conn_writev(struct conn *c, const struct iovec *parts, int n);
 /* Between true and false small writes are gathered, to go out in one piece: for many answers in one
  * turn. */
 void conn_cork(struct conn *c, bool corked);

@@ -55,26 +55,39 @@ void peer_end(struct peer *p, const char *reason)
 	loop_defer_schedule(p->defer);
 }
 
-int peer_send_line_fd(struct peer *p, int fd)
+/* The line went, or not: then it takes too little. */
+static int sent(struct peer *p, int r)
 {
-	int r = -1;
-
-	if (p->conn && !p->ended) {
-		r = fd < 0 ? conn_write(p->conn, buf_data(&p->line), p->line.len)
-			   : conn_write_fd(p->conn, buf_data(&p->line), p->line.len, fd);
-		if (r < 0) {
-			p->slow = true;
-			peer_end(p, "it does not read what it is sent");
-		}
+	if (r < 0 && p->conn && !p->ended) {
+		p->slow = true;
+		peer_end(p, "it does not read what it is sent");
 	}
 	buf_clear(&p->line);
 	buf_rest(&p->line);
 	return r;
 }
 
+int peer_send_line_fd(struct peer *p, int fd)
+{
+	int r = -1;
+
+	if (p->conn && !p->ended)
+		r = fd < 0 ? conn_write(p->conn, buf_data(&p->line), p->line.len)
+			   : conn_write_fd(p->conn, buf_data(&p->line), p->line.len, fd);
+	return sent(p, r);
+}
+
 int peer_send_line(struct peer *p)
 {
 	return peer_send_line_fd(p, -1);
+}
+
+int peer_send_result(struct peer *p, const struct buf *json)
+{
+	struct iovec parts[] = {{buf_data(&p->line), p->line.len}, {buf_data(json), json->len},
+		{(char *)RPC_RESULT_TAIL, strlen(RPC_RESULT_TAIL)}};
+
+	return sent(p, p->conn && !p->ended ? conn_writev(p->conn, parts, ARRAY_LEN(parts)) : -1);
 }
 
 void peer_accept_fds(struct peer *p)

@@ -67,6 +67,7 @@ void peer_end(struct peer *p, const char *reason);
 /* Queues p->line, with fd unless it is -1, and empties it. -1: the peer is too slow and has been ended. */
 int peer_send_line_fd(struct peer *p, int fd);
 int peer_send_line(struct peer *p);
+int peer_send_result(struct peer *p, const struct buf *json); /* the line as a result's head, this, and its tail */
 
 /* peer_call.c */
 void calls_on_timer(void *arg); /* the peer's timer */

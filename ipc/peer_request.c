@@ -37,16 +37,17 @@ static void request_free(struct peer_request *req)
 	free(req);
 }
 
-/* Sends what was written to the peer's line; -1: the result was too long. */
-static void answer(struct peer *p, struct peer_request *req, int written)
+/* Sends what was written to the peer's line (-1: the result was too long); its value too, when that is text. */
+static void answer(struct peer *p, struct peer_request *req, int written, const struct buf *json)
 {
 	if (written < 0) {
 		struct err e = {0};
 		err_set(&e, ERR_LIMIT, "the result is longer than 1 MiB");
 		err_hint(&e, "ask for less at a time");
 		rpc_write_error(&p->line, req->id, &e);
+		json = NULL;
 	}
-	if (peer_send_line(p) == 0)
+	if ((json ? peer_send_result(p, json) : peer_send_line(p)) == 0)
 		requests_unstall(p);
 }
 
@@ -58,7 +59,7 @@ void peer_result(struct peer_request *req, json_t *result)
 		result = json_object();
 	if (p) {
 		request_unlink(req);
-		answer(p, req, rpc_write_result(&p->line, req->id, result));
+		answer(p, req, rpc_write_result(&p->line, req->id, result), NULL);
 	}
 	json_decref(result);
 	request_free(req);
@@ -70,7 +71,7 @@ void peer_result_text(struct peer_request *req, const struct buf *json)
 
 	if (p) {
 		request_unlink(req);
-		answer(p, req, rpc_write_result_text(&p->line, req->id, json));
+		answer(p, req, rpc_write_result_head(&p->line, req->id, json->len), json);
 	}
 	request_free(req);
 }

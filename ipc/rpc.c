@@ -239,7 +239,7 @@ int rpc_write_result(struct buf *out, json_t *id, json_t *result)
 	return write_line(out, o);
 }
 
-int rpc_write_result_text(struct buf *out, json_t *id, const struct buf *json)
+int rpc_write_result_head(struct buf *out, json_t *id, size_t len)
 {
 	size_t before = out->len;
 	struct jsonw w;
@@ -251,8 +251,7 @@ int rpc_write_result_text(struct buf *out, json_t *id, const struct buf *json)
 	jsonw_key(&w, "id");
 	jsonw_json(&w, id);
 	jsonw_key(&w, "result");
-	if (w.full || buf_append(out, buf_data(json), json->len) < 0 || buf_append(out, "}\n", 2) < 0 ||
-		out->len - before > RPC_LINE_MAX) {
+	if (w.full || out->len - before + len + strlen(RPC_RESULT_TAIL) > RPC_LINE_MAX) {
 		buf_truncate(out, before);
 		return -1;
 	}

@@ -38,7 +38,9 @@ void rpc_msg_finish(struct rpc_msg *m);
 int rpc_write_request(struct buf *out, json_t *id, const char *method, json_t *params);
 int rpc_write_notification(struct buf *out, const char *method, json_t *params);
 int rpc_write_result(struct buf *out, json_t *id, json_t *result);
-int rpc_write_result_text(struct buf *out, json_t *id, const struct buf *json); /* a value, as text */
+/* A result that is text already comes between these two, len bytes of it. */
+int rpc_write_result_head(struct buf *out, json_t *id, size_t len);
+#define RPC_RESULT_TAIL "}\n"
 int rpc_write_error(struct buf *out, json_t *id, const struct err *error);
 /* {"code","message","hint","retryable"} as the contract's --json error, and "details" where there are; new
  * reference. */

@@ -31,6 +31,16 @@ static bool wanted(void *arg, const struct instance *in)
 	return selector_chooses(&q->sel, in);
 }
 
+/* What it may need: memory that is not written to costs nothing. */
+static size_t list_room(const struct fleet *f, const struct fleet_page *p)
+{
+	size_t rows = fleet_count(f);
+
+	if (p->limit < (int64_t)rows)
+		rows = (size_t)p->limit;
+	return rows < RPC_LINE_MAX / LIST_ROW_ROOM ? (rows + 1) * LIST_ROW_ROOM : RPC_LINE_MAX;
+}
+
 /* A call that names no limit and no cursor gets an array, as long as that fits into a line. */
 static void list_answer(struct call *c, struct fleet_page *p, bool paged)
 {
@@ -38,7 +48,7 @@ static void list_answer(struct call *c, struct fleet_page *p, bool paged)
 	struct err err = {0};
 
 	buf_init(&text, RPC_LINE_MAX);
-	buf_reserve(&text, LIST_ROOM); /* rather than growing in ten steps */
+	buf_reserve(&text, list_room(c->w->fleet, p)); /* rather than growing in ten steps */
 	if (paged)
 		buf_append(&text, "{\"instances\":", 13);
 	if (fleet_list(c->w->fleet, p, &text, &err) < 0) {

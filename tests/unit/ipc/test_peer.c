@@ -120,25 +120,26 @@ static void put(int fd, const char *text)
 	ck_assert_int_eq(write_all(fd, text, strlen(text)), 0);
 }
 
-/* Reads one line of the other end, turning the loop meanwhile. */
+/* Reads one line of the other end and nothing behind it, turning the loop meanwhile. */
 static json_t *get(int fd)
 {
-	static char line[RPC_LINE_MAX + 1];
+	static char line[RPC_LINE_MAX + 2];
 	size_t n = 0;
+	char *nl = NULL;
 
-	fd_set_nonblock(fd);
-	for (;;) {
-		ssize_t r = read(fd, line + n, 1);
-		if (r == 1 && line[n] == '\n')
-			break;
-		if (r == 1) {
-			n++;
-			continue;
-		}
+	while (!nl) {
+		ssize_t r = recv(fd, line + n, sizeof(line) - n, MSG_PEEK | MSG_DONTWAIT);
 		if (r == 0)
 			return NULL;
-		ck_assert_int_eq(errno, EAGAIN);
-		loop_turn(loop, 100);
+		if (r < 0) {
+			ck_assert_int_eq(errno, EAGAIN);
+			loop_turn(loop, 100);
+			continue;
+		}
+		nl = memchr(line + n, '\n', (size_t)r);
+		size_t mine = nl ? (size_t)(nl + 1 - line) - n : (size_t)r;
+		ck_assert_int_eq((int)recv(fd, line + n, mine, MSG_DONTWAIT), (int)mine);
+		n += mine;
 	}
 	json_t *o = json_loadb(line, n, 0, NULL);
 	ck_assert_ptr_nonnull(o);
@@ -388,6 +389,41 @@ START_TEST(a_requester_that_does_not_read_is_held_back)
 	}
 	ck_assert_uint_eq(end.closed, 0);
 	buf_finish(&b);
+	peer_destroy(end.peer);
+	close(fd);
+}
+END_TEST
+
+/* What a handler wrote as text is the result, of any length up to a line's; a longer one is an error. */
+START_TEST(a_result_that_is_text_is_sent_whole)
+{
+	static const size_t sizes[] = {2, 3, 1000, 65000, 65536, 200000, 700000, RPC_LINE_MAX - 40};
+	struct end end;
+	int fd = start(&end, 0);
+
+	end.hold = true;
+	for (size_t k = 0; k <= ARRAY_LEN(sizes); k++) {
+		size_t len = k < ARRAY_LEN(sizes) ? sizes[k] : RPC_LINE_MAX - 20;
+		struct buf text;
+		end.nheld = 0;
+		put(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n");
+		UNTIL(end.nheld == 1);
+		buf_init(&text, RPC_LINE_MAX);
+		buf_append(&text, "\"", 1);
+		while (text.len < len - 1)
+			buf_append(&text, &"abcdefghijklmnopqrstuvw"[text.len % 23], 1);
+		buf_append(&text, "\"", 1);
+		peer_result_text(end.held[0], &text);
+		json_t *o = get(fd);
+		if (k < ARRAY_LEN(sizes)) {
+			ck_assert_uint_eq(json_string_length(json_object_get(o, "result")), len - 2);
+			ck_assert_mem_eq(json_string_value(json_object_get(o, "result")), buf_data(&text) + 1, len - 2);
+		} else {
+			ck_assert_ptr_nonnull(json_object_get(o, "error"));
+		}
+		json_decref(o);
+		buf_finish(&text);
+	}
 	peer_destroy(end.peer);
 	close(fd);
 }
@@ -666,7 +702,7 @@ TEST_MAIN_FIXTURE("ipc/peer", setup, teardown, a_request_is_answered_at_every_sp
 	bad_lines_are_answered_and_the_connection_lives,
 	an_oversized_line_ends_the_connection_with_a_reason, what_was_sent_before_an_end_is_heard,
 	a_half_closed_client_still_gets_its_answer, a_slow_reader_is_disconnected_not_waited_for,
-	a_flood_of_requests_is_held_back, a_requester_that_does_not_read_is_held_back,
+	a_flood_of_requests_is_held_back, a_requester_that_does_not_read_is_held_back, a_result_that_is_text_is_sent_whole,
 	calls_go_both_ways_and_errors_arrive_whole, deadlines_are_kept_and_late_answers_ignored,
 	an_end_fails_calls_and_abandons_requests, a_callback_may_destroy_its_peer,
 	a_descriptor_is_released_with_what_was_read, the_blocking_client,
