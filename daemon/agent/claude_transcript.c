@@ -12,12 +12,15 @@
 #include <ctype.h>
 
 #include "base/util.h"
+#include "daemon/agent/agent.h"
 
 #define UUID_LEN 36
 #define NANO 1e9
 #define COST_MOST 1e9 /* dollars: more is nonsense */
 #define TOKENS_MOST (INT64_C(1) << 50)
 #define MODELS_MOST 64
+#define PASTED "<pasted_content"
+#define PASTED_END "</pasted_content>"
 #define BLOCKS_MOST 1000 /* of one line */
 
 static const char *text_of(const json_t *o, const char *key)
@@ -412,6 +415,30 @@ static json_t *claude_entries(const struct transcript_line *l, size_t max)
 	return out;
 }
 
+static void claude_finish(struct transcript_line *l)
+{
+	free(l->text);
+	json_decref(l->doc);
+	memset(l, 0, sizeof(*l));
+}
+
+static void claude_head(char out[TRANSCRIPT_HEAD_MAX], const char *text)
+{
+	char plain[4 * TRANSCRIPT_HEAD_MAX];
+	size_t n = 0;
+
+	for (const char *p = text ? text : ""; *p && n + 1 < sizeof(plain);) {
+		if (str_starts(p, PASTED) && strchr(p, '>'))
+			p = strchr(p, '>') + 1;
+		else if (str_starts(p, PASTED_END))
+			p += strlen(PASTED_END);
+		else
+			plain[n++] = *p++;
+	}
+	plain[n] = '\0';
+	agent_text(out, TRANSCRIPT_HEAD_MAX, plain);
+}
+
 const struct transcript_format claude_transcript = {
 	.home_dir = ".claude",
 	.dir_env = "CLAUDE_CONFIG_DIR",
@@ -421,4 +448,6 @@ const struct transcript_format claude_transcript = {
 	.wanted = claude_wanted,
 	.parse = claude_parse,
 	.entries = claude_entries,
+	.finish = claude_finish,
+	.head = claude_head,
 };

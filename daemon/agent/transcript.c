@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* What all formats of transcripts share: times, heads of prompts, the end of a line. */
+/* What formats of transcripts share: their times. */
 #include "daemon/agent/transcript.h"
 
 #include <time.h>
 
 #include "base/util.h"
-#include "daemon/agent/agent.h"
-
-#define PASTED "<pasted_content"
-#define PASTED_END "</pasted_content>"
-
-void transcript_line_finish(struct transcript_line *l)
-{
-	free(l->text);
-	json_decref(l->doc);
-	memset(l, 0, sizeof(*l));
-}
 
 static int number(const char *s, size_t digits)
 {
@@ -43,22 +32,4 @@ int64_t transcript_time(const char *iso)
 		return 0;
 	tm = (struct tm){.tm_year = y - 1900, .tm_mon = mo - 1, .tm_mday = d, .tm_hour = h, .tm_min = mi, .tm_sec = s};
 	return (int64_t)timegm(&tm) * 1000 + ms;
-}
-
-void transcript_head(char out[TRANSCRIPT_HEAD_MAX], const char *text)
-{
-	char plain[4 * TRANSCRIPT_HEAD_MAX];
-	size_t n = 0;
-
-	/* What was pasted may be set apart by marks of the program's own. */
-	for (const char *p = text ? text : ""; *p && n + 1 < sizeof(plain);) {
-		if (str_starts(p, PASTED) && strchr(p, '>'))
-			p = strchr(p, '>') + 1;
-		else if (str_starts(p, PASTED_END))
-			p += strlen(PASTED_END);
-		else
-			plain[n++] = *p++;
-	}
-	plain[n] = '\0';
-	agent_text(out, TRANSCRIPT_HEAD_MAX, plain);
 }

@@ -19,6 +19,7 @@
 #define TRANSCRIPT_WORD_MAX 80                /* ids, models */
 #define TRANSCRIPT_PATH_MAX 512               /* of a file, below its root */
 #define TRANSCRIPT_ID_MAX 64                  /* of a conversation */
+#define TRANSCRIPT_HEAD_MAX 512               /* of a prompt, by which it is compared */
 
 enum transcript_kind {
 	TR_OTHER,   /* nothing for us */
@@ -68,7 +69,7 @@ struct transcript_format {
 	bool (*path)(const char *dir, const char *conversation, char path[TRANSCRIPT_PATH_MAX]);
 	/* Without looking closely: may it say anything that is applied? False: it need not be parsed. */
 	bool (*wanted)(const char *line, size_t len);
-	/* -1: not a line of such a file. Release with transcript_line_finish. */
+	/* -1: not a line of such a file. Release with finish. */
 	int (*parse)(const char *line, size_t len, struct transcript_line *ret, struct err *e);
 	/*
 	 * What people and programs are shown of it: an array (new) of
@@ -77,16 +78,14 @@ struct transcript_format {
 	 * Texts longer than text_max bytes are cut at a character (`cut`: the bytes left out).
 	 */
 	json_t *(*entries)(const struct transcript_line *l, size_t text_max);
+	void (*finish)(struct transcript_line *l);
+	/* How a prompt is compared: the head of it, blanks and line ends run together, without marks that the program puts
+	 * around what was pasted. Terminals and programs change all of these. */
+	void (*head)(char out[TRANSCRIPT_HEAD_MAX], const char *text);
 };
 
-void transcript_line_finish(struct transcript_line *l);
-/* For formats: "2026-11-21T16:13:14.175Z" in ms since 1970, or 0. */
+/* For the formats: "2026-11-21T16:13:14.175Z" in ms since 1970, or 0. */
 int64_t transcript_time(const char *iso);
-/* How a prompt is compared: blanks and line ends run together, at most so many bytes of it. Programs and terminals change
- * both (a tab becomes blanks). */
-#define TRANSCRIPT_HEAD_MAX 512
-void transcript_head(char out[TRANSCRIPT_HEAD_MAX], const char *text);
-
 /* claude_transcript.c */
 extern const struct transcript_format claude_transcript;
 

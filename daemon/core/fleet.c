@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The fleet's tables: finding instances and places, and how an instance is shown. */
+#include "daemon/core/transcript.h"
 #include "daemon/core/admit.h"
 
 struct fleet *fleet_create(const struct core_port *port, const struct core_settings *set)
@@ -18,6 +19,7 @@ void fleet_destroy(struct fleet *f)
 	if (!f)
 		return;
 	restores_drop(f);
+	transcripts_end(f);
 	while (f->count)
 		unit_drop(f->order[f->count - 1]);
 	while (f->sites)
@@ -78,6 +80,7 @@ void unit_drop(struct unit *u)
 		s->u = NULL;
 	waits_end(u);
 	asks_drop(u);
+	transcripts_drop(u);
 	while (u->prompts || u->raws) {
 		struct pending_prompt **at = u->prompts ? &u->prompts : &u->raws, *p = *at;
 		*at = p->next;

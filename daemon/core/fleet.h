@@ -32,6 +32,7 @@ void fleet_load_place(struct fleet *f, struct place *p);
 void fleet_load_prompt(struct fleet *f, struct prompt *p);
 void fleet_load_intent(struct fleet *f, const struct intent *in);
 void fleet_load_spawn_time(struct fleet *f, const struct spawn_time *t); /* after the instances */
+void fleet_load_transcript(struct fleet *f, const struct transcript *t);  /* likewise; its strings become ours */
 void fleet_load_caps(struct fleet *f, const char *text); /* of the fleet, as meta_put got them; may be NULL */
 const char *fleet_caps_key(void); /* under which */
 /* Adopts what lives, undoes what was half done, ends what nothing owns. Returns how many places are being

@@ -127,6 +127,7 @@ struct unit {
 	struct tally below;
 	struct spawn_window spawned; /* by it, in the last minute */
 	struct refusals *refusals;   /* met by it */
+	struct track *tracks;        /* its conversations, the newest first (transcript.c) */
 };
 
 /* A place with what is only known while the daemon runs. */
@@ -176,6 +177,7 @@ struct fleet {
 	bool own_set[CAP_KINDS];
 	json_t *own_roles;
 	char **unknown; /* places left alone */
+	struct reading *reading; /* of conversations */
 };
 
 #define P(f) ((f)->port)

@@ -3,6 +3,7 @@
 #include "daemon/core/fleet_int.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "daemon/core/transcript.h"
 
 static const char *text_of(const json_t *o, const char *key)
 {
@@ -232,6 +233,8 @@ bool fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const
 		log_debug("core", place, "event %s of no instance here", type);
 	else if (!strcmp(type, "report"))
 		report_came(u, ev);
+	else if (!strcmp(type, "transcript"))
+		transcript_event(u, ev);
 	else if (!strcmp(type, "activity"))
 		activity_came(u, ev);
 	else if (!strcmp(type, "exited"))

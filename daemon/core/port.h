@@ -16,6 +16,7 @@
 #include "daemon/core/backoff.h"
 #include "daemon/model/host.h"
 #include "daemon/model/model.h"
+#include "daemon/model/transcript.h"
 #include "ipc/schema.h"
 
 typedef void port_done_fn(void *arg, const struct err *error); /* error NULL: done */
@@ -47,6 +48,7 @@ struct core_settings {
 	/* The database is older than the world (restored, or lost and made anew): what it does not know is left alone. */
 	bool spare_unknown;
 	struct backoff_rules again;
+	int64_t transcript_max; /* bytes kept of an instance's conversations */
 };
 
 struct core_port {
@@ -127,6 +129,18 @@ struct core_port {
 	void (*pane_rename)(void *ctx, const char *instance, const char *name);
 
 	void (*recording_remove)(void *ctx, const char *instance);
+
+	/* Conversations; all NULL in tests that need none. */
+	void (*transcript_put)(void *ctx, const struct transcript *t);
+	void (*transcript_prompt_add)(void *ctx, const char *instance, int64_t time_ms, const char *digest);
+	bool (*transcript_prompt_since)(void *ctx, const char *instance, const char *digest, int64_t since_ms);
+	/* The folder below which the instance's program keeps them in its place; owned, NULL: it is not known (its
+	 * environment is not). */
+	char *(*transcript_root)(void *ctx, const struct instance *in);
+	/* The copy on this host: its length, 0 when there is none; bytes of it, -1 when it cannot be read. */
+	int64_t (*transcript_length)(void *ctx, const char *instance, const char *conversation);
+	int64_t (*transcript_read)(void *ctx, const char *instance, const char *conversation, int64_t from, void *buf,
+		size_t size);
 };
 
 #endif

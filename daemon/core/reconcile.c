@@ -12,6 +12,7 @@
  *   intent "remove"    -> the removal is finished
  */
 #include "daemon/core/admit.h"
+#include "daemon/core/transcript.h"
 #include "base/fault.h"
 #include "base/log.h"
 
@@ -144,6 +145,7 @@ int fleet_reconcile(struct fleet *f)
 	struct site *next;
 
 	bind_units(f);
+	transcripts_begin(f);
 	FAULT_POINT("reconcile.begin");
 	for (struct site *s = f->sites; s; s = next) {
 		next = s->next;

@@ -6,6 +6,7 @@
 #include "daemon/core/admit.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "daemon/core/transcript.h"
 
 #define LOST_CALM_MS 30000 /* a shim that lived this long was not part of a crash loop */
 
@@ -25,6 +26,7 @@ void rejoin_known(struct site *s)
 	s->finding = false;
 	if (!s->u || s->stopping || (s->u->step != STEP_LIVE && s->u->step != STEP_READY))
 		return;
+	transcript_joined(s->u);
 	waits_again(s->u);
 	prompts_next(s->u);
 }
@@ -58,6 +60,7 @@ static void resume_unit(struct site *s, struct unit *u, const json_t *row)
 			start_ready(u);
 		}
 		P(u->f)->pane_open(CTX(u->f), u->in); /* one that was told lost is told back when it stands */
+		transcript_joined(u);
 		waits_again(u);
 		prompts_next(u);
 		settle_look(u);

@@ -2,6 +2,7 @@
 /* What an instance's program reports, and what its terminal shows, turned into facts. All of it is untrusted. */
 #include "daemon/core/fleet_int.h"
 #include "base/log.h"
+#include "daemon/core/transcript.h"
 
 void report_fact(struct unit *u, const struct agent_fact *fact)
 {
@@ -60,6 +61,7 @@ void report_came(struct unit *u, const json_t *ev)
 		log_warn("core", u->in->id, "a report without an event, or from a program that has none");
 		return;
 	}
+	transcript_report(u, json_object_get(report, "body"));
 	if (prog->report(u->in, name, json_object_get(report, "body"), &fact, &err) < 0) {
 		log_warn("core", u->in->id, "a report was ignored: %s", err.message);
 		return;

@@ -11,6 +11,7 @@
 #include "daemon/core/fleet_int.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "daemon/core/transcript.h"
 
 static void place_gone(struct site *s);
 
@@ -269,6 +270,7 @@ static void place_gone(struct site *s)
 		site_drop(s);
 		return;
 	}
+	transcript_place_over(u);
 	if (s->retry && u->step != STEP_STOP) {
 		s->retry = false;
 		start_begin(u);

@@ -9,7 +9,8 @@
 #include "daemon/agent/transcript.h"
 #include "daemon/core/fleet_int.h"
 
-/* A line is applied. inherited: it came with a branch or an adoption, and was said before this instance was. */
+/* A line is applied; inherited: it came with a branch or an adoption, and was said before this instance was. The list of
+ * them stands in transcript.c. */
 typedef void transcript_consumer_fn(struct unit *u, const struct transcript_line *l, bool inherited);
 
 enum transcript_saw {
@@ -22,8 +23,20 @@ enum transcript_saw {
 enum transcript_saw transcript_saw_prompt(struct unit *u, const char *text, int64_t since_ms);
 
 /* Calls fn once all that its program had written by now was copied and applied (read true), or when that cannot be had
- * within ms: its place does not answer, or it has no transcript. From within a turn; fn may be called at once. */
+ * within ms: its place does not answer, or it has no transcript. fn may be called at once. */
 typedef void transcript_read_fn(void *arg, struct unit *u /* NULL: it was removed */, bool read);
 void transcript_when_read(struct unit *u, int64_t ms, transcript_read_fn *fn, void *arg);
+
+/* The instance's conversation with that id, or its newest (NULL); NULL: none. */
+const struct transcript *transcript_of(const struct unit *u, const char *conversation);
+
+/* For core's other files: */
+void transcript_report(struct unit *u, const json_t *body);    /* a report came: it may name another file */
+void transcript_event(struct unit *u, const json_t *ev);       /* its shim copied something */
+void transcript_joined(struct unit *u);                        /* a shim that may not know of it holds its program */
+void transcript_place_over(struct unit *u);                    /* nothing is copied any more: what is there is read */
+void transcripts_begin(struct fleet *f);                       /* after loading */
+void transcripts_drop(struct unit *u);
+void transcripts_end(struct fleet *f);
 
 #endif

@@ -144,7 +144,20 @@ static const char version_5[] =
 	"ALTER TABLE instances ADD COLUMN limited_until_ms INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE instances ADD COLUMN limited_tries INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE instances ADD COLUMN stuck_ms INTEGER NOT NULL DEFAULT 0;"
-	"ALTER TABLE instances ADD COLUMN pace TEXT;";
+	"ALTER TABLE instances ADD COLUMN pace TEXT;"
+	/* Conversations: how far each was read, and the prompts that were seen in them. */
+	"CREATE TABLE transcripts("
+	" instance TEXT NOT NULL REFERENCES instances(id) ON DELETE CASCADE, conversation TEXT NOT NULL,"
+	" number INTEGER NOT NULL, root TEXT NOT NULL, path TEXT NOT NULL, since_ms INTEGER NOT NULL,"
+	" begun_ms INTEGER NOT NULL, pos INTEGER NOT NULL, lines INTEGER NOT NULL, skipped INTEGER NOT NULL,"
+	" PRIMARY KEY(instance, conversation)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE transcript_prompts("
+	" seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" instance TEXT NOT NULL REFERENCES instances(id) ON DELETE CASCADE,"
+	" time_ms INTEGER NOT NULL, digest TEXT NOT NULL) STRICT;"
+	"CREATE INDEX transcript_prompts_instance ON transcript_prompts(instance, seq);"
+	"CREATE INDEX transcript_prompts_digest ON transcript_prompts(instance, digest);"
+	"";
 
 const struct migration store_migrations[] = {
 	{"the first tables", version_1},

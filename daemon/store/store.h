@@ -15,6 +15,7 @@
 
 #include "daemon/model/approval.h"
 #include "daemon/model/model.h"
+#include "daemon/model/transcript.h"
 #include "ipc/schema.h"
 
 #define PROMPTS_KEPT 1000
@@ -70,6 +71,12 @@ int store_approvals(struct store *s, const char *instance, int64_t limit,
 	bool (*fn)(void *arg, const struct approval *a), void *arg, struct err *e);
 int store_grant_put(struct store *s, const struct grant *g, struct err *e);
 int store_grant_delete(struct store *s, const char *id, struct err *e);
+/* How far a conversation was read; it goes with its instance, and so do the prompts that were seen in it (by the digest of
+ * their head; of each instance the newest TRANSCRIPT_PROMPTS_KEPT). */
+#define TRANSCRIPT_PROMPTS_KEPT 500
+int store_transcript_put(struct store *s, const struct transcript *t, struct err *e);
+int store_transcript_prompt_add(struct store *s, const char *instance, int64_t time_ms, const char *digest, struct err *e);
+bool store_transcript_prompt_since(struct store *s, const char *instance, const char *digest, int64_t since_ms);
 int store_intent_add(struct store *s, const char *kind, const char *key, struct err *e);
 int store_intent_done(struct store *s, const char *kind, const char *key, struct err *e);
 /* Appends an event; data is borrowed. *ret_seq is its number: rising by one, never reused. */
@@ -159,6 +166,7 @@ struct store_load_ops {
 	void (*spawn_time)(void *arg, const struct spawn_time *t); /* may be NULL */
 	void (*approval)(void *arg, struct approval *a); /* pending ones; may be NULL */
 	void (*grant)(void *arg, struct grant *g);       /* may be NULL */
+	void (*transcript)(void *arg, const struct transcript *t); /* likewise; its strings become the callee's */
 	/* Of a damaged database: a row (or all that follows in its table) that cannot be read. */
 	void (*unread)(void *arg, const struct err *why);
 };

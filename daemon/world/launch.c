@@ -12,7 +12,7 @@
 #include "ipc/hostport.h"
 
 #define VM_USER "agent"
-#define VM_HOME "/home/agent"
+#define VM_HOME LAUNCH_VM_HOME
 #define VM_UID 1000 /* of the agent in a VM when the folder is root's */
 #define VM_PROXY "http://127.0.0.1:3128"
 #define VM_PATH "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"

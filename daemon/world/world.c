@@ -82,6 +82,7 @@ static void settings_read(struct world *w)
 		.calm_ms = config_int(c, OPT_RESTART_CALM) * 1000,
 		.window_ms = config_int(c, OPT_RESTART_WINDOW) * 1000,
 		.most = config_int(c, OPT_RESTART_BRAKE)};
+	s->transcript_max = config_int(c, OPT_TRANSCRIPT_MAX) * MIB;
 	s->rows = config_int(c, OPT_ROWS);
 	s->cols = config_int(c, OPT_COLS);
 	s->max_starts = config_int(c, OPT_MAX_STARTS);
@@ -131,6 +132,7 @@ int world_init(struct world *w, struct err *e)
 	w->port = (struct core_port){.ctx = w, .loop = w->loop,
 		.agent = w_agent, .check = launch_check, .isolated = w_isolated,
 		.setup_params = launch_setup_params, .run_params = launch_run_params};
+	transcripts_port(&w->port);
 	rows_port(&w->port);
 	places_port(&w->port);
 	panes_port(&w->port);
@@ -188,6 +190,11 @@ static void load_approval(void *arg, struct approval *a)
 static void load_grant(void *arg, struct grant *g)
 {
 	fleet_load_grant(((struct world *)arg)->fleet, g);
+}
+
+static void load_transcript(void *arg, const struct transcript *t)
+{
+	fleet_load_transcript(((struct world *)arg)->fleet, t);
 }
 
 /* The egress program may be newer than the places: every living one is told again. */
@@ -256,7 +263,7 @@ static void settle_restored(struct world *w)
 int world_load(struct world *w, struct err *e)
 {
 	const struct store_load_ops ops = {.instance = load_instance, .place = load_place,
-		.prompt = load_prompt, .intent = load_intent, .spawn_time = load_spawn_time, .approval = load_approval, .grant = load_grant,
+		.prompt = load_prompt, .intent = load_intent, .spawn_time = load_spawn_time, .approval = load_approval, .grant = load_grant, .transcript = load_transcript,
 		.unread = load_unread};
 	cleanup_free char *caps = store_meta_get(w->store, fleet_caps_key());
 

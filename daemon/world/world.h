@@ -69,6 +69,7 @@ char *world_shim_socket(struct world *w, const char *place);
 /* The daily copies of the database: {keep, folder, count, last, failed}; new. */
 json_t *backups_json(const struct world *w);
 
+#define LAUNCH_VM_HOME "/home/agent" /* of the agent in a VM */
 /* launch.c: what a place and a program are told at their start. */
 json_t *launch_setup_params(void *ctx, const struct place *p, const struct instance *in);
 int launch_run_params(void *ctx, const struct place *p, const struct instance *in, const char *prompt,

@@ -8,6 +8,9 @@
 /* rows.c */
 void rows_port(struct core_port *p);
 
+/* transcripts.c */
+void transcripts_port(struct core_port *p);
+
 /* places.c */
 void places_port(struct core_port *p);
 void places_finish(struct world *w); /* lets go of every shim */

@@ -15,6 +15,7 @@
 #include "ipc/rpc.h"
 #include "place/guest/kinship.h"
 #include "place/guest/pump.h"
+#include "place/guest/watch.h"
 
 #define STRANGER_MS 1000
 
@@ -40,6 +41,7 @@ static void on_gone(void *arg)
 {
 	struct api *a = arg;
 
+	watch_nudge(a->guest);
 	if (--a->conns == 0 && a->closed)
 		api_free(a);
 }

@@ -21,8 +21,10 @@
 #include "place/guest/init.h"
 #include "place/guest/mount.h"
 #include "place/guest/proc.h"
+#include "place/guest/tail.h"
 
 #define ANSWER_MS 200
+#define TAILS_WAITS 10
 #define TERM_MS 500
 #define KILL_MS 2000
 #define LAST_MS 4000
@@ -33,6 +35,7 @@ struct ending {
 	struct guest *guest;
 	struct loop_timer *timer;
 	enum step step;
+	int waited; /* machine: times that what is on its way was waited for */
 };
 
 /* Signals all that descend from us. */
@@ -57,7 +60,8 @@ void ending_look(struct guest *g)
 
 	if (!x || g->machine || !childless())
 		return;
-	if (!proc_any_unacknowledged(g) || !link_is_up(guest_link(g)))
+	bool busy = tails_settle(g); /* what they wrote last */
+	if ((!busy && !proc_any_unacknowledged(g)) || !link_is_up(guest_link(g)))
 		loop_stop(g->loop);
 	else if (x->step != STEP_LAST) {
 		x->step = STEP_LAST;
@@ -72,6 +76,10 @@ static void on_timer(void *arg)
 	struct err e = { 0 };
 
 	if (g->machine) {
+		if (tails_settle(g) && x->waited++ < TAILS_WAITS) {
+			loop_timer_start(x->timer, ANSWER_MS);
+			return;
+		}
 		if (guest_poweroff(&e) < 0)
 			log_error("ending", NULL, "%s", e.message);
 		return;

@@ -3,7 +3,7 @@
  * What the parts of the guest program share.
  *
  * Who knows whom: main chooses the role; serve owns the link and gives each stream that the shim opens
- * to control (setup, procs, poweroff), proc (terminals that outlive their shim) or exec. api (instances'
+ * to control (setup, procs, poweroff), proc (terminals that outlive their shim), tail (files that grow) or exec. api (instances'
  * sockets), proxy (the way out) and mount (the host's folders) open streams of their own. spawn starts
  * programs; flow moves bytes between descriptors and streams.
  */
@@ -28,6 +28,8 @@ struct api;
 struct proxy;
 struct mounts;
 struct ending;
+struct tail;
+struct watches;
 
 /* Who the agent is in the place. In a machine known from setup, or from /etc/passwd before. */
 struct guest_agent {
@@ -49,6 +51,8 @@ struct guest {
 	struct api *apis;
 	struct proxy *proxy;
 	struct mounts *mounts;
+	struct tail *tails;
+	struct watches *watches; /* NULL: nobody watches */
 	struct ending *ending; /* a poweroff that goes on */
 	char *hostname;        /* as setup gave it last */
 };

@@ -28,6 +28,7 @@
 #include "place/guest/session.h"
 #include "place/guest/setup.h"
 #include "place/guest/spawn.h"
+#include "place/guest/watch.h"
 
 #define LOOK_SOON_MS 50   /* after the first output: what is in the foreground now? */
 #define LOOK_AGAIN_MS 300 /* and then, as long as there is output, and once when it is quiet */
@@ -147,6 +148,7 @@ static void proc_free(struct proc *p)
 static void stirred(struct proc *p)
 {
 	p->stirred = true;
+	watch_nudge(p->guest);
 	if (!loop_timer_active(p->look))
 		loop_timer_start(p->look, LOOK_SOON_MS);
 }

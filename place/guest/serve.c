@@ -15,6 +15,8 @@
 #include "place/guest/mount.h"
 #include "place/guest/proc.h"
 #include "place/guest/proxy.h"
+#include "place/guest/tail.h"
+#include "place/guest/watch.h"
 
 #define PASSWD_MAX (256 * 1024)
 #define TIDY_FROM (512 * 1024)
@@ -78,6 +80,8 @@ static void on_open(void *arg, struct link_stream *s, json_t *what)
 		proc_attach(g, s, what);
 	} else if (strcmp(kind, "exec") == 0) {
 		exec_run(g, s, what);
+	} else if (strcmp(kind, "tail") == 0) {
+		tail_open(g, s, what);
 	} else {
 		err_set(&e, ERR_METHOD, "this guest program knows no streams of kind \"%.64s\"", kind);
 		err_hint(&e, "it may be older than the rest: build the template again");
@@ -153,6 +157,8 @@ static void finish(struct guest *g)
 {
 	exec_destroy_all(g);
 	proc_destroy_all(g);
+	tails_destroy(g);
+	watches_destroy(g);
 	proxy_destroy(g->proxy);
 	mounts_destroy(g->mounts);
 	ending_destroy(g->ending);

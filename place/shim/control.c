@@ -16,6 +16,7 @@
 #include "place/shim/history.h"
 #include "place/shim/holder.h"
 #include "place/shim/inst.h"
+#include "place/shim/tail.h"
 #include "place/shim/typing.h"
 
 #define SETUP_MS 60000
@@ -203,6 +204,38 @@ static void do_exec(struct shim *s, struct peer_request *req, json_t *params)
 		peer_result(req, json_pack("{s:s}", "ticket", ticket));
 }
 
+static void do_tail(struct shim *s, struct peer_request *req, json_t *params)
+{
+	struct err e = {0};
+	uint64_t length;
+
+	if (!holder_running(s->holder))
+		err_set(&e, ERR_UNAVAILABLE, "the place has ended");
+	if (e.code || tail_follow(s, params, &length, &e) < 0)
+		peer_error(req, &e);
+	else
+		peer_result(req, json_pack("{s:I}", "length", (json_int_t)length));
+}
+
+static void on_looked(void *arg, json_t *result, const struct err *why)
+{
+	if (why)
+		peer_error(arg, why);
+	else
+		peer_result(arg, result);
+}
+
+static void do_tail_look(struct shim *s, struct peer_request *req, json_t *params)
+{
+	struct err e = {0};
+	const char *id = json_need_text(params, "instance", &e);
+
+	if (id)
+		tail_look(s, id, on_looked, req);
+	else
+		peer_error(req, &e);
+}
+
 static void do_forget(struct shim *s, struct peer_request *req, json_t *params)
 {
 	struct err e = {0};
@@ -284,6 +317,8 @@ static const struct {
 	{"exec", do_exec},
 	{"watch", do_watch},
 	{"unwatch", do_unwatch},
+	{"tail", do_tail},
+	{"tail_look", do_tail_look},
 	{"forget", do_forget},
 	{"stop", do_stop},
 	{"quit", do_quit},
@@ -325,6 +360,7 @@ void control_attach(struct shim *s, struct peer *p, struct peer_request *req)
 			guest_is_up(s->guest), "instances", inst_list(s), "seq", (json_int_t)events_last(s->events)));
 	events_attach(s->events, p);
 	inst_tell_all(s);
+	tail_tell_all(s);
 	api_daemon(s->api, true);
 }
 
@@ -335,6 +371,7 @@ void control_detach(struct shim *s)
 	events_attach(s->events, NULL);
 	api_daemon(s->api, false);
 	inst_daemon_gone(s);
+	tail_daemon_gone(s);
 	peer_destroy(s->control->peer);
 	free(s->control);
 	s->control = NULL;

@@ -27,6 +27,7 @@
 #include "place/shim/server.h"
 #include "place/shim/shim.h"
 #include "place/shim/spawner.h"
+#include "place/shim/tail.h"
 
 /* Memory of large buffers goes back at once: a shim is one of a thousand. */
 #define TRIM_AT (64 * 1024)
@@ -141,6 +142,7 @@ static void finish(struct shim *s)
 	s->server = NULL;
 	if (s->guest)
 		inst_destroy_all(s);
+	tail_destroy_all(s);
 	exec_finish(s);
 	relay_destroy_all();
 	api_destroy(s->api);

@@ -34,13 +34,13 @@ static void one_line(const char *line, size_t len)
 		abort();
 	free(text);
 	json_decref(all);
-	transcript_head(head, l.text);
+	claude_transcript.head(head, l.text);
 	if (strlen(head) >= sizeof(head) || l.usage.input < 0 || l.usage.output < 0 || l.cost_nano < 0 || l.time_ms < 0)
 		abort();
 	char id[TRANSCRIPT_ID_MAX], path[TRANSCRIPT_PATH_MAX];
 	if (claude_transcript.named(l.doc, "/r", id, path) && (strstr(path, "..") == path || !strchr(path, '/')))
 		abort();
-	transcript_line_finish(&l);
+	claude_transcript.finish(&l);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -20,13 +20,13 @@ static void setup(void)
 
 static void teardown(void)
 {
-	transcript_line_finish(&l);
+	f->finish(&l);
 }
 
 static void line(const char *text)
 {
 	struct err e = {0};
-	transcript_line_finish(&l);
+	f->finish(&l);
 	ck_assert_msg(f->parse(text, strlen(text), &l, &e) == 0, "%s", e.message);
 }
 
@@ -202,10 +202,10 @@ END_TEST
 START_TEST(prompts_are_compared_by_their_words)
 {
 	char a[TRANSCRIPT_HEAD_MAX], b[TRANSCRIPT_HEAD_MAX];
-	transcript_head(a, "one\ttwo\n\nthree ");
-	transcript_head(b, "one    two\nthree");
+	f->head(a, "one\ttwo\n\nthree ");
+	f->head(b, "one    two\nthree");
 	ck_assert_str_eq(a, b);
-	transcript_head(b, "<pasted_content id=\"1\">one two</pasted_content> three");
+	f->head(b, "<pasted_content id=\"1\">one two</pasted_content> three");
 	ck_assert_str_eq(a, b);
 	ck_assert_int_eq(transcript_time("2026-11-21T16:13:14.175Z"), AT_MS);
 	ck_assert_int_eq(transcript_time("2026-11-21T16:13:14Z"), AT_MS - 175);

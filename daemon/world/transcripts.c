@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: ISC */
+/* Core's port to conversations: their rows, and the copies that shims make beside the recordings. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <sys/stat.h>
+
+#include "base/util.h"
+#include "daemon/world/world_int.h"
+
+static void check(struct world *w, int r, const struct err *e)
+{
+	if (r < 0)
+		turn_failed(w->turn, e);
+	else
+		turn_touch(w->turn);
+}
+
+static void w_put(void *ctx, const struct transcript *t)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_transcript_put(w->store, t, &err), &err);
+}
+
+static void w_prompt_add(void *ctx, const char *instance, int64_t time_ms, const char *digest)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_transcript_prompt_add(w->store, instance, time_ms, digest, &err), &err);
+}
+
+static bool w_prompt_since(void *ctx, const char *instance, const char *digest, int64_t since_ms)
+{
+	return store_transcript_prompt_since(((struct world *)ctx)->store, instance, digest, since_ms);
+}
+
+static bool named(char *const *names, const char *name)
+{
+	for (; names && *names; names++)
+		if (!strcmp(*names, name))
+			return true;
+	return false;
+}
+
+/* A variable of its program: *ret NULL when it has none. False: it was given a value that is not known any more. */
+static bool variable(const struct instance *in, bool vm, const char *name, const char **ret)
+{
+	const char *value = json_string_value(json_object_get(in->env, name));
+
+	if (!value && named(in->env_names, name))
+		return false;
+	*ret = value ? value : vm ? NULL : getenv(name);
+	return true;
+}
+
+static char *w_root(void *ctx, const struct instance *in)
+{
+	const struct agent_program *prog = agent_find(in->agent);
+	const struct driver *d = driver_find(in->driver);
+	bool vm = d && d->flags & DRIVER_SYSTEM;
+	const char *dir = NULL, *home = NULL;
+
+	(void)ctx;
+	if (!d || !prog || !prog->transcript || !variable(in, vm, prog->transcript->dir_env, &dir) ||
+		!variable(in, vm, "HOME", &home))
+		return NULL;
+	if (dir && *dir == '/')
+		return xasprintf("%s/%s", dir, prog->transcript->below);
+	const struct passwd *pw = home || vm ? NULL : getpwuid(getuid());
+	if (!home)
+		home = vm ? LAUNCH_VM_HOME : pw ? pw->pw_dir : "/";
+	return xasprintf("%s/%s/%s", home, prog->transcript->home_dir, prog->transcript->below);
+}
+
+/* What a shim of a machine's own uid made: nothing in it is followed elsewhere. */
+static int copy_open(struct world *w, const char *instance, const char *conversation)
+{
+	cleanup_free char *dir = xasprintf("%s/%s", w->layout->recordings_dir, instance);
+	cleanup_free char *name = xasprintf("conversation-%s.jsonl", conversation);
+	cleanup_close int at = open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = at < 0 ? -1 : openat(at, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int64_t w_length(void *ctx, const char *instance, const char *conversation)
+{
+	cleanup_close int fd = copy_open(ctx, instance, conversation);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 ? (int64_t)st.st_size : 0;
+}
+
+static int64_t w_read(void *ctx, const char *instance, const char *conversation, int64_t from, void *buf, size_t size)
+{
+	cleanup_close int fd = copy_open(ctx, instance, conversation);
+	size_t done = 0;
+	ssize_t n = 1;
+
+	if (fd < 0)
+		return -1;
+	while (done < size && n != 0) {
+		n = pread(fd, (char *)buf + done, size - done, (off_t)from + (off_t)done);
+		if (n < 0 && errno != EINTR)
+			return done ? (int64_t)done : -1;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return (int64_t)done;
+}
+
+void transcripts_port(struct core_port *p)
+{
+	p->transcript_put = w_put;
+	p->transcript_prompt_add = w_prompt_add;
+	p->transcript_prompt_since = w_prompt_since;
+	p->transcript_root = w_root;
+	p->transcript_length = w_length;
+	p->transcript_read = w_read;
+}
