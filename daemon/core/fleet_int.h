@@ -106,6 +106,7 @@ struct unit {
 	bool busy, foreground, canonical;
 	int left_lines;   /* of a prompt that an interrupt may have put back into the input line */
 	int last_lines;   /* of the prompt that was typed last */
+	bool half_typed;  /* the last one's shim died over it: its beginning may stand in the input line */
 	bool interrupted; /* our interrupt is the last it was told; no report since */
 	uint64_t reports[REPORTS_KNOWN]; /* a ring of the newest reports' marks */
 	unsigned nreports;

@@ -10,6 +10,7 @@
 #include "daemon/core/fleet_int.h"
 #include "base/fault.h"
 
+#define KILL_LINE_KEY "C-u" /* VKILL of a terminal, and of readline and zle */
 #define ANSWER_MS 10000 /* behind an input's own deadline: the shim tells in time, or it is stuck */
 
 struct type_tick {
@@ -62,15 +63,19 @@ static json_t *keys_open(const struct unit *u)
 	return keys;
 }
 
-/* What an interrupt put back into the input line must not stand before the next prompt. */
+/* What an interrupt put back into the input line, or a shim that died left in it, must not stand before the
+ * next prompt. Half a text is there whatever program reads it: the terminal's own key empties the line of
+ * a canonical one, and of every shell. */
 static void clear_left(struct unit *u)
 {
 	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
+	const char *key = prog->clear_key ? prog->clear_key : u->half_typed ? KILL_LINE_KEY : NULL;
 	json_t *keys = json_array();
 
-	for (int i = 0; prog->clear_key && i < 2 * u->left_lines - 1; i++)
-		json_array_append_new(keys, json_string(prog->clear_key));
+	for (int i = 0; key && i < 2 * u->left_lines - 1; i++)
+		json_array_append_new(keys, json_string(key));
 	u->left_lines = 0;
+	u->half_typed = false;
 	if (json_array_size(keys))
 		P(u->f)->shim_call(CTX(u->f), u->in->place, "key",
 			json_pack("{s:s, s:O}", "instance", u->in->id, "keys", keys), SHIM_CALL_MS, NULL, NULL);
@@ -99,6 +104,10 @@ static void lost_half_way(struct pending_prompt *pp)
 		"the shim of instance %s ended while the text was typed: none, some or all of it may have arrived",
 		u->in->id);
 	err_hint(&err, "look with tmux-claude read %s before sending again", u->in->id);
+	if (pp->p->mode == PM_PASTE) {
+		u->left_lines = type_lines(pp->p);
+		u->half_typed = true;
+	}
 	prompt_settle(u, pp, PR_UNKNOWN, &err);
 }
 

@@ -86,10 +86,10 @@ static void keep_bound(void *arg)
 
 		if (size == 0)
 			continue;
-		sum += size;
+		sum += size; /* past the bound for all older ones, too, however small they are */
 		if (sum <= most)
 			continue;
-		sum -= each_file(w, ended[i]->id, true);
+		each_file(w, ended[i]->id, true);
 		log_info("record", ended[i]->id, "its recording (%llu bytes) is dropped: record_total is %llu MiB",
 			(unsigned long long)size, (unsigned long long)most >> 20);
 	}

@@ -9,7 +9,7 @@ import subprocess
 
 import faults
 import invariants
-from harness import Client, RpcError, ROOT, check, wait_gone
+from harness import Client, Failure, RpcError, ROOT, check, wait_gone
 
 CALL_SECONDS = 60
 CAP = 2
@@ -88,7 +88,11 @@ class Home:
         word = self.word()
         self.must("send", id=row["id"], text=word, key="probe." + word)
         name = os.path.basename(row["log"]) if "log" in row else row["name"]
-        faults.until("%s to hear" % row["id"], lambda: word in self.lines(name))
+        try:
+            faults.until("%s to hear" % row["id"], lambda: word in self.lines(name))
+        except Failure as late:
+            raise Failure("%s; asked for %s, it heard %s, its screen: %s" % (
+                late, word, self.lines(name), self.call("read", id=row["id"]))) from None
         check(self.lines(name).count(word) == 1, "%s was typed %d times", word, self.lines(name).count(word))
 
 

@@ -22,6 +22,17 @@ def rows(f):
     return {row["id"]: row for row in f.json("--no-start", "list", "--all")}
 
 
+def rows_at(f):
+    """(rows, seq): the list as of one event, to be compared with what was told up to it."""
+    client = Client(f.socket)
+    try:
+        page = client.call("list", all=True, limit=1000)
+    finally:
+        client.close()
+    check(not page["next"], "more than a page of instances")
+    return {row["id"]: row for row in page["instances"]}, page["seq"]
+
+
 def living(listed):
     return {i: row for i, row in listed.items() if row["state"] in LIVING}
 
@@ -205,10 +216,12 @@ class Follower:
         if self.client:
             self.client.close()
 
-    def check_folded(self, listed):
-        """What the events say when they are folded is what is listed."""
+    def check_folded(self, listed, seq):
+        """What the events up to this one say when they are folded is what was listed then."""
         state, names = {}, {}
         for event in self.events:
+            if event["seq"] > seq:
+                break
             who, data = event["instance"], event["data"]
             if event["type"] == "instance.created":
                 check(who not in state, "created twice: %s", event)

@@ -141,8 +141,9 @@ def test_the_disk_fills_up_and_has_room_again(t):
         follower.drain()
     follower.connect()
     f.cli("rename", rows[0]["id"], "last")
-    follower.until(f.json("status")["last_event"])
-    follower.check_folded(invariants.rows(f))
+    listed, seq = invariants.rows_at(f)
+    check(follower.until(seq), "the daemon ended")
+    follower.check_folded(listed, seq)
     follower.close()
 
 

@@ -146,10 +146,11 @@ class Case:
             follower.connect()
         listed = invariants.hold(self.f)
         self.scenario.truth(listed)
-        listed = invariants.hold(self.f)
-        if not follower.until(self.f.json("status")["last_event"]):
+        invariants.hold(self.f)
+        listed, seq = invariants.rows_at(self.f)
+        if not follower.until(seq):
             raise Failure("the daemon ended again")
-        follower.check_folded(invariants.rows(self.f))
+        follower.check_folded(listed, seq)
         follower.close()
         self.clean()
 

@@ -160,6 +160,31 @@ START_TEST(a_shim_that_dies_half_way_makes_it_unknown)
 }
 END_TEST
 
+START_TEST(half_a_text_does_not_stand_before_the_next)
+{
+	struct heard a = {0}, b = {0}, c = {0};
+
+	start("mute");
+	send("text", NULL, &a, NULL);
+	fake_refuse(&w, "input", ERR_UNREACHABLE);
+	ck_assert_int_eq(a.status, PR_UNKNOWN);
+	ck_assert_ptr_null(fake_find(&w, "key"));
+	/* Raw bytes are what a person would press: nothing is added to them. */
+	try_send(PM_RAW, "r", 1, NULL, &b, NULL);
+	ck_assert_ptr_null(fake_find(&w, "key"));
+	fake_answer(&w, "input", json_pack("{s:i}", "taken", 1));
+	send("next", NULL, &c, NULL);
+	ck_assert_ptr_nonnull(fake_find(&w, "key"));
+	fake_answer(&w, "key", json_object());
+	fake_answer(&w, "input", json_pack("{s:i}", "taken", 4));
+	ck_assert_int_eq(c.status, PR_DELIVERED);
+	/* Once. */
+	send("more", NULL, &c, NULL);
+	ck_assert_ptr_null(fake_find(&w, "key"));
+	fake_answer(&w, "input", json_pack("{s:i}", "taken", 4));
+}
+END_TEST
+
 START_TEST(raw_bytes_and_keys_do_not_wait_for_prompts)
 {
 	struct heard p = {0}, r = {0}, k = {0};
@@ -404,6 +429,7 @@ END_TEST
 
 TEST_MAIN_FIXTURE("core/send", setup, teardown, a_key_answers_while_it_is_under_way_and_after,
 	a_failure_is_told_again_with_its_words, a_shim_that_dies_half_way_makes_it_unknown,
+	half_a_text_does_not_stand_before_the_next,
 	raw_bytes_and_keys_do_not_wait_for_prompts, a_large_text_goes_in_pieces_of_whole_characters,
 	a_shim_has_a_few_at_once, a_shim_without_room_is_tried_again, a_retry_types_what_was_not_typed,
 	a_new_daemon_asks_the_shim_what_became_of_a_text, a_spawn_by_key_starts_one_and_every_caller_hears,
