@@ -19,7 +19,8 @@
 #define LOG_TAIL_MAX (64 * 1024)
 #define SHIM_MS 15000
 #define LIST_PAGE_MAX (RPC_LINE_MAX - 4096) /* of one line of a list: the rest is its envelope */
-#define LIST_ROW_ROOM 1024 /* bytes of a row, about */
+#define LIST_ROW_ROOM 1024 /* bytes of an instance's row, about */
+#define LIST_ROOM (64 * 1024)
 #define INSIDE_CALLS_MAX 64 /* unanswered calls of one instance */
 #define PROGRAM_SIZE 17      /* a program's name, as the kernel keeps it */
 #define RENDERS_MAX 4       /* recordings rendered at once */
