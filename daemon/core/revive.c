@@ -86,21 +86,30 @@ void again_arm(struct unit *u)
 	loop_timer_start(u->again_timer, left > 0 ? left : 0);
 }
 
+/* It counts against caps of nobody then, and nothing brings its parent back. */
+static int parent_gone(const struct unit *u, struct err *e)
+{
+	if (!u->in->parent[0] || unit_find(u->f, u->in->parent))
+		return 0;
+	return err_set(e, ERR_STATE, "its parent (%s) was removed", u->in->parent);
+}
+
 void revive_now(struct unit *u, const char *why)
 {
 	struct instance *in = u->in;
 	struct err err = {0};
 
+	bool alone;
+
 	loop_timer_stop(u->again_timer);
 	in->again.waits = false;
-	if (in->parent[0] && !unit_find(u->f, in->parent))
-		err_set(&err, ERR_STATE, "its parent (%s) was removed", in->parent);
-	else
+	alone = parent_gone(u, &err) < 0;
+	if (!alone)
 		P(u->f)->check(CTX(u->f), in, &err);
 	if (err.code) {
 		if (in->state != ST_QUEUED)
 			fleet_apply(u, ST_QUEUED, "restart", why);
-		unit_ends(u, END_NO_START, ST_FAILED, err_code_name(err.code), err.message);
+		unit_ends(u, alone ? END_KILLED : END_NO_START, ST_FAILED, err_code_name(err.code), err.message);
 		start_answer(u, &err);
 		return;
 	}
@@ -244,7 +253,7 @@ void revive_loaded(struct fleet *f)
 		} else if (ended && in->wanted && in->restart != RESTART_NEVER && !not_by_itself(in) &&
 			   !site_being_found(u)) {
 			/* Put aside by `down --all --keep`, or lost for good before: as after a boot. */
-			if (state_final(in->state) && (restore_room(u, true, &err) < 0 ||
+			if (state_final(in->state) && (parent_gone(u, &err) < 0 || restore_room(u, true, &err) < 0 ||
 							      (in->name && start_name_free(f, NULL, in->name, in, &err) < 0)))
 				log_warn("core", in->id, "not started again: %s", err.message);
 			else

@@ -18,6 +18,7 @@
 #define PID_FILE_MAX 256
 #define SWEEP_MS 10000  /* for all of one sweep */
 #define SWEEP_MOST 256  /* places of one sweep */
+#define SWEEP_TRIES 2   /* further ones, when a sweep itself is killed */
 
 struct ask {
 	struct ask *next;
@@ -31,6 +32,8 @@ struct sweeps {
 	struct ask *waiting, **last;
 	struct ask *swept; /* by the one that runs */
 	pid_t pid;
+	int tries;    /* of the one that runs, so far */
+	bool overdue; /* its deadline has come */
 	struct loop_child *child; /* NULL: none runs */
 	struct loop_timer *deadline;
 	struct loop_defer *begin;
@@ -126,25 +129,7 @@ static void tell_swept(struct sweeps *s, const struct err *e)
 		loop_defer_schedule(s->begin);
 }
 
-static void on_exit_child(void *arg, pid_t pid, struct proc_status st)
-{
-	struct sweeps *s = arg;
-	struct err err = {0};
-
-	(void)pid;
-	s->child = NULL;
-	loop_timer_stop(s->deadline);
-	if (st.code != 0)
-		err_set(&err, ERR_TIMEOUT, "not all of its processes ended in time (code %d, signal %d)", st.code,
-			st.signal);
-	FAULT_POINT("sweep.ended");
-	tell_swept(s, err.code ? &err : NULL);
-}
-
-static void on_deadline(void *arg)
-{
-	kill(((struct sweeps *)arg)->pid, SIGKILL); /* our child, and not reaped yet */
-}
+static void on_exit_child(void *arg, pid_t pid, struct proc_status st);
 
 static int spawn(struct sweeps *s, struct err *e)
 {
@@ -168,6 +153,34 @@ static int spawn(struct sweeps *s, struct err *e)
 	return s->child ? 0 : -1;
 }
 
+static void on_exit_child(void *arg, pid_t pid, struct proc_status st)
+{
+	struct sweeps *s = arg;
+	struct err err = {0};
+
+	(void)pid;
+	s->child = NULL;
+	loop_timer_stop(s->deadline);
+	/* Killed half done it has named nobody's end: once more, for a holder may stand there stopped. */
+	if (st.signal && !s->overdue && s->tries++ < SWEEP_TRIES && spawn(s, &err) == 0) {
+		loop_timer_start(s->deadline, SWEEP_MS);
+		return;
+	}
+	if (st.code != 0 && !err.code)
+		err_set(&err, ERR_TIMEOUT, "not all of its processes ended in time (code %d, signal %d)", st.code,
+			st.signal);
+	FAULT_POINT("sweep.ended");
+	tell_swept(s, err.code ? &err : NULL);
+}
+
+static void on_deadline(void *arg)
+{
+	struct sweeps *s = arg;
+
+	s->overdue = true;
+	kill(s->pid, SIGKILL); /* our child, and not reaped yet */
+}
+
 static void begin(void *arg)
 {
 	struct sweeps *s = arg;
@@ -184,6 +197,8 @@ static void begin(void *arg)
 	}
 	if (!s->waiting)
 		s->last = &s->waiting;
+	s->tries = 0;
+	s->overdue = false;
 	if (spawn(s, &err) < 0)
 		tell_swept(s, &err);
 	else

@@ -411,6 +411,35 @@ class Start(Scenario):
         self.h.speaks(self.shimless)
 
 
+class Orphan(Scenario):
+    """A place that no row names lives when the daemon starts: it is swept, whoever is killed in the middle of that."""
+    at_start = True
+
+    def prepare(self):
+        self.row, self.living = self.h.spawn(), self.h.spawn()
+
+    def act(self):
+        f, row = self.h.f, self.row
+        # A shim would end it in order; without place.json none comes up.
+        faults.kill([row["shim_pid"]])
+        os.unlink(os.path.join(f.state_dir, "p", row["place"], "place.json"))
+        base = sqlite3.connect(os.path.join(f.state_dir, "fleet.db"), timeout=30)
+        with base:
+            base.execute("DELETE FROM intents WHERE key IN (?, ?)", (row["id"], row["place"]))
+            base.execute("DELETE FROM places WHERE id = ?", (row["place"],))
+            base.execute("DELETE FROM instances WHERE id = ?", (row["id"],))
+            base.execute("INSERT INTO events(time_ms, type, instance, place, data) VALUES(0, 'instance.removed', ?, NULL,"
+                         " '{}')", (row["id"],))
+        base.close()
+        subprocess.run(["rm", "-rf", os.path.join(f.state_dir, "r", row["id"])], check=True)
+
+    def truth(self, listed):
+        check(self.row["id"] not in listed, "the row is back")
+        left = wait_gone([self.row[k] for k in ("pid", "place_pid")], 30)
+        check(not left, "left of a place that nobody owns: %s", [(p, faults.argv(p)) for p in left])
+        self.h.speaks(self.living)
+
+
 class Template(Scenario):
     def prepare(self):
         self.path = os.path.join(self.h.f.home, "templates", "t1")
@@ -477,4 +506,4 @@ class Migrate(Scenario):
 
 
 ALL = (Spawn, SpawnPrompt, SpawnRm, Children, Send, Rename, Kill, KillForce, KillCascade, KillRm, Restart, Rm, Exit, Down,
-       DownAll, Linger, Start, Template, Migrate)
+       DownAll, Linger, Start, Orphan, Template, Migrate)

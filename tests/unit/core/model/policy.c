@@ -34,6 +34,8 @@ void policy_created(struct m_inst *m, const json_t *data)
 {
 	policy_read(m, data);
 	snprintf(m->parent, ID_SIZE, "%s", word(data, "parent"));
+	if (model_loud)
+		printf("      %s is a child of %s\n", m->id, m->parent[0] ? m->parent : "nobody");
 	for (struct m_inst *a = m; a->parent[0];) {
 		a = model_inst(a->parent);
 		a->total++;
