@@ -430,6 +430,7 @@ static void run_done(void *arg, json_t *result, const struct err *error)
 	u->step = STEP_READY;
 	again_started(u);
 	unit_save(u);
+	waits_again(u); /* for a text on a screen that is there from now on */
 	start_stage(u, "ready", "waiting for its prompt");
 	prompt_first_go(u);
 	start_deadline(u);

@@ -194,7 +194,8 @@ struct wait_handle *fleet_wait(struct fleet *f, struct instance *in, const char 
 		w->timer = loop_timer_create(P(f)->loop, wait_timeout, w);
 		loop_timer_start(w->timer, timeout_ms);
 	}
-	if (by_text && !(site_of(u) && site_of(u)->finding)) /* shim_knows watches it then */
+	/* Else there is nothing to watch yet: the start of its program does, or the shim that finds it (shim_knows). */
+	if (by_text && (u->step == STEP_READY || u->step == STEP_LIVE) && !(site_of(u) && site_of(u)->finding))
 		watch(w);
 	return w;
 }

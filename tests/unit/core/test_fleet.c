@@ -170,6 +170,24 @@ START_TEST(a_text_to_wait_for_is_bounded)
 }
 END_TEST
 
+START_TEST(a_text_is_watched_from_when_there_is_a_screen)
+{
+	struct heard h = {0}, wh = {0};
+	char id[ID_SIZE];
+	struct err e = {0};
+
+	spawn_as(NULL, NULL, NULL, "mute", NULL, &h, id, NULL);
+	ck_assert_ptr_nonnull(fleet_wait(w.f, fleet_get(w.f, id), "text=hello", -1, done, &wh, &e));
+	ck_assert_ptr_null(fake_find(&w, "watch"));
+	bring_up(id);
+	ck_assert_ptr_nonnull(fake_find(&w, "watch"));
+	fake_answer(&w, "watch", json_object());
+	fake_turn(&w);
+	ck_assert_int_eq(wh.calls, 1);
+	ck_assert_int_eq(wh.err.code, ERR_NONE);
+}
+END_TEST
+
 START_TEST(spawn_returns_when_the_prompt_is_there)
 {
 	struct heard h = {0};
@@ -1094,6 +1112,7 @@ TEST_MAIN_FIXTURE("core/fleet", setup, teardown,
 		a_restart_adopts_the_living_undoes_the_half_done_and_ends_the_unowned,
 		a_start_of_which_nothing_ran_begins_again_once,
 		a_place_that_does_not_tell_what_it_holds_is_lost_until_it_does,
+		a_text_is_watched_from_when_there_is_a_screen,
 		waiting_for_a_state_answers_or_says_that_it_never_comes,
 		every_state_has_its_legal_moves, each_pair_of_states_is_allowed_or_refused_as_the_table_says,
 		a_policy_starts_again_what_failed_and_not_what_is_killed,
