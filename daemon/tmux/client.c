@@ -17,6 +17,7 @@
 #include "daemon/tmux/reaper.h"
 
 #define IN_MAX (2u * TMUX_LINE_MAX)
+#define SOURCED "tmux-claude: sourced"
 
 enum client_state { CLIENT_STARTING, CLIENT_UP, CLIENT_DOWN };
 
@@ -27,6 +28,7 @@ struct waiting {
 	void *arg;
 	unsigned blocks; /* still to come */
 	bool forever;
+	bool sourced; /* ends with SOURCED: the blocks before that are those of the file's commands */
 };
 
 struct tmux_client {
@@ -201,6 +203,12 @@ static void block_closed(struct tmux_client *c, const struct tmux_event *ev)
 		client_down_ended(c, "it answered what was not asked");
 		return;
 	}
+	if (w->sourced && (!ok || c->reply.len == 0 || strcmp((char *)buf_data(&c->reply), SOURCED) != 0)) {
+		buf_clear(&c->reply);
+		c->reply_cut = false;
+		arm_deadline(c);
+		return;
+	}
 	if (ok && --w->blocks > 0)
 		return;
 	if (!ok)
@@ -372,8 +380,7 @@ int tmux_client_create(struct loop *l, struct tmux_reaper *r, const struct tmux_
 	return 0;
 }
 
-int tmux_client_send(struct tmux_client *c, struct tmux_cmd *cmd, bool forever, tmux_reply_fn *fn,
-	void *arg, struct err *e)
+static int send_line(struct tmux_client *c, struct tmux_cmd *cmd, struct waiting how, struct err *e)
 {
 	struct waiting *w;
 
@@ -390,14 +397,38 @@ int tmux_client_send(struct tmux_client *c, struct tmux_cmd *cmd, bool forever, 
 			c->spec->socket);
 	}
 	w = xcalloc(1, sizeof(*w));
-	w->fn = fn;
-	w->arg = arg;
+	*w = how;
 	w->blocks = cmd->commands;
-	w->forever = forever;
 	TAILQ_INSERT_TAIL(&c->queue, w, entry);
 	if (c->waiting++ == 0)
 		arm_deadline(c);
 	return 0;
+}
+
+int tmux_client_send(struct tmux_client *c, struct tmux_cmd *cmd, bool forever, tmux_reply_fn *fn,
+	void *arg, struct err *e)
+{
+	return send_line(c, cmd, (struct waiting){.fn = fn, .arg = arg, .forever = forever}, e);
+}
+
+int tmux_client_source(struct tmux_client *c, const char *path, tmux_reply_fn *fn, void *arg, struct err *e)
+{
+	struct tmux_cmd cmd;
+	int r;
+
+	tmux_cmd_init(&cmd);
+	tmux_cmd_add(&cmd, "source-file --");
+	tmux_cmd_arg(&cmd, path);
+	r = tmux_client_send(c, &cmd, false, NULL, NULL, e);
+	tmux_cmd_finish(&cmd);
+	if (r < 0)
+		return -1;
+	tmux_cmd_init(&cmd);
+	tmux_cmd_add(&cmd, "display-message -p");
+	tmux_cmd_arg(&cmd, SOURCED);
+	r = send_line(c, &cmd, (struct waiting){.fn = fn, .arg = arg, .sourced = true}, e);
+	tmux_cmd_finish(&cmd);
+	return r;
 }
 
 void tmux_client_fail(struct tmux_client *c, const struct err *e, bool wedged)

@@ -70,6 +70,12 @@ void tmux_client_destroy(struct tmux_client *c);
  */
 int tmux_client_send(struct tmux_client *c, struct tmux_cmd *cmd, bool forever, tmux_reply_fn *fn,
 	void *arg, struct err *e);
+/*
+ * Has a configuration file read. Each command in it is answered by a block of its own, after that of
+ * source-file (seen on 3.3a), and nothing tells how many: they are passed over up to a line of ours. What
+ * tmux refuses of the file is passed over, too. Otherwise as tmux_client_send.
+ */
+int tmux_client_source(struct tmux_client *c, const char *path, tmux_reply_fn *fn, void *arg, struct err *e);
 /* Gives the client up as if its connection had ended: on_down follows from inside. */
 void tmux_client_fail(struct tmux_client *c, const struct err *e, bool wedged);
 pid_t tmux_client_pid(const struct tmux_client *c);

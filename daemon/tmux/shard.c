@@ -160,7 +160,6 @@ static void shard_configured(struct tmux_shard *s)
 		shard_ready(s); /* the events client outlived the other one: it is up, see shard_timer */
 }
 
-/* Refused: a line in it may not please this tmux; the rest of it is in force. */
 static void conf_sourced(void *arg, const struct err *e, const char *text, size_t len)
 {
 	(void)text;
@@ -172,20 +171,14 @@ static void conf_sourced(void *arg, const struct err *e, const char *text, size_
 static void conf_compared(void *arg, const struct err *e, const char *text, size_t len)
 {
 	struct tmux_shard *s = arg;
-	struct tmux_cmd cmd;
 
 	(void)len;
 	if (e != NULL && e->code == ERR_UNAVAILABLE)
 		return; /* cmd_down follows */
-	if (strcmp(text, s->env->stamp) == 0) {
+	if (strcmp(text, s->env->stamp) == 0)
 		shard_configured(s);
-		return;
-	}
-	tmux_cmd_init(&cmd);
-	tmux_cmd_add(&cmd, "source-file --");
-	tmux_cmd_arg(&cmd, s->env->conf);
-	tmux_client_send(s->cmd, &cmd, false, conf_sourced, s, NULL);
-	tmux_cmd_finish(&cmd);
+	else
+		tmux_client_source(s->cmd, s->env->conf, conf_sourced, s, NULL);
 }
 
 static void cmd_up(void *arg)

@@ -92,6 +92,42 @@ START_TEST(a_line_of_several_commands_is_one_answer)
 }
 END_TEST
 
+static void sourced(void *arg, const struct err *e, const char *text, size_t len)
+{
+	(void)text;
+	(void)len;
+	ck_assert_ptr_null(e);
+	++*(unsigned *)arg;
+}
+
+START_TEST(what_a_sourced_file_prints_is_nobodys_answer)
+{
+	static const char conf[] = "set-option -g @a b\nno-such-command\n";
+	static const char good[] = "set-option -g @c d\ndisplay-message -p said\nkill-session -t =none\nset-option -g @e f\n";
+	cleanup_free char *bad_path = xasprintf("%s/bad.conf", rig_dir), *path = xasprintf("%s/good.conf", rig_dir);
+	cleanup_free char *none = xasprintf("%s/none.conf", rig_dir);
+	unsigned done = 0;
+	struct talk t;
+
+	ck_assert_int_eq(file_write_atomic(bad_path, conf, strlen(conf), 0600, NULL), 0);
+	ck_assert_int_eq(file_write_atomic(path, good, strlen(good), 0600, NULL), 0);
+	talk_start(&t);
+	ck_assert_int_eq(tmux_client_source(t.client, path, sourced, &done, NULL), 0);
+	/* pipelined behind it: the answers are its own */
+	run(&t, "show-options -gqv @e");
+	ck_assert_str_eq(t.text, "f");
+	ck_assert_uint_eq(done, 1);
+	ck_assert_int_eq(tmux_client_source(t.client, bad_path, sourced, &done, NULL), 0);
+	ck_assert_int_eq(tmux_client_source(t.client, none, sourced, &done, NULL), 0);
+	run(&t, "display-message -p mine");
+	ck_assert_str_eq(t.text, "mine");
+	ck_assert_uint_eq(done, 3);
+	ck_assert_uint_eq(tmux_client_waiting(t.client), 0);
+	ck_assert(!t.down);
+	talk_end(&t);
+}
+END_TEST
+
 START_TEST(what_hooks_print_is_nobodys_answer)
 {
 	struct talk t;
@@ -277,7 +313,8 @@ START_TEST(the_end_of_the_server_is_told_with_its_reason)
 END_TEST
 
 RIG_MAIN("tmux/client", pipelined_answers_come_in_order, a_line_of_several_commands_is_one_answer,
-	what_hooks_print_is_nobodys_answer, too_many_lines_are_refused_and_the_rest_answered,
+	what_a_sourced_file_prints_is_nobodys_answer, what_hooks_print_is_nobodys_answer,
+	too_many_lines_are_refused_and_the_rest_answered,
 	a_stopped_server_passes_its_deadline, our_own_slowness_is_not_the_servers,
 	waiting_for_ever_has_no_deadline, a_client_that_never_comes_up_is_given_up_and_ended,
 	a_callback_may_destroy_its_client, the_end_of_the_server_is_told_with_its_reason)
