@@ -6,6 +6,7 @@
 #define BY_SIZE 96
 #define LIST_DEFAULT 50
 #define LIST_MAX 1000
+#define ROWS_ROOM (64 * 1024) /* of a line: what its envelope may take */
 #define FOR_MAX_S (30 * INT64_C(86400))
 
 /* ---- a hook that waits ---- */
@@ -64,7 +65,7 @@ static bool list_add(struct listing *l, const struct approval *a)
 		return false;
 	o = approval_to_json(a, false);
 	size = json_dumpb(o, NULL, 0, JSON_COMPACT) + 2;
-	if (l->bytes + size > LIST_PAGE_MAX - LIST_ROOM) {
+	if (l->bytes + size > LIST_PAGE_MAX - ROWS_ROOM) {
 		json_decref(o);
 		return true;
 	}
