@@ -44,7 +44,7 @@ static void revive_timer(void *arg)
 	if (pa->phase != PANE_DEAD || pa->pool->ended)
 		return;
 	pa->revived_ms = clock_mono_ms();
-	pa->phase = PANE_WANTED;
+	pane_enter(pa, PANE_WANTED);
 	if (pa->server != NULL)
 		pane_pump(pa->server);
 	else if (pool_place(pa, &e) < 0)
@@ -58,13 +58,13 @@ static void revive(struct pane *pa)
 	pa->back = true;
 	if (may_revive(pa)) {
 		pa->revives = 0;
-		pa->phase = PANE_WANTED;
+		pane_enter(pa, PANE_WANTED);
 		return;
 	}
 	for (unsigned i = 0; i < pa->revives && ms < TMUX_REVIVE_MOST_MS; i++)
 		ms *= 2;
 	pa->revives++;
-	pa->phase = PANE_DEAD;
+	pane_enter(pa, PANE_DEAD);
 	if (pa->revive == NULL)
 		pa->revive = loop_timer_create(pa->pool->loop, revive_timer, pa);
 	loop_timer_start(pa->revive, ms);
@@ -118,7 +118,7 @@ void pane_watch(struct pane *pa)
 
 void pane_opened(struct pane *pa)
 {
-	pa->phase = PANE_OPEN;
+	pane_enter(pa, PANE_OPEN);
 	FAULT_POINT("pane.opened");
 	if (pa->revive != NULL)
 		loop_timer_stop(pa->revive);
@@ -134,7 +134,7 @@ void pane_ended(struct pane *pa, struct proc_status st)
 {
 	bool again = (st.code != 0 || st.signal != 0) && pa->has_spec;
 
-	pa->phase = PANE_DEAD;
+	pane_enter(pa, PANE_DEAD);
 	pa->pid = 0;
 	pane_unwatch(pa);
 	pa->back = false;
@@ -147,7 +147,7 @@ void pane_vanished(struct pane *pa, const char *why)
 {
 	bool again = may_revive(pa);
 
-	pa->phase = again ? PANE_WANTED : PANE_DEAD;
+	pane_enter(pa, again ? PANE_WANTED : PANE_DEAD);
 	pa->has_pane = false;
 	pa->pid = 0;
 	pane_unwatch(pa);
@@ -164,7 +164,7 @@ void pane_lost(struct pane *pa, const char *why)
 	pane_set_viewers(pa, 0);
 	if (pa->phase != PANE_OPEN)
 		return; /* CLOSING is done when the new server does not list it */
-	pa->phase = pa->has_spec ? PANE_WANTED : PANE_DEAD;
+	pane_enter(pa, pa->has_spec ? PANE_WANTED : PANE_DEAD);
 	pa->back = pa->has_spec;
 	pool_tell_lost(pa, why, pa->has_spec);
 }
@@ -198,7 +198,7 @@ static void open_again(struct pane *old)
 	struct pane *pa = pool_add(old->pool, old->id);
 	struct err e = {0};
 
-	pa->phase = PANE_WANTED;
+	pane_enter(pa, PANE_WANTED);
 	pa->has_spec = true;
 	memcpy(pa->title, old->title, sizeof(pa->title));
 	memcpy(pa->status, old->status, sizeof(pa->status));
@@ -235,5 +235,5 @@ void pane_failed(struct pane *pa, const struct err *e)
 		pool_forget(pa);
 		return;
 	}
-	pa->phase = PANE_DEAD;
+	pane_enter(pa, PANE_DEAD);
 }

@@ -91,7 +91,7 @@ static int pane_new(struct tmux_pool *p, const struct tmux_pane_spec *spec, tmux
 	if (spec_fits(spec, e) < 0)
 		return -1;
 	pa = pool_add(p, spec->id);
-	pa->phase = PANE_WANTED;
+	pane_enter(pa, PANE_WANTED);
 	spec_take(pa, spec);
 	wait_for(&pa->opening, fn, arg);
 	if (pool_place(pa, e) < 0) {
@@ -127,9 +127,9 @@ int tmux_pane_open(struct tmux_pool *p, const struct tmux_pane_spec *spec, tmux_
 		return 0;
 	}
 	if (pa->phase == PANE_DEAD) {
-		pa->phase = PANE_WANTED;
+		pane_enter(pa, PANE_WANTED);
 		if (pa->server == NULL && pool_place(pa, e) < 0) {
-			pa->phase = PANE_DEAD;
+			pane_enter(pa, PANE_DEAD);
 			return -1;
 		}
 		if (pa->server != NULL)
@@ -153,7 +153,7 @@ void tmux_pane_close(struct tmux_pool *p, const char *id, tmux_done_fn *fn, void
 		pa = pool_add(p, id); /* it may stand on a server that was not listed yet */
 	was = pa->phase;
 	wait_for(&pa->closing, fn, arg);
-	pa->phase = PANE_CLOSING;
+	pane_enter(pa, PANE_CLOSING);
 	pa->again = false;
 	err_set(&e, ERR_CANCELLED, "The pane of %s was closed meanwhile", id);
 	pool_tell_all(pa, &pa->opening, &e);

@@ -56,7 +56,7 @@ static void restart_reply(void *arg, const struct err *e, const char *text, size
 	pa->in_flight--;
 	if (e != NULL) {
 		pa->has_pane = false; /* it is not there any more: made anew */
-		pa->phase = PANE_WANTED;
+		pane_enter(pa, PANE_WANTED);
 		pane_pump(pa->server);
 	} else {
 		pa->pid = atoi(text);
@@ -128,7 +128,7 @@ static bool pane_send_open(struct pane *pa)
 	sent = pane_send(pa, &cmd, restart ? restart_reply : open_reply, NULL) == 0;
 	FAULT_POINT("pane.open_sent");
 	if (sent) {
-		pa->phase = PANE_SENT;
+		pane_enter(pa, PANE_SENT);
 		pa->title_sent = !restart;
 		if (!restart)
 			pa->status_sent = pa->marked = pa->renamed = pa->moved = false;

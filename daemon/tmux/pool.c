@@ -74,6 +74,7 @@ void pool_forget(struct pane *pa)
 	LIST_REMOVE(pa, hash);
 	pane_unwatch(pa);
 	pa->pool->npanes--;
+	pa->pool->nopen -= pa->phase == PANE_OPEN;
 	pa->forgotten = true;
 	if (pa->in_flight == 0)
 		pane_free(pa);
@@ -244,14 +245,11 @@ void tmux_pool_end(struct tmux_pool *p, tmux_done_fn *fn, void *arg)
 void tmux_pool_stats(const struct tmux_pool *p, struct tmux_pool_stats *ret)
 {
 	const struct server *sv;
-	const struct pane *pa;
 
-	*ret = (struct tmux_pool_stats){.panes = p->npanes, .restarts = p->restarts};
+	*ret = (struct tmux_pool_stats){.panes = p->npanes, .open = p->nopen, .restarts = p->restarts};
 	memcpy(ret->version, p->version.text, sizeof(ret->version));
 	TAILQ_FOREACH (sv, &p->servers, entry) {
 		ret->servers++;
 		ret->ready += tmux_shard_ready(sv->shard);
 	}
-	TAILQ_FOREACH (pa, &p->panes, all)
-		ret->open += pa->phase == PANE_OPEN && !pa->forgotten;
 }

@@ -131,7 +131,7 @@ struct tmux_pool {
 	struct loop_timer *pulse; /* runs while there are servers */
 	TAILQ_HEAD(, pane) panes;
 	LIST_HEAD(, pane) buckets[TMUX_BUCKETS];
-	unsigned npanes, restarts;
+	unsigned npanes, nopen, restarts;
 	STAILQ_HEAD(, notice) notices;
 	struct loop_defer *deliver;
 	bool adopting;
@@ -141,6 +141,14 @@ struct tmux_pool {
 	tmux_done_fn *end_fn;
 	void *end_arg;
 };
+
+/* The one place that changes it: those that are open are counted, so that a status walks nothing. */
+static inline void pane_enter(struct pane *pa, enum pane_phase to)
+{
+	if (!pa->forgotten)
+		pa->pool->nopen += (to == PANE_OPEN) - (pa->phase == PANE_OPEN);
+	pa->phase = to;
+}
 
 /* notice.c: queued, delivered later */
 void pool_deliver(void *pool);

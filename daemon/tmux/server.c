@@ -108,7 +108,7 @@ static void server_move_away(struct server *sv)
 		if (pa->has_pane)
 			pane_lost(pa, "its tmux server does not answer");
 		pool_take(pa);
-		pa->phase = pa->phase == PANE_DEAD ? PANE_DEAD : PANE_WANTED;
+		pane_enter(pa, pa->phase == PANE_DEAD ? PANE_DEAD : PANE_WANTED);
 		if (pa->phase == PANE_WANTED && pool_place(pa, &e) < 0)
 			pane_failed(pa, &e);
 	}

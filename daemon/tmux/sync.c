@@ -209,7 +209,7 @@ static void settle_seen(struct pane *pa, const struct listed *l)
 	switch (pa->phase) {
 	case PANE_SENT:
 		if (l->dead)
-			pa->phase = PANE_WANTED; /* an earlier one of that name, ended */
+			pane_enter(pa, PANE_WANTED); /* an earlier one of that name, ended */
 		else
 			pane_opened(pa);
 		break;
@@ -234,7 +234,7 @@ static void settle_missing(struct pane *pa)
 {
 	switch (pa->phase) {
 	case PANE_SENT:
-		pa->phase = PANE_WANTED;
+		pane_enter(pa, PANE_WANTED);
 		pa->has_pane = false;
 		break;
 	case PANE_OPEN:
@@ -271,7 +271,7 @@ static void take_unknown(struct server *sv, const struct listed *l)
 		return;
 	if (pa == NULL) {
 		pa = pool_add(sv->pool, l->id);
-		pa->phase = l->dead ? PANE_DEAD : PANE_OPEN;
+		pane_enter(pa, l->dead ? PANE_DEAD : PANE_OPEN);
 	}
 	pa->title_sent = true; /* or a person's own: left as it is */
 	pa->found = true;

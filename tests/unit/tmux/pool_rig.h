@@ -13,6 +13,7 @@
 
 #include "base/proc.h"
 #include "daemon/tmux/pane.h"
+#include "daemon/tmux/pool.h"
 
 #define SEEN_MAX 1024
 
@@ -177,11 +178,23 @@ static inline struct tmux_location at(const char *id)
 	return l;
 }
 
+/* What is counted as panes change is what a walk finds. */
+static inline void count_open(void)
+{
+	const struct pane *pa;
+	unsigned n = 0;
+
+	TAILQ_FOREACH (pa, &pool->panes, all)
+		n += pa->phase == PANE_OPEN && !pa->forgotten;
+	ck_assert_uint_eq(pool->nopen, n);
+}
+
 static inline struct tmux_pool_stats stats(void)
 {
 	struct tmux_pool_stats st;
 
 	tmux_pool_stats(pool, &st);
+	count_open();
 	return st;
 }
 
@@ -317,6 +330,8 @@ static inline void pool_down(void)
 	tmux_pool_end(pool, told_ended, NULL);
 	rig_until(ended);
 	ck_assert_uint_eq(files_left(), 0);
+	if (pool)
+		count_open();
 	tmux_pool_destroy(pool);
 	ck_assert(childless());
 	free(pool_dir);
