@@ -2,11 +2,13 @@
 /* The registry of agent programs, and what they share: environment, text of untrusted reports. */
 #include "daemon/agent/agent.h"
 
+#include "base/proc.h"
 #include "base/util.h"
 #include "daemon/agent/programs.h"
 
 static const struct agent_program *const programs[] = {
 	&agent_claude,
+	&agent_codex,
 	&agent_shell,
 };
 
@@ -27,6 +29,52 @@ char *agent_names(void)
 		all = longer;
 	}
 	return all;
+}
+
+char *agent_shell_quote(const char *s)
+{
+	char *out = xcalloc(strlen(s) + 1, 4); /* ' becomes '\'' */
+	char *at = stpcpy(out, "'");
+
+	for (; *s; s++) {
+		if (*s == '\'')
+			at = stpcpy(at, "'\\''");
+		else
+			*at++ = *s;
+	}
+	strcpy(at, "'");
+	return out;
+}
+
+int agent_check_ours(const struct instance *in, const char *program, const struct agent_ours *ours, size_t n,
+	struct err *e)
+{
+	for (char *const *a = in->argv; a && *a; a++) {
+		size_t len = strcspn(*a, "=");
+		for (size_t i = 0; i < n; i++) {
+			if (strlen(ours[i].option) != len || strncmp(*a, ours[i].option, len) != 0)
+				continue;
+			err_set(e, ERR_PARAMS, "'%s' is not for the command line of %s here", ours[i].option, program);
+			return err_hint(e, "%s", ours[i].instead);
+		}
+	}
+	if (in->model && (!in->model[0] || in->model[0] == '-'))
+		return err_set(e, ERR_PARAMS, "'%.64s' is no model's name", in->model);
+	return 0;
+}
+
+int agent_check_there(const struct agent_place *pl, const char *title, const char *name, const char *package,
+	struct err *e)
+{
+	if (pl->isolated) {
+		err_set(e, ERR_MISSING, "the VM templates hold Claude Code only, not %s", title);
+		return err_hint(e, "use --driver host --agent %s, or --agent shell -- PROGRAM with a template of your own", name);
+	}
+	cleanup_free char *found = proc_which(pl->program_path);
+	if (found)
+		return 0;
+	err_set(e, ERR_MISSING, "%s ('%.200s') was not found on this machine", title, pl->program_path);
+	return err_hint(e, "npm install -g %s, or set %s_path in the config", package, name);
 }
 
 void agent_launch_finish(struct agent_launch *l)

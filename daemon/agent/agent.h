@@ -81,6 +81,7 @@ struct agent_activity {
 	bool interrupted; /* our interrupt keys are the last it was told, no report came since */
 	const char *title;
 	struct agent_marks marks;
+	const char *screen; /* its text, when `looks` asked for it and it fell quiet; else NULL */
 };
 
 /* What a report asks a person for, or which of these it speaks of. Everything is borrowed from the report. */
@@ -128,6 +129,9 @@ struct agent_program {
 	int64_t start_deadline_ms;         /* 0: the configured one */
 	/* activity is also called, with quiet, when it printed nothing for so long (0: never). */
 	int64_t quiet_ms;
+	/* Does its screen tell something in this state? Then activity is also called with its text when it
+	 * fell quiet. NULL: never. */
+	bool (*looks)(const struct instance *in);
 	/* Does it report a prompt of this text? NULL: all of them. One that it does not report is
 	 * delivered when its terminal took the bytes. */
 	bool (*prompt_reported)(const char *text);

@@ -29,9 +29,7 @@ static const char *const hooks[] = {"UserPromptSubmit", "PreToolUse", "PostToolU
 	"StopFailure", "SubagentStart", "SubagentStop", "SessionEnd"};
 
 /* Options that take from us what we need to start, follow or resume it; what to do instead. */
-static const struct {
-	const char *option, *instead;
-} ours[] = {
+static const struct agent_ours ours[] = {
 	{"--settings", "put your settings into the project's .claude/settings.json"},
 	{"--session-id", "leave it away: each instance has a conversation of its own"},
 	{"--resume", "use `tmux-claude restart` to go on with a conversation"},
@@ -59,18 +57,8 @@ static bool is_root(const struct agent_place *pl)
 
 static int claude_check(const struct instance *in, const struct agent_place *pl, struct err *e)
 {
-	for (char *const *a = in->argv; a && *a; a++) {
-		size_t len = strcspn(*a, "=");
-		for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
-			if (strlen(ours[i].option) != len || strncmp(*a, ours[i].option, len) != 0)
-				continue;
-			err_set(e, ERR_PARAMS, "'%s' is not for the command line of Claude Code here",
-				ours[i].option);
-			return err_hint(e, "%s", ours[i].instead);
-		}
-	}
-	if (in->model && (!in->model[0] || in->model[0] == '-'))
-		return err_set(e, ERR_PARAMS, "'%.64s' is no model's name", in->model);
+	if (agent_check_ours(in, "Claude Code", ours, ARRAY_LEN(ours), e) < 0)
+		return -1;
 	if (pl->isolated)
 		return 0;
 	cleanup_free char *found = proc_which(pl->program_path);
@@ -83,21 +71,6 @@ static int claude_check(const struct instance *in, const struct agent_place *pl,
 
 /* ---- settings ---- */
 
-/* Hooks are run by /bin/sh: the path stands in single quotes. */
-static char *shell_quote(const char *s)
-{
-	char *out = xcalloc(strlen(s) + 1, 4); /* ' becomes '\'' */
-	char *at = stpcpy(out, "'");
-	for (; *s; s++) {
-		if (*s == '\'')
-			at = stpcpy(at, "'\\''");
-		else
-			*at++ = *s;
-	}
-	strcpy(at, "'");
-	return out;
-}
-
 static void add_hook(json_t *all, const char *name, const char *quoted, const char *event)
 {
 	cleanup_free char *command = xasprintf("%s hook %s", quoted, event);
@@ -107,7 +80,7 @@ static void add_hook(json_t *all, const char *name, const char *quoted, const ch
 
 static char *settings_text(const struct agent_place *pl, const char *start_event, bool key_helper)
 {
-	cleanup_free char *quoted = shell_quote(pl->guest_program);
+	cleanup_free char *quoted = agent_shell_quote(pl->guest_program);
 	json_t *o = json_object(), *all = json_object();
 
 	add_hook(all, CLAUDE_START, quoted, start_event);

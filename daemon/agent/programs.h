@@ -5,7 +5,26 @@
 
 #include "daemon/agent/agent.h"
 
-extern const struct agent_program agent_claude, agent_shell;
+extern const struct agent_program agent_claude, agent_codex, agent_shell;
+
+/* 'a'\''b' for /bin/sh; owned. */
+char *agent_shell_quote(const char *s);
+/* The first words of its own command line that are ours to say: ERR_PARAMS names what to do instead. */
+struct agent_ours {
+	const char *option, *instead;
+};
+int agent_check_ours(const struct instance *in, const char *program, const struct agent_ours *ours, size_t n,
+	struct err *e);
+/* That the program is there, where we can look: on the host. A VM's template has claude only. */
+int agent_check_there(const struct agent_place *pl, const char *title, const char *name, const char *package,
+	struct err *e);
+
+/* codex_report.c */
+int codex_report(const struct instance *in, const char *event, const json_t *body, struct agent_fact *ret,
+	struct err *e);
+void codex_activity(const struct instance *in, const struct agent_activity *a, struct agent_fact *ret);
+bool codex_looks(const struct instance *in);
+bool codex_prompt_reported(const char *text);
 
 /* claude_report.c */
 int claude_report(const struct instance *in, const char *event, const json_t *body,

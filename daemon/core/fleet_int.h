@@ -115,6 +115,7 @@ struct unit {
 	int64_t session_ms; /* when its session file's word came, by the boot's clock */
 	char *title;
 	bool title_moved; /* since its last report */
+	unsigned looking;         /* the run whose screen is being read, and one; 0: none */
 	struct agent_marks marks; /* of its prompt, as last told */
 	bool marks_anew;          /* its shim is another: its counts begin anew */
 	int64_t marks_begun, marks_ended, marks_prompts;
@@ -330,6 +331,9 @@ void unit_over(struct unit *u);        /* nothing of it runs any more: its last 
 void unit_remove(struct unit *u);
 void removals_again(struct fleet *f); /* those that ended to be removed, and were not */
 
+/* look.c */
+void look_at(struct unit *u); /* reads its screen, when that tells its state and it is quiet */
+
 /* marks.c */
 void marks_read(struct unit *u, const json_t *activity); /* into u->marks */
 void marks_done(struct unit *u); /* what happened has been taken note of */
@@ -389,6 +393,8 @@ void waits_again(struct unit *u);
 /* report.c */
 void report_fact(struct unit *u, const struct agent_fact *fact);
 void report_came(struct unit *u, const json_t *ev);   /* a hook's, or the guest program's own */
+/* screen: its text, when it was read for this; else NULL */
+void report_activity(struct unit *u, bool quiet, const char *screen);
 void activity_came(struct unit *u, const json_t *ev); /* the terminal's */
 
 /* settle.c: what its session file says, against what its hooks said */

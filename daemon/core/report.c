@@ -76,12 +76,13 @@ void report_came(struct unit *u, const json_t *ev)
 	settle_look(u);
 }
 
-static void activity_means(struct unit *u, bool quiet)
+void report_activity(struct unit *u, bool quiet, const char *screen)
 {
 	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
 	struct agent_activity a = {.busy = u->busy, .foreground = u->foreground,
 		.canonical = u->canonical, .quiet = quiet, .interrupted = u->interrupted,
-		.title_moved = u->title_moved, .title = u->title, .marks = u->marks};
+		.title_moved = u->title_moved, .title = u->title, .marks = u->marks,
+		.screen = screen};
 	struct agent_fact fact = {0};
 
 	if (!prog->activity || (u->step != STEP_READY && u->step != STEP_LIVE))
@@ -96,7 +97,7 @@ static void activity_means(struct unit *u, bool quiet)
 
 static void quiet_passed(void *arg)
 {
-	activity_means(arg, true);
+	report_activity(arg, true, NULL);
 }
 
 void activity_came(struct unit *u, const json_t *ev)
@@ -112,7 +113,8 @@ void activity_came(struct unit *u, const json_t *ev)
 	free(u->title);
 	u->title = xstrdup(title);
 	marks_read(u, ev);
-	activity_means(u, false);
+	report_activity(u, false, NULL);
+	look_at(u);
 	if (!prog->quiet_ms)
 		return;
 	if (!u->quiet)

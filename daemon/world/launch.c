@@ -36,6 +36,16 @@ static void fill(char **where, const char *value)
 		*where = xstrdup(value);
 }
 
+/* What the agent's program is called on this host. */
+static const char *program_path(struct world *w, const char *agent)
+{
+	if (!strcmp(agent, "codex"))
+		return config_string(w->config, OPT_CODEX_PATH);
+	if (!strcmp(agent, "opencode"))
+		return config_string(w->config, OPT_OPENCODE_PATH);
+	return config_string(w->config, OPT_CLAUDE_PATH);
+}
+
 static void fill_agent_place(struct world *w, const struct instance *in, const struct place *p,
 	const struct driver *d, char *run_dir, size_t size, struct agent_place *pl)
 {
@@ -46,13 +56,12 @@ static void fill_agent_place(struct world *w, const struct instance *in, const s
 	pl->isolated = d->flags & DRIVER_ISOLATED;
 	pl->guest_program = d->guest_program(&w->env);
 	pl->run_dir = p ? d->run_dir(&w->env, p, run_dir, size) : NULL;
-	pl->program_path = vm ? "claude" : config_string(w->config, OPT_CLAUDE_PATH);
+	pl->program_path = vm ? in->agent : program_path(w, in->agent);
 	pl->user = vm ? VM_USER : pw ? pw->pw_name : "root";
 	pl->home = vm ? VM_HOME : getenv("HOME") ?: pw ? pw->pw_dir : "/";
 	pl->shell = vm ? "/bin/bash" : getenv("SHELL") ?: "/bin/sh";
 	pl->shell_marks = config_int(w->config, OPT_SHELL_MARKS);
 	pl->proxy_url = d->flags & DRIVER_EGRESS ? VM_PROXY : NULL;
-	(void)in;
 }
 
 /* ---- defaults and checks, before anything is written ---- */

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What Codex's hooks, title and screen tell of its state. Bodies are untrusted. docs/agents-codex.md is the table
+ * that this follows: unlike Claude Code it reports an interrupt, and no start before the first prompt.
+ */
+#include "daemon/agent/programs.h"
+
+#include "base/util.h"
+
+#define AT_PROMPT "Ask Codex to do anything" /* what an empty input line shows */
+#define S(state) (1u << (state))
+#define LIVE (S(ST_IDLE) | S(ST_WORKING) | S(ST_WAITING) | S(ST_LIMITED))
+#define FRESH (LIVE | S(ST_STARTING))
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s ? s : "";
+}
+
+static void state(struct agent_fact *f, enum inst_state s, const char *reason, const char *detail)
+{
+	f->has_state = true;
+	f->state = s;
+	agent_text(f->reason, sizeof(f->reason), reason);
+	agent_text(f->detail, sizeof(f->detail), detail);
+}
+
+bool codex_prompt_reported(const char *text)
+{
+	return text[0] != '/' && text[0] != '!';
+}
+
+/* "Bash: make install", of a tool's input. */
+static void tool_detail(const json_t *body, char *out, size_t size)
+{
+	static const char *const keys[] = {"command", "file_path", "path", "question", "description"};
+	const json_t *input = json_object_get(body, "tool_input");
+	const char *what = "";
+	char whole[2 * AGENT_TEXT_MAX];
+
+	for (size_t i = 0; !*what && i < ARRAY_LEN(keys); i++)
+		what = text_of(input, keys[i]);
+	snprintf(whole, sizeof(whole), "%.100s%s%.600s", text_of(body, "tool_name"), *what ? ": " : "", what);
+	agent_text(out, size, whole);
+}
+
+static void on_start(const json_t *body, struct agent_fact *f)
+{
+	const char *id = text_of(body, "session_id");
+	size_t n = strspn(id, "0123456789abcdefABCDEF-");
+
+	if (n == 36 && !id[n])
+		str_fmt(f->conversation, sizeof(f->conversation), "%s", id);
+}
+
+static void on_prompt(const json_t *body, struct agent_fact *f)
+{
+	on_start(body, f);
+	state(f, ST_WORKING, "", "");
+	f->ready = f->prompt_delivered = true;
+	agent_text(f->prompt_head, sizeof(f->prompt_head), text_of(body, "prompt"));
+}
+
+static void on_tool(const json_t *body, struct agent_fact *f)
+{
+	(void)body;
+	state(f, ST_WORKING, "", "");
+}
+
+static void on_permission(const json_t *body, struct agent_fact *f)
+{
+	char detail[AGENT_TEXT_MAX];
+
+	tool_detail(body, detail, sizeof(detail));
+	state(f, ST_WAITING, "permission", detail);
+}
+
+static void on_pre_tool(const json_t *body, struct agent_fact *f)
+{
+	on_permission(body, f);
+	if (!strcmp(text_of(body, "tool_name"), "request_user_input"))
+		agent_text(f->reason, sizeof(f->reason), "answer");
+	else
+		state(f, ST_WORKING, "", "");
+}
+
+static void on_stop(const json_t *body, struct agent_fact *f)
+{
+	state(f, ST_IDLE, "", text_of(body, "last_assistant_message"));
+	f->turn_ended = true;
+}
+
+static void on_interrupt(const json_t *body, struct agent_fact *f)
+{
+	(void)body;
+	state(f, ST_IDLE, "interrupted", "");
+	f->turn_ended = true;
+}
+
+static const struct {
+	const char *event;
+	unsigned states; /* in which it means something */
+	void (*fn)(const json_t *body, struct agent_fact *f);
+} rows[] = {
+	{"SessionStart", FRESH, on_start},
+	{"UserPromptSubmit", FRESH, on_prompt},
+	{"PreToolUse", LIVE, on_pre_tool},
+	{"PostToolUse", LIVE, on_tool},
+	{"PermissionRequest", LIVE, on_permission},
+	{"SubagentStart", S(ST_IDLE) | S(ST_WORKING), on_tool},
+	{"SubagentStop", S(ST_WORKING), on_tool},
+	{"Stop", FRESH, on_stop},
+	{"Interrupt", LIVE, on_interrupt},
+};
+
+int codex_report(const struct instance *in, const char *event, const json_t *body, struct agent_fact *ret,
+	struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (strcmp(rows[i].event, event) != 0)
+			continue;
+		if (!json_is_object(body))
+			return err_set(e, ERR_PARAMS, "the report %s has no object as its body", event);
+		if (rows[i].states & S(in->state))
+			rows[i].fn(body, ret);
+		return 0;
+	}
+	return err_set(e, ERR_PARAMS, "there is no report '%.64s'", event);
+}
+
+/* Its title is the folder's name; in a turn a braille spinner stands before it, at a question "[ . ]". */
+static bool title_at_prompt(const char *title)
+{
+	return title && *title && *title != '[' && !(title[0] == '\xe2' && ((unsigned char)title[1] & 0xfc) == 0xa0);
+}
+
+static bool dialog_at_start(const struct instance *in)
+{
+	return in->state == ST_WAITING && in->reason && !strcmp(in->reason, "answer") && in->turns == 0;
+}
+
+bool codex_looks(const struct instance *in)
+{
+	return in->state == ST_STARTING || dialog_at_start(in);
+}
+
+void codex_activity(const struct instance *in, const struct agent_activity *a, struct agent_fact *ret)
+{
+	if (a->screen && codex_looks(in) && strstr(a->screen, AT_PROMPT)) {
+		state(ret, ST_IDLE, "", "");
+		ret->ready = true;
+	} else if (in->state == ST_STARTING && a->quiet && !a->screen && !a->busy && !a->canonical) {
+		state(ret, ST_WAITING, "answer", "it shows a dialog before its prompt; attach and answer it");
+	} else if (in->state == ST_WORKING && !a->busy && a->title_moved && title_at_prompt(a->title)) {
+		/* A turn that failed reports nothing. */
+		state(ret, ST_IDLE, "", "");
+		ret->turn_ended = true;
+	}
+}
