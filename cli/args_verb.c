@@ -88,6 +88,7 @@ const struct method_def *verb_find(char *const *argv, int *ret_words, struct err
 {
 	size_t len = strlen(argv[0]);
 	bool family = false;
+	const struct method_def *alone = NULL; /* whom the first word means without a second */
 
 	for (size_t i = 0; i < METHOD_COUNT; i++) {
 		const struct method_def *m = &method_table[i];
@@ -100,10 +101,16 @@ const struct method_def *verb_find(char *const *argv, int *ret_words, struct err
 		if (len == 0 || strncmp(m->name, argv[0], len) != 0 || m->name[len] != '.')
 			continue;
 		family = true;
+		if (m->flags & M_FAMILY)
+			alone = m;
 		if (argv[1] && strcmp(m->name + len + 1, argv[1]) == 0) {
 			*ret_words = 2;
 			return m;
 		}
+	}
+	if (alone) {
+		*ret_words = 1;
+		return alone;
 	}
 	if (family)
 		incomplete_verb(argv[0], argv[1] && argv[1][0] != '-' ? argv[1] : NULL, e);

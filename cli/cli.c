@@ -6,9 +6,12 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/util.h"
 #include "cli/text.h"
 #include "ipc/rpc.h"
+
+#define AWAIT_MS (10 * 60 * INT64_C(1000)) /* for a daemon to come back, without a deadline of the caller's */
 
 volatile int cli_stop;
 
@@ -220,6 +223,32 @@ out:
 int cli_call_verb(struct cli *c, json_t **ret, struct err *e)
 {
 	return cli_call(c, c->args.m->name, json_incref(c->args.params), -1, ret, e);
+}
+
+/* The time that is left for the next try; -1 when it is over. */
+static int time_left(json_t *params, int64_t deadline, struct err *e)
+{
+	int64_t left = deadline - clock_mono_ms();
+
+	if (deadline < 0)
+		return 0;
+	if (left <= 0)
+		return err_set(e, ERR_TIMEOUT, "the time is over, and the daemon was away");
+	json_object_set_new(params, "timeout", json_real((double)left / 1000));
+	return 0;
+}
+
+int cli_await_again(struct cli *c, int64_t deadline, struct err *e)
+{
+	if (e->code != ERR_UNREACHABLE || !c->client || cli_stop)
+		return -1;
+	client_close(c->client);
+	c->client = NULL;
+	err_clear(e);
+	cli_warn(c, "The daemon went away; waiting for it to come back.");
+	if (daemon_await(c, deadline < 0 ? clock_mono_ms() + AWAIT_MS : deadline, e) < 0)
+		return -1;
+	return time_left(c->args.params, deadline, e);
 }
 
 void cli_result(struct cli *c, enum result_kind kind, const json_t *result)

@@ -60,6 +60,9 @@ int cli_call(struct cli *c, const char *method, json_t *params, int64_t timeout_
 	struct err *e);
 /* The verb's own method with its own arguments. */
 int cli_call_verb(struct cli *c, json_t **ret, struct err *e);
+/* The daemon went away under a call that may be made again: waits for another, until the deadline (of clock_mono_ms; -1: a
+ * while), and leaves `timeout` of the verb's parameters as what is left. -1: e was another error, or nobody came. */
+int cli_await_again(struct cli *c, int64_t deadline, struct err *e);
 /* Writes a result: JSON as it is, text by its kind. */
 void cli_result(struct cli *c, enum result_kind kind, const json_t *result);
 /* What most verbs are: one call, its result. */
@@ -94,6 +97,9 @@ void render_result(const struct writer *w, enum result_kind kind, const json_t *
 void render_instances(const struct writer *w, const json_t *list, int64_t now_ms);
 /* Children below their parents; at most so many lines. */
 void render_tree(const struct writer *w, const json_t *list, size_t most, int64_t now_ms);
+/* prompts.c: a table of them; one whole. */
+void render_prompts(const struct writer *w, const json_t *list, int64_t now_ms);
+void render_prompt(const struct writer *w, const json_t *p);
 /* cap.c: how caps stand, of the holder of this id or "fleet". */
 void render_caps(const struct writer *w, const json_t *caps, const char *holder);
 /* What a spawn got less of than it asked for, as a sentence. */
@@ -110,7 +116,7 @@ const char *jstr(const json_t *o, const char *key);
 json_int_t jint(const json_t *o, const char *key);
 
 /* The verbs that need more than one call. */
-verb_fn verb_spawn, verb_restart, verb_kill, verb_list, verb_send, verb_read, verb_wait, verb_attach, verb_exec,
+verb_fn verb_spawn, verb_restart, verb_kill, verb_list, verb_send, verb_broadcast, verb_read, verb_wait, verb_attach, verb_exec,
 	verb_events, verb_audit, verb_up, verb_down, verb_status, verb_template_build, verb_template_list, verb_login,
 	verb_replay, verb_logs, verb_cap_set, verb_config_show, verb_config_check, verb_doctor, verb_version,
 	verb_shell_integration, verb_db_path, verb_db_check, verb_db_backup, verb_db_restore;

@@ -386,6 +386,12 @@ void render_result(const struct writer *w, enum result_kind kind, const json_t *
 		if (strcmp(jstr(result, "status"), "delivered") != 0)
 			writer_printf(w, "%s\n", jstr(result, "status"));
 		break;
+	case R_PROMPT:
+		render_prompt(w, result);
+		break;
+	case R_PROMPTS:
+		render_prompts(w, result, clock_wall_ms());
+		break;
 	case R_SCREEN:
 		section(w, "screen", jstr(result, "text"));
 		break;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* send: the daemon returns when the text was delivered, or says why not. */
+/* send and broadcast: the daemon returns when the text was delivered, or answered, or says why not. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/util.h"
 #include "cli/cli.h"
 #include "cli/help.h"
@@ -51,6 +52,52 @@ static int send_all(struct cli *c, json_t **ret, struct err *e)
 	return cli_call_verb(c, ret, e);
 }
 
+/* An answer is waited for over daemons that come and go: the same text under the same key is not sent again. */
+static int send_on(struct cli *c, json_t **ret, struct err *e)
+{
+	json_t *params = c->args.params;
+	const json_t *timeout = json_object_get(params, "timeout");
+	int64_t deadline = timeout ? clock_mono_ms() + (int64_t)(json_number_value(timeout) * 1000) : -1;
+
+	if (!args_flag(&c->args, "wait"))
+		return send_all(c, ret, e);
+	if (!json_object_get(params, "key")) {
+		char random[KEY_LEN + 1];
+		random_id(random, KEY_LEN);
+		json_object_set_new(params, "key", json_string(random));
+	}
+	while (send_all(c, ret, e) < 0)
+		if (cli_await_again(c, deadline, e) < 0)
+			return -1;
+	return 0;
+}
+
+/* What it said, as text; of one that said nothing, nothing. */
+static void say_answer(struct cli *c, const json_t *prompt)
+{
+	const char *said = jstr(prompt, "answer");
+
+	if (said[0]) {
+		writer_text(&c->w, C_NONE, said);
+		if (said[strlen(said) - 1] != '\n')
+			fputc('\n', c->w.out);
+	}
+	if (json_is_true(json_object_get(prompt, "answer_cut")))
+		cli_warn(c, "It said more than is kept; tmux-claude read %s shows it.", jstr(prompt, "instance"));
+}
+
+static int sent(struct cli *c, json_t *result)
+{
+	if (c->g.json)
+		writer_json(&c->w, result);
+	else if (args_flag(&c->args, "wait"))
+		say_answer(c, result);
+	else
+		cli_result(c, R_SENT, result);
+	json_decref(result);
+	return EXIT_DONE;
+}
+
 int verb_send(struct cli *c)
 {
 	struct err e = {0};
@@ -64,13 +111,69 @@ int verb_send(struct cli *c)
 		return cli_fail_usage(c, &e);
 	}
 	cli_catch_signals();
-	if (send_all(c, &result, &e) < 0) {
+	if (send_on(c, &result, &e) == 0)
+		return sent(c, result);
+	json_decref(result);
+	if (e.code == ERR_CANCELLED && cli_stop)
+		err_hint(&e, "the text may have been delivered all the same: look with `tmux-claude prompts`");
+	return cli_fail(c, &e);
+}
+
+/* ---- broadcast ---- */
+
+/* Ids instead of names and selectors: a retry means the same ones. */
+static int settle(struct cli *c, struct err *e)
+{
+	json_t *params = c->args.params, *ask = json_copy(params), *rows = NULL, *ids = json_array(), *in;
+	size_t i;
+
+	json_object_set_new(ask, "resolve", json_true());
+	json_object_set_new(ask, "text", json_string("-"));
+	if (cli_call(c, c->args.m->name, ask, -1, &rows, e) < 0) {
+		json_decref(ids);
+		return -1;
+	}
+	json_array_foreach(rows, i, in)
+		json_array_append_new(ids, json_string(jstr(in, "id")));
+	json_decref(rows);
+	selector_named(c, ids);
+	return 0;
+}
+
+static void told_one(struct cli *c, const json_t *p)
+{
+	const char *said = jstr(p, "answer"), *why = jstr(p, "reason");
+	bool ok = json_is_true(json_object_get(p, "ok"));
+
+	writer_printf(&c->w, "%s  ", jstr(p, "instance"));
+	writer_text(&c->w, ok ? C_NONE : C_RED, jstr(p, "status"));
+	if (!ok && why[0])
+		writer_printf(&c->w, "  %s", why);
+	fputc('\n', c->w.out);
+	if (said[0])
+		say_answer(c, p);
+}
+
+int verb_broadcast(struct cli *c)
+{
+	struct err e = {0};
+	json_t *result = NULL, *p;
+	int r = EXIT_DONE;
+	size_t i;
+
+	cli_catch_signals();
+	if (settle(c, &e) < 0 || send_on(c, &result, &e) < 0) {
 		json_decref(result);
-		if (e.code == ERR_CANCELLED && cli_stop)
-			err_hint(&e, "the text may have been delivered all the same: look with `tmux-claude read`");
 		return cli_fail(c, &e);
 	}
-	cli_result(c, R_SENT, result);
+	json_array_foreach(result, i, p) {
+		if (!json_is_true(json_object_get(p, "ok")))
+			r = EXIT_REFUSED;
+		if (!c->g.json)
+			told_one(c, p);
+	}
+	if (c->g.json)
+		writer_json(&c->w, result);
 	json_decref(result);
-	return EXIT_DONE;
+	return r;
 }

@@ -9,6 +9,7 @@ static verb_fn *const verbs[METHOD_COUNT] = {
 	[METHOD_RM] = verb_kill,
 	[METHOD_LIST] = verb_list,
 	[METHOD_SEND] = verb_send,
+	[METHOD_BROADCAST] = verb_broadcast,
 	[METHOD_READ] = verb_read,
 	[METHOD_REPLAY] = verb_replay,
 	[METHOD_CAP_SET] = verb_cap_set,

@@ -6,21 +6,7 @@
 #include "base/util.h"
 #include "cli/cli.h"
 
-#define AWAIT_MS (10 * 60 * INT64_C(1000)) /* for a daemon to come back, without a deadline of the caller's */
 #define SIGNALLED 128
-
-/* The time that is left for the next try; -1 when it is over. */
-static int time_left(json_t *params, int64_t deadline, struct err *e)
-{
-	int64_t left = deadline - clock_mono_ms();
-
-	if (deadline < 0)
-		return 0;
-	if (left <= 0)
-		return err_set(e, ERR_TIMEOUT, "the time is over, and the daemon was away");
-	json_object_set_new(params, "timeout", json_real((double)left / 1000));
-	return 0;
-}
 
 static int wait_on(struct cli *c, json_t **ret, struct err *e)
 {
@@ -28,17 +14,9 @@ static int wait_on(struct cli *c, json_t **ret, struct err *e)
 	const json_t *timeout = json_object_get(params, "timeout");
 	int64_t deadline = timeout ? clock_mono_ms() + (int64_t)(json_number_value(timeout) * 1000) : -1;
 
-	while (cli_call(c, c->args.m->name, json_incref(params), -1, ret, e) < 0) {
-		if (e->code != ERR_UNREACHABLE || !c->client || cli_stop)
+	while (cli_call(c, c->args.m->name, json_incref(params), -1, ret, e) < 0)
+		if (cli_await_again(c, deadline, e) < 0)
 			return -1;
-		client_close(c->client);
-		c->client = NULL;
-		err_clear(e);
-		cli_warn(c, "The daemon went away; waiting for it to come back.");
-		if (daemon_await(c, deadline < 0 ? clock_mono_ms() + AWAIT_MS : deadline, e) < 0 ||
-			time_left(params, deadline, e) < 0)
-			return -1;
-	}
 	return 0;
 }
 

@@ -57,13 +57,18 @@ enum {
 	M_LOCAL = 8,
 	M_API = 16,
 	M_NOSTART = 32,
+	M_FAMILY = 64, /* `x.list`: its first word alone means it, too */
 };
 
 enum result_kind {
 	R_EMPTY,      /* {} */
 	R_INSTANCE,   /* an instance, see instance_to_json */
 	R_INSTANCES,  /* an array of instances; restart, interrupt, wait: of one named alone that instance */
-	R_SENT,       /* {key, status:"delivered", instance} */
+	R_SENT,       /* a prompt, see R_PROMPT; of a piece {key, status:"partial", instance, bytes} */
+	R_PROMPT,     /* {key, instance, status, mode, way, first, digest, code, reason, hint, created_at, changed_at,
+		       * delivered_at, awaited}; before it is typed also text and bytes; when its turn ended, or goes on in
+		       * the background (goes_on), answer and answer_cut */
+	R_PROMPTS,    /* an array of them; of a broadcast each with `ok` */
 	R_SCREEN,     /* {text|data(b64), rows, cols, cursor, title, alternate, offset, first} */
 	R_ATTACH,     /* {instance, name, tmux:{socket, session, argv}|null, why, stream:{socket}, viewers},
 		       * of several {instances:[ids], tmux} */

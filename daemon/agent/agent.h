@@ -56,6 +56,12 @@ struct agent_fact {
 	bool prompt_delivered; /* a prompt was taken: text below when known */
 	bool prompt_held;      /* the prompt given at the start was not used: type it once it is idle */
 	bool turn_ended;
+	/* How: turn_goes_on: something of it goes on in the background, another end follows; turn_failed: without an
+	 * answer, turn_error says why; turn_broken: it was interrupted, or so it looks (a late report may know better).
+	 * None of them: it was answered. said: its last words, borrowed from the report's body; NULL: not known. */
+	bool turn_goes_on, turn_failed, turn_broken;
+	char turn_error[AGENT_WORD_MAX];
+	const char *said;
 	char conversation[64]; /* its id, when it changed */
 	char prompt_head[AGENT_TEXT_MAX]; /* beginning of the prompt that was reported */
 	char session[2 * AGENT_WORD_MAX]; /* what its session file says now; nothing else is in this fact */

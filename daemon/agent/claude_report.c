@@ -204,14 +204,15 @@ static int on_stop(const struct instance *in, const json_t *body, struct agent_f
 	char detail[64];
 
 	(void)in;
+	f->turn_ended = true;
+	f->said = text_of(body, "last_assistant_message");
+	f->turn_goes_on = tasks > 0;
 	if (tasks) {
 		snprintf(detail, sizeof(detail), "%zu in the background", tasks);
 		state(f, ST_WORKING, "background", detail);
-		f->turn_ended = true;
 		return 0;
 	}
-	state(f, ST_IDLE, "", text_of(body, "last_assistant_message"));
-	f->turn_ended = true;
+	state(f, ST_IDLE, "", f->said);
 	return 0;
 }
 
@@ -221,7 +222,9 @@ static int on_stop_failure(const struct instance *in, const json_t *body, struct
 	const char *said = text_of(body, "last_assistant_message");
 
 	(void)in;
-	f->turn_ended = true;
+	f->turn_ended = f->turn_failed = true;
+	f->said = said;
+	agent_text(f->turn_error, sizeof(f->turn_error), *error ? error : "error");
 	if (is(error, "authentication_failed"))
 		state(f, ST_WAITING, "login", said);
 	else if (is(error, "rate_limit"))
@@ -328,14 +331,14 @@ void claude_activity(const struct instance *in, const struct agent_activity *a,
 	if (!seen && !a->busy && a->title_moved && in->state == ST_WORKING && !(in->reason && is(in->reason, "background")) && a->title &&
 		str_starts(a->title, TITLE_AT_PROMPT)) {
 		state(ret, ST_IDLE, "interrupted", "");
-		ret->turn_ended = true;
+		ret->turn_ended = ret->turn_broken = true;
 		return;
 	}
 	/* An Esc of ours: its terminal falls quiet. */
 	if (!seen && !a->busy && a->interrupted &&
 		(in->state == ST_WORKING || waits_for(in, "permission") || waits_for(in, "answer"))) {
 		state(ret, ST_IDLE, "interrupted", "");
-		ret->turn_ended = true;
+		ret->turn_ended = ret->turn_broken = true;
 		return;
 	}
 	/* Raw, silent, and its SessionStart never came: something stands before the prompt. */

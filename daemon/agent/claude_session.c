@@ -40,7 +40,7 @@ static void says_idle(const struct instance *in, struct agent_fact *f)
 	else if (in->state == ST_WORKING || (in->state == ST_WAITING && (because(in, "permission") || because(in, "answer")))) {
 		/* An Esc, or a dialog of its own that was closed: no hook tells. */
 		means(f, ST_IDLE, "interrupted", "");
-		f->turn_ended = in->state == ST_WORKING || because(in, "permission");
+		f->turn_ended = f->turn_broken = in->state == ST_WORKING || because(in, "permission");
 	}
 }
 

@@ -88,7 +88,8 @@ static void on_pre_tool(const json_t *body, struct agent_fact *f)
 
 static void on_stop(const json_t *body, struct agent_fact *f)
 {
-	state(f, ST_IDLE, "", text_of(body, "last_assistant_message"));
+	f->said = text_of(body, "last_assistant_message");
+	state(f, ST_IDLE, "", f->said);
 	f->turn_ended = true;
 }
 
@@ -96,7 +97,7 @@ static void on_interrupt(const json_t *body, struct agent_fact *f)
 {
 	(void)body;
 	state(f, ST_IDLE, "interrupted", "");
-	f->turn_ended = true;
+	f->turn_ended = f->turn_broken = true;
 }
 
 static const struct {
@@ -156,6 +157,6 @@ void codex_activity(const struct instance *in, const struct agent_activity *a, s
 	} else if (in->state == ST_WORKING && !a->busy && a->title_moved && title_at_prompt(a->title)) {
 		/* A turn that failed reports nothing. */
 		state(ret, ST_IDLE, "", "");
-		ret->turn_ended = true;
+		ret->turn_ended = ret->turn_broken = true;
 	}
 }

@@ -243,6 +243,9 @@ void call_abandoned(void *arg)
 	} else if (c->asks) {
 		ask_cancel(c);
 		error_now(c, &err);
+	} else if (c->sending) {
+		if (sending_cancel(c))
+			error_now(c, &err);
 	} else if (c->started[0]) {
 		if (fleet_cancel(c->w->fleet, c->started, c))
 			error_now(c, &err);

@@ -85,6 +85,7 @@ struct call {
 	struct waiting *waiting;
 	bool asks; /* a hook's wait for an answer (approvals.c) */
 	bool place_lost; /* with gone: the way to its caller is, its caller may not be */
+	struct sending *sending;
 	/* kill collects */
 	int pending;
 	json_t *collected;
@@ -193,6 +194,13 @@ void waiting_cancel(struct call *c);
 /* approvals.c: as waiting_cancel. */
 void ask_cancel(struct call *c);
 int role_check(const char *role, struct err *e);
+/* sending.c: sends it to each (one of send, all of broadcast), and answers. a's done and arg are its own. */
+struct send_args;
+void sending_begin(struct call *c, struct instance *const *set, size_t n, const struct send_args *a);
+/* Its caller is gone. False: something is answered yet, and c with it. */
+bool sending_cancel(struct call *c);
+/* A prompt; of the text of one that is not typed yet the first text_max bytes. New reference. */
+json_t *prompt_json(const struct call *c, const struct prompt *p, size_t text_max);
 /* send.c: texts that this connection has not given whole. */
 void uploads_drop(struct api *a, const struct client_conn *client, const char *place, json_int_t conn);
 

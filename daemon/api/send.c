@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * send: a text, bytes or keys, whole or in numbered pieces.
+ * send and broadcast: a text, bytes or keys, whole or in numbered pieces, to one instance or to many at once.
  *
  * Pieces are kept per connection (of an instance: per connection inside its place) and key until the last
  * came; a connection, or a place, has at most UPLOADS_EACH of them, so that nobody keeps others from
@@ -22,17 +22,6 @@ struct upload {
 	int64_t parts;
 	struct buf text;
 };
-
-static void sent(void *arg, const struct prompt *p, const struct err *error)
-{
-	struct call *c = arg;
-
-	if (error)
-		call_error(c, error);
-	else
-		call_result(c, json_pack("{s:s, s:s, s:s}", "key", key_shown(p->key), "status",
-				       prompt_status_name(p->status), "instance", p->instance));
-}
 
 /* ---- pieces ---- */
 
@@ -193,44 +182,105 @@ int call_key(struct call *c, char out[KEY_SIZE], const char **ret, struct err *e
 
 static void partly(struct call *c, const struct instance *in, const struct upload *up)
 {
-	call_result(c, json_pack("{s:s, s:s, s:s, s:I}", "key", key_shown(up->key), "status", "partial", "instance",
-			       in->id, "bytes", (json_int_t)up->text.len));
+	call_result(c, json_pack("{s:s, s:s, s:s?, s:I}", "key", key_shown(up->key), "status", "partial", "instance",
+			       in ? in->id : NULL, "bytes", (json_int_t)up->text.len));
 }
 
-void api_SEND(struct call *c)
+/* How it is to go, and how far before the caller hears. */
+static int manner(struct call *c, struct send_args *a, struct err *e)
 {
-	struct instance *in = call_target(c, "id");
-	struct send_args a = {.timeout_ms = (int64_t)(call_num(c, "timeout", SEND_TIMEOUT_MS / 1000.0) * 1000),
-		.done = sent,
-		.arg = c};
-	bool pieces = json_object_get(c->params, "part") || call_bool(c, "more");
-	cleanup_free void *owned = NULL;
-	struct upload *up = NULL;
-	char key[KEY_SIZE];
-	struct err err = {0};
+	bool wait = call_bool(c, "wait"), no_wait = call_bool(c, "no_wait");
+	bool now = call_bool(c, "now"), merge = call_bool(c, "merge");
 
-	if (!in)
-		return;
-	if (call_key(c, key, &a.key, &err) < 0 || content(c, &a, &owned, &err) < 0) {
+	if ((wait && no_wait) || (now && merge))
+		return err_set(e, ERR_PARAMS, wait && no_wait ? "wait and no_wait exclude each other"
+							      : "now and merge exclude each other");
+	if (a->mode != PM_PASTE && (now || merge || wait)) {
+		err_set(e, ERR_PARAMS, "raw bytes and keys are typed at once, and have no answer");
+		return err_hint(e, "leave out %s", wait ? "wait" : now ? "now" : "merge");
+	}
+	a->way = now ? PW_NOW : merge ? PW_MERGE : PW_ORDER;
+	a->until = wait ? UNTIL_ANSWERED : no_wait ? UNTIL_QUEUED : UNTIL_DELIVERED;
+	a->stays = no_wait || (wait && !json_object_get(c->params, "timeout"));
+	a->timeout_ms = (int64_t)(call_num(c, "timeout", wait ? -0.001 : SEND_TIMEOUT_MS / 1000.0) * 1000);
+	return 0;
+}
+
+/* All that is to be sent. 1: all of it is there (and *ret_up, when it came in pieces); 0: answered with a piece's
+ * receipt, or with the error. in: for the receipt, or NULL. */
+static int whole(struct call *c, const struct instance *in, struct send_args *a, char key[KEY_SIZE], void **ret_owned,
+	struct upload **ret_up)
+{
+	bool pieces = json_object_get(c->params, "part") || call_bool(c, "more");
+	struct err err = {0};
+	struct upload *up;
+
+	*ret_up = NULL;
+	if (call_key(c, key, &a->key, &err) < 0 || content(c, a, ret_owned, &err) < 0 || manner(c, a, &err) < 0) {
 		call_error(c, &err);
-		return;
+		return 0;
 	}
 	if (pieces) {
-		up = take_part(c, a.key, a.text, a.len, &err);
+		up = take_part(c, a->key, a->text, a->len, &err);
 		if (!up || call_bool(c, "more")) {
 			if (up)
 				partly(c, in, up);
 			else
 				call_error(c, &err);
-			return;
+			return 0;
 		}
-		a.text = (const char *)buf_data(&up->text);
-		a.len = up->text.len;
+		*ret_up = up;
+		a->text = (const char *)buf_data(&up->text);
+		a->len = up->text.len;
 	}
-	if (a.len == 0)
-		err_set(&err, ERR_PARAMS, "there is no text to send");
-	if (err.code || fleet_send(c->w->fleet, in, &a, &err) < 0)
-		call_error(c, &err);
+	if (a->len > 0)
+		return 1;
+	err_set(&err, ERR_PARAMS, "there is no text to send");
+	call_error(c, &err);
+	if (*ret_up)
+		upload_free(c->api, *ret_up);
+	return 0;
+}
+
+void api_SEND(struct call *c)
+{
+	struct instance *in = call_target(c, "id");
+	cleanup_free void *owned = NULL;
+	struct send_args a = {0};
+	struct api *api = c->api;
+	struct upload *up;
+	char key[KEY_SIZE];
+
+	if (!in || !whole(c, in, &a, key, &owned, &up))
+		return;
+	sending_begin(c, &in, 1, &a);
 	if (up)
-		upload_free(c->api, up);
+		upload_free(api, up);
+}
+
+void api_BROADCAST(struct call *c)
+{
+	size_t n = 0;
+	cleanup_free struct instance **set = call_targets(c, FROM_LIVING, &n);
+	cleanup_free void *owned = NULL;
+	struct send_args a = {0};
+	struct api *api = c->api;
+	struct upload *up;
+	char key[KEY_SIZE];
+	json_t *ids;
+
+	if (!set)
+		return;
+	if (call_bool(c, "resolve")) {
+		ids = json_array();
+		for (size_t i = 0; i < n; i++)
+			json_array_append_new(ids, json_pack("{s:s}", "id", set[i]->id));
+		call_result_now(c, ids);
+		return;
+	}
+	if (!whole(c, NULL, &a, key, &owned, &up))
+		return;
+	sending_begin(c, set, n, &a);
+	if (up)
+		upload_free(api, up);
 }

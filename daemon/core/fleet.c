@@ -81,11 +81,7 @@ void unit_drop(struct unit *u)
 	waits_end(u);
 	asks_drop(u);
 	transcripts_drop(u);
-	while (u->prompts || u->raws) {
-		struct pending_prompt **at = u->prompts ? &u->prompts : &u->raws, *p = *at;
-		*at = p->next;
-		prompt_drop(p);
-	}
+	prompts_drop(u);
 	while (u->stop_done || u->start_more) {
 		struct waiter_done **at = u->stop_done ? &u->stop_done : &u->start_more, *w = *at;
 		*at = w->next;
@@ -93,6 +89,7 @@ void unit_drop(struct unit *u)
 	}
 	loop_timer_free(u->deadline);
 	loop_timer_free(u->prompt_timer);
+	loop_timer_free(u->broken);
 	loop_timer_free(u->quiet);
 	loop_timer_free(u->settle);
 	loop_timer_free(u->again_timer);

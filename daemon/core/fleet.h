@@ -162,18 +162,31 @@ int fleet_interrupt(struct fleet *f, struct instance *in, fleet_done_fn *done, v
 
 typedef void prompt_done_fn(void *arg, const struct prompt *p, const struct err *error);
 
+/* How far a prompt has to come before its caller hears. */
+enum prompt_until { UNTIL_QUEUED = -1, UNTIL_DELIVERED = 0, UNTIL_ANSWERED = 1 };
+
 struct send_args {
 	enum prompt_mode mode;
+	enum prompt_way way;
+	enum prompt_until until;
+	bool stays; /* it waits in the queue as long as it takes; else, not typed within timeout_ms, it fails */
 	const char *text;
 	size_t len;
 	const char *key; /* or NULL; the same key with the same text again sends nothing, it hears of the first */
-	int64_t timeout_ms;
+	int64_t timeout_ms; /* for the caller, who then hears what there is; -1: none */
 	prompt_done_fn *done;
 	void *arg;
 };
 /* The caller's part of a stored key. */
 const char *key_shown(const char *key);
 int fleet_send(struct fleet *f, struct instance *in, const struct send_args *a, struct err *e);
+/* Would it be typed at once? */
+bool fleet_takes_prompt(struct fleet *f, const struct instance *in);
+/* The caller (its arg) is gone, its prompts go on. True: done will not be called any more. False: it is on its way. */
+bool fleet_send_forget(struct fleet *f, const struct instance *in, void *arg);
+/* Takes one that waits in the queue out of it: it fails with ERR_CANCELLED, never typed. ERR_STATE: it is under way, or
+ * settled; ERR_NOT_FOUND. key: as it is stored. */
+int fleet_prompt_cancel(struct fleet *f, struct instance *in, const char *key, struct err *e);
 
 struct wait_handle;
 /* until: states with commas between them, and as the last "text=STRING": any of it. done is called at once when it holds already. NULL on error. */

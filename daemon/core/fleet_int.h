@@ -51,6 +51,7 @@ struct pending_prompt {
 	bool typing;       /* ... which has not answered yet */
 	bool again;        /* its Enter was sent once more */
 	bool ask;          /* handed over by an earlier daemon: the shim knows what became of it */
+	bool interrupted;  /* while it was at work its program was told to stop */
 	int64_t deadline, typed_ms; /* monotonic */
 	struct prompt_waiter *waiters;
 };
@@ -121,6 +122,8 @@ struct unit {
 	int64_t marks_begun, marks_ended, marks_prompts;
 	const char *pane_told; /* what was last told of its pane */
 	struct pending_prompt *prompts, *raws;
+	struct pending_prompt *awaited; /* delivered, their turn has not ended (answer.c) */
+	struct loop_timer *broken;      /* runs while a turn looks interrupted */
 	struct loop_timer *prompt_timer;
 	int64_t busy_until; /* monotonic: its shim had no room; 0: nothing is held back */
 	struct wait_handle *waits;
@@ -340,17 +343,10 @@ void marks_done(struct unit *u); /* what happened has been taken note of */
 /* It stands at a prompt, and its marks will tell when it takes a line. */
 bool marks_tell(const struct unit *u);
 
-/* prompt.c */
+/* prompt.c, prompt_new.c, answer.c: see prompts.h */
 void prompts_next(struct unit *u);
 void prompts_fact(struct unit *u, const struct agent_fact *fact);
 void prompts_fail(struct unit *u, const struct err *why);
-void prompts_arm(struct unit *u);
-/* Takes it off its list with its last status; who waits hears after the commit. */
-void prompt_settle(struct unit *u, struct pending_prompt *pp, enum prompt_status st, const struct err *why);
-/* Nothing of it was typed: it is queued again, and goes not before pause_ms. */
-void prompt_again(struct pending_prompt *pp, int64_t pause_ms);
-struct pending_prompt *prompt_find(struct unit *u, const char *key); /* not settled; NULL */
-void prompt_drop(struct pending_prompt *pp); /* nobody is told */
 /* The prompt of spawn: a row from the beginning, given once its program runs; kept while no program of the
  * instance ever ran. */
 void prompt_first_make(struct unit *u, const char *text);
@@ -359,6 +355,11 @@ const char *prompt_first_by_arg(struct unit *u);
 void prompt_first_not_run(struct unit *u); /* that command line was never run */
 /* The program runs: it counts from now, and whoever waits for the start hears what became of it. */
 void prompt_first_go(struct unit *u);
+/* Its program is gone, or its place: what was delivered is not answered any more. */
+void answers_fail(struct unit *u, const struct err *why);
+void answers_interrupted(struct unit *u); /* the keys that interrupt were pressed */
+/* Forgets all of them; nobody is told. */
+void prompts_drop(struct unit *u);
 
 /* type.c: handing prompts to the shim */
 void type_later(struct unit *u, struct pending_prompt *pp);

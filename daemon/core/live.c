@@ -101,6 +101,7 @@ void live_exited(struct site *s, struct unit *u, const json_t *ev)
 		err_set(&err, ERR_STATE, "the program of instance %s %s", u->in->id, detail);
 	}
 	prompts_fail(u, &err);
+	answers_fail(u, &err);
 	unit_ends(u, u->in->exit.code == 0 ? END_EXIT_OK : END_EXIT_BAD, ST_EXITED, "exited", detail);
 	stop_place(s, false);
 }
@@ -129,7 +130,9 @@ void live_place_lost(struct site *s, const char *reason, const char *detail)
 	P(u->f)->intent_done(CTX(u->f), "pane", u->in->id);
 	start_answer(u, &err);
 	prompts_fail(u, &err);
-	if (!strcmp(reason, "no_answer")) /* it may answer yet */
+	if (strcmp(reason, "no_answer"))
+		answers_fail(u, &err);
+	if (!strcmp(reason, "no_answer")) /* it may answer yet, and what it was given too */
 		fleet_apply(u, ST_LOST, reason, detail);
 	else
 		unit_ends(u, strcmp(reason, "host_reboot") ? END_PLACE_LOST : END_REBOOT, ST_LOST, reason, detail);
@@ -335,6 +338,7 @@ int fleet_interrupt(struct fleet *f, struct instance *in, fleet_done_fn *done, v
 		json_array_append_new(keys, json_string(*k));
 	u->interrupted = true;
 	u->left_lines = u->last_lines;
+	answers_interrupted(u);
 	if (fleet_shim_call(f, in, "key", json_pack("{s:s, s:o, s:I}", "instance", in->id, "keys", keys, "quiet_ms",
 								(json_int_t)type_quiet_ms(u)),
 		    SHIM_CALL_MS, interrupted, w, e) < 0) {

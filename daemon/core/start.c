@@ -469,6 +469,7 @@ void start_fail(struct unit *u, const struct err *why)
 	loop_timer_stop(u->deadline);
 	fleet_apply(u, ST_STOPPING, err_code_name(why->code), why->message);
 	prompts_fail(u, why);
+	answers_fail(u, why);
 	if (s)
 		stop_place(s, true);
 	else

@@ -239,6 +239,7 @@ void unit_over(struct unit *u)
 	if (state_final(u->in->state)) {
 		err_set(&over, ERR_STATE, "instance %s has ended", u->in->id);
 		prompts_fail(u, &over); /* those that an earlier daemon left */
+		answers_fail(u, &over);
 	}
 	waits_check(u);
 	start_answer(u, failure.code ? &failure : NULL);
@@ -343,6 +344,7 @@ void stop_begin(struct unit *u, bool force, const char *why)
 	if (!state_final(u->in->state))
 		fleet_apply(u, ST_STOPPING, why, NULL);
 	prompts_fail(u, &err);
+	answers_fail(u, &err);
 	if (s)
 		stop_place(s, force);
 	else

@@ -7,7 +7,7 @@
  * outlives the daemon keeps it for as long as we may have to ask (`keep`; place/shim/typing.h): the next
  * daemon asks, and what was never handed over whole is handed over once more.
  */
-#include "daemon/core/fleet_int.h"
+#include "daemon/core/prompts.h"
 #include "base/fault.h"
 
 #define KILL_LINE_KEY "C-u" /* VKILL of a terminal, and of readline and zle */
@@ -82,15 +82,17 @@ static void clear_left(struct unit *u)
 	json_decref(keys);
 }
 
-/* Will the program say that it took this one? */
-static bool reported(const struct pending_prompt *pp)
+bool type_reported(const struct unit *u, const struct prompt *p)
 {
-	const struct agent_program *prog = P(pp->u->f)->agent(CTX(pp->u->f), pp->u->in->agent);
+	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
 
-	if (pp->marked)
-		return true;
-	return prog->reports && pp->p->mode == PM_PASTE &&
-	       (!prog->prompt_reported || prog->prompt_reported(pp->p->text));
+	return prog->reports && p->mode == PM_PASTE && (!prog->prompt_reported || prog->prompt_reported(p->text));
+}
+
+/* Will somebody tell that it was taken: the program, or the marks of its prompt? */
+static bool told(const struct pending_prompt *pp)
+{
+	return pp->marked || type_reported(pp->u, pp->p);
 }
 
 /* ---- what became of it ---- */
@@ -154,7 +156,7 @@ static void typed_done(void *arg, json_t *result, const struct err *error)
 	if (error) {
 		pp->p->untyped = nothing_typed(result, error);
 		prompt_settle(pp->u, pp, PR_FAILED, error);
-	} else if (!reported(pp)) {
+	} else if (!told(pp)) {
 		prompt_settle(pp->u, pp, PR_DELIVERED, NULL);
 	} else {
 		prompts_arm(pp->u);
@@ -260,14 +262,17 @@ static void hand_over(struct pending_prompt *pp, json_t *keep)
 	} while (at < len);
 }
 
-/* Is it the very key that interrupts, pressed by name? */
-static bool interrupts(const struct pending_prompt *pp)
+bool type_interrupts(const struct pending_prompt *pp)
 {
 	const struct agent_program *prog = P(pp->u->f)->agent(CTX(pp->u->f), pp->u->in->agent);
 	json_t *keys = pp->p->mode == PM_KEYS ? json_loads(pp->p->text, 0, NULL) : NULL;
-	const char *only = json_array_size(keys) == 1 ? json_string_value(json_array_get(keys, 0)) : NULL;
-	bool is = only && prog->interrupt_keys[0] && !strcmp(only, prog->interrupt_keys[0]);
+	size_t n = 0, same = 0;
 
+	for (; prog->interrupt_keys[n]; n++) {
+		const char *key = json_string_value(json_array_get(keys, n));
+		same += key && !strcmp(key, prog->interrupt_keys[n]);
+	}
+	bool is = n > 0 && same == n && json_array_size(keys) == n;
 	json_decref(keys);
 	return is;
 }
@@ -284,9 +289,13 @@ static void type_go(void *arg, const struct err *error)
 	if (pp->p->mode == PM_PASTE) {
 		pp->marked = marks_tell(pp->u);
 		clear_left(pp->u);
-		pp->u->last_lines = type_lines(pp->p);
-	} else if (interrupts(pp)) {
+		/* What joined a turn may be put back together with what began it. */
+		pp->u->last_lines = type_lines(pp->p) + (pp->u->awaited ? pp->u->last_lines : 0);
+		if (pp->u->last_lines > CLEAR_LINES_MAX)
+			pp->u->last_lines = CLEAR_LINES_MAX;
+	} else if (type_interrupts(pp)) {
 		pp->u->interrupted = true;
+		answers_interrupted(pp->u);
 		pp->u->left_lines = pp->u->last_lines;
 	}
 	hand_over(pp, keep);
@@ -345,7 +354,7 @@ static void ask(struct unit *u, struct pending_prompt *pp)
 {
 	pp->ask = false;
 	if (!handed_to_it(u, pp)) {
-		if (!reported(pp)) /* else its report tells, or the deadline */
+		if (!told(pp)) /* else its report tells, or the deadline */
 			lost_half_way(pp);
 		return;
 	}

@@ -29,14 +29,6 @@ static const char *const place_state_names[PL_STATE_COUNT] = {
 	[PL_LOST] = "lost",
 };
 
-static const char *const prompt_status_names[PR_STATUS_COUNT] = {
-	[PR_QUEUED] = "queued",
-	[PR_DELIVERING] = "delivering",
-	[PR_DELIVERED] = "delivered",
-	[PR_FAILED] = "failed",
-	[PR_UNKNOWN] = "unknown",
-};
-
 static const char *const permissions_names[] = {
 	[PERM_ALL] = "all",
 	[PERM_ASK] = "ask",
@@ -127,20 +119,6 @@ int place_state_from_name(const char *s, enum place_state *ret)
 	return 0;
 }
 
-const char *prompt_status_name(enum prompt_status s)
-{
-	return name_at(prompt_status_names, PR_STATUS_COUNT, s);
-}
-
-int prompt_status_from_name(const char *s, enum prompt_status *ret)
-{
-	int i = index_of(prompt_status_names, PR_STATUS_COUNT, s);
-	if (i < 0)
-		return -1;
-	*ret = (enum prompt_status)i;
-	return 0;
-}
-
 const char *permissions_name(enum permissions p)
 {
 	return name_at(permissions_names, ARRAY_LEN(permissions_names), p);
@@ -228,33 +206,6 @@ void place_free(struct place *p)
 	free(p->accel);
 	free(p->boot);
 	free(p);
-}
-
-void prompt_free(struct prompt *p)
-{
-	if (!p)
-		return;
-	free(p->text);
-	free(p->reason);
-	free(p->hint);
-	free(p);
-}
-
-void prompt_set(struct prompt *p, enum prompt_mode mode, const void *text, size_t len)
-{
-	cleanup_free char *all = xcalloc(1, len + 2);
-
-	/* The mode before it: the same bytes typed in another way are another input. */
-	all[0] = (char)('0' + mode);
-	if (len)
-		memcpy(all + 1, text, len);
-	sha256_hex(all, len + 1, p->digest);
-	free(p->text);
-	p->text = xcalloc(1, len + 1);
-	if (len)
-		memcpy(p->text, text, len);
-	p->len = len;
-	p->mode = mode;
 }
 
 bool key_valid(const char *s)

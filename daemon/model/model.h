@@ -145,7 +145,21 @@ struct place {
 	char *boot; /* the host's boot id when it was started */
 };
 
-enum prompt_status { PR_QUEUED, PR_DELIVERING, PR_DELIVERED, PR_FAILED, PR_UNKNOWN, PR_STATUS_COUNT };
+/* docs/prompts.md says what each means, and what proves it. */
+enum prompt_status {
+	PR_QUEUED,
+	PR_DELIVERING,
+	PR_DELIVERED,
+	PR_ANSWERED, /* its turn ended */
+	PR_FAILED,
+	PR_UNKNOWN,
+	PR_STATUS_COUNT
+};
+
+/* Its place among those that wait: behind them; typed at once, while the program works; ahead of all, and what the
+ * program does is interrupted for it. */
+enum prompt_way { PW_ORDER, PW_MERGE, PW_NOW, PW_COUNT };
+#define PROMPT_ANSWER_MAX (64 * 1024) /* bytes kept of what the program said */
 
 /* How a prompt is typed: as a paste with Enter behind it, byte by byte, or as named keys (its text is
  * their JSON array). */
@@ -165,8 +179,15 @@ struct prompt {
 	enum err_code code; /* of the error it ended with, ERR_NONE without */
 	bool first;         /* the one of spawn: a program may take it by argument */
 	bool untyped;       /* it failed with nothing typed, for a reason that may pass */
+	enum prompt_way way;
+	bool stays;         /* it waits in the queue for as long as it takes */
+	bool interrupts;    /* the keys that interrupt for it were queued */
+	bool awaits;        /* delivered, and the program will tell of the end of its turn */
+	char *answer;       /* what the program said last in its turn, or NULL; at most PROMPT_ANSWER_MAX bytes */
+	bool answer_cut;    /* ... of more */
+	bool goes_on;       /* ... and something of the turn went on in the background */
 	char *reason, *hint;
-	int64_t created_ms, changed_ms;
+	int64_t created_ms, changed_ms, delivered_ms; /* the last 0: it was not */
 };
 
 /* A spawn that was given a key. */
@@ -190,6 +211,9 @@ void place_free(struct place *p);
 void prompt_free(struct prompt *p);
 /* Gives it its text, with the digest. */
 void prompt_set(struct prompt *p, enum prompt_mode mode, const void *text, size_t len);
+/* What was said, cut to PROMPT_ANSWER_MAX at a whole character; NULL: nothing. */
+void prompt_set_answer(struct prompt *p, const char *said);
+struct prompt *prompt_copy(const struct prompt *p); /* without its text */
 
 const char *state_name(enum inst_state s);
 int state_from_name(const char *s, enum inst_state *ret); /* -1 when unknown */
@@ -199,6 +223,9 @@ const char *place_state_name(enum place_state s);
 int place_state_from_name(const char *s, enum place_state *ret);
 const char *prompt_status_name(enum prompt_status s);
 int prompt_status_from_name(const char *s, enum prompt_status *ret);
+const char *prompt_mode_name(enum prompt_mode m);
+const char *prompt_way_name(enum prompt_way w);
+int prompt_way_from_name(const char *s, enum prompt_way *ret); /* -1 when unknown */
 const char *permissions_name(enum permissions p);
 int permissions_from_name(const char *s, enum permissions *ret);
 bool key_valid(const char *s);  /* 1 to 64 of A-Z a-z 0-9 . _ : - */

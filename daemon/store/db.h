@@ -44,6 +44,7 @@ struct store {
 	char fleet[FLEET_NAME_SIZE];
 	char settled[STORE_SETTLED_MAX][ID_SIZE]; /* instances whose prompts were settled since the last trim */
 	unsigned nsettled;
+	size_t answers_added; /* bytes, since all of them were last trimmed */
 };
 
 /* Turns what SQLite said last into *e; -1. doing: "writing an event". */

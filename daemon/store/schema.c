@@ -157,6 +157,20 @@ static const char version_5[] =
 	" time_ms INTEGER NOT NULL, digest TEXT NOT NULL) STRICT;"
 	"CREATE INDEX transcript_prompts_instance ON transcript_prompts(instance, seq);"
 	"CREATE INDEX transcript_prompts_digest ON transcript_prompts(instance, digest);"
+	/* How a prompt goes (model.h), and what the program said at the end of its turn: for each, so that merged
+	 * ones have the same. seq is their order, for trimming. */
+	"ALTER TABLE prompts ADD COLUMN way TEXT NOT NULL DEFAULT 'order';"
+	"ALTER TABLE prompts ADD COLUMN stays INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE prompts ADD COLUMN interrupts INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE prompts ADD COLUMN awaits INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE prompts ADD COLUMN delivered_ms INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX prompts_awaited ON prompts(created_ms) WHERE awaits = 1;"
+	"CREATE TABLE answers("
+	" seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" key TEXT NOT NULL UNIQUE REFERENCES prompts(key) ON DELETE CASCADE,"
+	" instance TEXT NOT NULL, bytes INTEGER NOT NULL, cut INTEGER NOT NULL, goes_on INTEGER NOT NULL,"
+	" text TEXT NOT NULL) STRICT;"
+	"CREATE INDEX answers_instance ON answers(instance, seq, bytes);"
 	"";
 
 const struct migration store_migrations[] = {

@@ -19,6 +19,10 @@
 #include "ipc/schema.h"
 
 #define PROMPTS_KEPT 1000
+/* What is kept of the agents' answers: of one instance, and of all together; each counts what its row takes, too. */
+#define ANSWER_BYTES_EACH (1024 * 1024)
+#define ANSWER_BYTES_KEPT (256 * 1024 * 1024)
+#define ANSWER_ROW_BYTES 128
 #define SPAWN_KEYS_KEPT 10000
 /* Of each instance the newest so many approvals are kept, of all instances so many, whole (with arguments and diff) so many. */
 #define APPROVALS_KEPT 1000
@@ -54,6 +58,14 @@ int store_prompt_put(struct store *s, const struct prompt *p, struct err *e);
 /* The prompt of that key, or NULL (no error) when there is none; without its text when it is settled. Of
  * each instance the newest PROMPTS_KEPT settled ones are kept. Caller frees. */
 struct prompt *store_prompt_get(struct store *s, const char *key);
+struct prompt_query {
+	const char *instance; /* NULL: of all */
+	const char *status;   /* NULL: any */
+	int64_t limit;
+};
+/* The newest first, without what was said to them; fn takes ownership. */
+int store_prompts(struct store *s, const struct prompt_query *q, void (*fn)(void *arg, struct prompt *p), void *arg,
+	struct err *e);
 /* Which instance a spawn of that key made; the newest SPAWN_KEYS_KEPT are kept. get: 0, or -1 when there is
  * none. */
 int store_spawn_key_put(struct store *s, const struct spawn_key *k, struct err *e);
@@ -161,7 +173,7 @@ int store_template_delete(struct store *s, const char *name, struct err *e);
 struct store_load_ops {
 	void (*instance)(void *arg, struct instance *i);
 	void (*place)(void *arg, struct place *p);
-	void (*prompt)(void *arg, struct prompt *p); /* those not settled: queued, delivering */
+	void (*prompt)(void *arg, struct prompt *p); /* those not settled: queued, delivering, delivered and not answered yet */
 	void (*intent)(void *arg, const struct intent *in);
 	void (*spawn_time)(void *arg, const struct spawn_time *t); /* may be NULL */
 	void (*approval)(void *arg, struct approval *a); /* pending ones; may be NULL */

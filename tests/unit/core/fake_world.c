@@ -37,6 +37,12 @@ static void prompt_put(void *ctx, const struct prompt *p)
 	w->kept->code = p->code;
 	w->kept->untyped = p->untyped;
 	w->kept->reason = xstrdup(p->reason);
+	w->kept->way = p->way;
+	w->kept->stays = p->stays;
+	w->kept->awaits = p->awaits;
+	w->kept->delivered_ms = p->delivered_ms;
+	w->kept->answer = xstrdup(p->answer);
+	w->kept->goes_on = p->goes_on;
 }
 static struct prompt *prompt_get(void *ctx, const char *key)
 {
@@ -53,6 +59,9 @@ static struct prompt *prompt_get(void *ctx, const char *key)
 	p->code = w->kept->code;
 	p->untyped = w->kept->untyped;
 	p->reason = xstrdup(w->kept->reason);
+	p->awaits = w->kept->awaits;
+	p->delivered_ms = w->kept->delivered_ms;
+	p->answer = xstrdup(w->kept->answer);
 	return p;
 }
 static void spawn_key_put(void *ctx, const struct spawn_key *k)
@@ -118,7 +127,6 @@ static int report(const struct instance *in, const char *event, const json_t *bo
 	struct agent_fact *ret, struct err *e)
 {
 	(void)in;
-	(void)body;
 	if (!strcmp(event, "ready")) {
 		ret->ready = ret->has_state = true;
 		ret->state = ST_IDLE;
@@ -128,10 +136,19 @@ static int report(const struct instance *in, const char *event, const json_t *bo
 	} else if (!strcmp(event, "stop")) {
 		ret->has_state = ret->turn_ended = true;
 		ret->state = ST_IDLE;
+		ret->said = json_string_value(json_object_get(body, "said"));
 	} else if (!strcmp(event, "background")) {
-		ret->has_state = ret->turn_ended = true;
+		ret->has_state = ret->turn_ended = ret->turn_goes_on = true;
 		ret->state = ST_WORKING;
+		ret->said = json_string_value(json_object_get(body, "said"));
 		strcpy(ret->reason, "background");
+	} else if (!strcmp(event, "fail")) {
+		ret->has_state = ret->turn_ended = ret->turn_failed = true;
+		ret->state = ST_IDLE;
+		strcpy(ret->turn_error, "server_error");
+	} else if (!strcmp(event, "broken")) {
+		ret->has_state = ret->turn_ended = ret->turn_broken = true;
+		ret->state = ST_IDLE;
 	} else if (!strcmp(event, "clear")) {
 		strcpy(ret->conversation, "another");
 	} else if (!strcmp(event, "ask")) {

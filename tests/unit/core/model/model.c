@@ -258,7 +258,7 @@ void model_prompt_answer(void *call, const struct prompt *p, const struct err *e
 	struct m_call *c = call;
 
 	answered(c, e);
-	if (!e && (!p || p->status != PR_DELIVERED))
+	if (!e && (!p || !p->delivered_ms))
 		sim_fail("the prompt %s is told delivered and is not", c->key);
 }
 
@@ -311,7 +311,7 @@ void model_loaded(void)
 		if (c->kind != C_SEND || !c->answers || c->code || m->may_go || !c->key[0] || c->generation + 1 != sim.generation)
 			continue;
 		p = store_prompt_get(sim.w.store, c->key);
-		if (!p || p->status != PR_DELIVERED)
+		if (!p || !p->delivered_ms)
 			sim_fail("the prompt %s was told delivered, and is not after a crash", c->key);
 		prompt_free(p);
 	}

@@ -135,6 +135,8 @@ static void row_prompt(void *arg, struct prompt *p)
 	/* The first one waits for a restart when its program never ran. */
 	if (!in || (state_final(in->state) && !(p->first && in->starts == 0)))
 		sim_fail("the prompt %s of %s is never settled", p->key, p->instance);
+	if (in && p->awaits && in->state == ST_IDLE)
+		sim_fail("the prompt %s of %s is never answered", p->key, p->instance);
 	prompt_free(p);
 }
 
