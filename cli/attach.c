@@ -150,17 +150,27 @@ static json_t *question(struct cli *c)
 	return params;
 }
 
-/* One word on what goes on behind us, when there is somebody to say it. */
+static bool has_ended(const char *state)
+{
+	return strcmp(state, "exited") == 0 || strcmp(state, "failed") == 0 || strcmp(state, "lost") == 0;
+}
+
+/* One word on what goes on behind us, when there is somebody to say it. A shim tells the daemon of an end before
+ * its views, but the daemon may read our question first: then it knows by the second. */
 static void afterwards(struct cli *c, const char *instance)
 {
 	json_t *result = NULL;
 	struct err e = {0};
 
-	if (!instance[0] || client_call(c->client, "show", json_pack("{s:s}", "id", instance), AFTERWARDS_MS, &cli_stop,
-				    &result, &e) < 0)
-		return;
+	for (int i = 0; i < 2 && !has_ended(jstr(result, "state")); i++) {
+		json_decref(result);
+		result = NULL;
+		if (!instance[0] || client_call(c->client, "show", json_pack("{s:s}", "id", instance), AFTERWARDS_MS,
+					    &cli_stop, &result, &e) < 0)
+			return;
+	}
 	const char *name = jstr(result, "name")[0] ? jstr(result, "name") : instance, *state = jstr(result, "state");
-	if (strcmp(state, "exited") == 0 || strcmp(state, "failed") == 0 || strcmp(state, "lost") == 0)
+	if (has_ended(state))
 		cli_note(c, "%s has ended (%s); `tmux-claude read %s` shows its last screen.", name, state, name);
 	else
 		cli_note(c, "%s goes on (%s).", name, state);
