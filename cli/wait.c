@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 
 #define SIGNALLED 128
+#define WAIT_KEY_LEN 20
 
 static int wait_on(struct cli *c, json_t **ret, struct err *e)
 {
@@ -14,6 +15,11 @@ static int wait_on(struct cli *c, json_t **ret, struct err *e)
 	const json_t *timeout = json_object_get(params, "timeout");
 	int64_t deadline = timeout ? clock_mono_ms() + (int64_t)(json_number_value(timeout) * 1000) : -1;
 
+	/* A text that is painted while no daemon is there is seen all the same: asked again under this key. */
+	char key[WAIT_KEY_LEN + 1];
+
+	random_id(key, WAIT_KEY_LEN);
+	json_object_set_new(params, "key", json_string(key));
 	while (cli_call(c, c->args.m->name, json_incref(params), -1, ret, e) < 0)
 		if (cli_await_again(c, deadline, e) < 0)
 			return -1;

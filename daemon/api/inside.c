@@ -8,8 +8,10 @@
  * the same again is a replay (an idempotent method, too: killing again what was restarted in between is not the
  * same). What only reads may come as often as it likes. One that was refused used nothing up.
  */
+#include "base/clock.h"
 #include "base/idmap.h"
 #include "daemon/api/api_int.h"
+#include "daemon/api/pace.h"
 
 #define INSIDE_IDS 256
 #define INSIDE_CONNS_MAX 65536 /* remembered in all; a shim has far fewer */
@@ -24,6 +26,7 @@ struct inside_conn {
 };
 
 struct inside {
+	struct pace *pace;
 	struct idmap by_key;
 	struct inside_conn *conns;
 };
@@ -120,6 +123,36 @@ static void foreign(struct api *a, const char *place, const struct instance *in,
 		json_decref(msg);
 }
 
+/* More than its part of the history? */
+static bool too_fast(const struct call *c, struct err *e)
+{
+	int64_t wait = pace_wait(c->api->inside_state->pace, c->who_id, clock_mono_ms());
+	char details[64];
+
+	if (!wait)
+		return false;
+	err_set(e, ERR_RATE, "this instance changes more than %d things a second for longer than is good for the fleet's history",
+		PACE_PER_SECOND);
+	err_hint(e, "try again in %lld s", (long long)(wait + 999) / 1000);
+	str_fmt(details, sizeof(details), "{\"retry_after_ms\":%lld}", (long long)wait);
+	err_details(e, details);
+	return true;
+}
+
+/* Runs it; what it wrote at once is charged, but for a spawn, which has a rate of its own. */
+static bool run_charged(struct call *c, const struct method_def *m, const char *method, const json_t *params)
+{
+	struct api *a = c->api;
+	int64_t before = store_event_last(a->w->store);
+	char who[ID_SIZE];
+
+	memcpy(who, c->who_id, ID_SIZE);
+	bool through = call_run(c, method, params);
+	if (m && m->id != METHOD_SPAWN)
+		pace_spent(a->inside_state->pace, who, store_event_last(a->w->store) - before, clock_mono_ms());
+	return through;
+}
+
 static void take(struct call *c, const char *method, const json_t *params, int waiting)
 {
 	const struct method_def *m = method ? method_find(method) : NULL;
@@ -146,7 +179,10 @@ static void take(struct call *c, const char *method, const json_t *params, int w
 		err_set(&err, ERR_DENIED, "this connection has called with this id already: it is taken as a replay");
 		err_hint(&err, "give each call that changes something an id of its own");
 		refuse(c, "replay", &err);
-	} else if (call_run(c, method, params) && changes) {
+	} else if (changes && m->id != METHOD_SPAWN && too_fast(c, &err)) {
+		c->method = m;
+		refuse(c, "rate", &err);
+	} else if (run_charged(c, m, method, params) && changes) {
 		id_used(s, place, conn, h);
 	}
 }
@@ -221,6 +257,7 @@ static void on_stranger(void *arg, const char *place, json_t *ev)
 void inside_create(struct api *a)
 {
 	a->inside_state = xcalloc(1, sizeof(*a->inside_state));
+	a->inside_state->pace = pace_create();
 	a->w->on_api = on_inside;
 	a->w->on_api_closed = on_inside_closed;
 	a->w->on_stranger = on_stranger;
@@ -242,5 +279,6 @@ void inside_destroy(struct api *a)
 	while (s->conns)
 		ids_forget(s, s->conns->place, -1);
 	idmap_finish(&s->by_key);
+	pace_destroy(s->pace);
 	free(s);
 }

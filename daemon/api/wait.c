@@ -78,7 +78,7 @@ static void one_over(void *arg, const struct instance *in, const struct err *err
 		waiting_over(w, NULL);
 }
 
-static void begin(struct call *c, struct instance *const *set, size_t n)
+static void begin(struct call *c, struct instance *const *set, size_t n, const char *key)
 {
 	struct waiting *w = xcalloc(1, sizeof(*w) + n * sizeof(w->one[0]));
 	double s = call_num(c, "timeout", -1);
@@ -92,7 +92,7 @@ static void begin(struct call *c, struct instance *const *set, size_t n)
 	c->api->waits++;
 	for (size_t i = 0; i < n; i++) {
 		w->one[i].of = w;
-		w->one[i].handle = fleet_wait(c->w->fleet, set[i], call_str(c, "until"),
+		w->one[i].handle = fleet_wait(c->w->fleet, set[i], call_str(c, "until"), key,
 			s < 0 ? -1 : (int64_t)(s * 1000), one_over, &w->one[i], &err);
 		if (w->one[i].handle)
 			continue;
@@ -106,10 +106,16 @@ void api_WAIT(struct call *c)
 	size_t n = 0;
 	cleanup_free struct instance **set = call_targets(c, FROM_ANY, &n);
 	struct err err = {0};
+	char stored[KEY_SIZE];
+	const char *key;
 	json_t *rows;
 
 	if (!set)
 		return;
+	if (call_key(c, stored, &key, &err) < 0) {
+		call_error(c, &err);
+		return;
+	}
 	if (call_bool(c, "all") && call_bool(c, "any")) {
 		err_set(&err, ERR_PARAMS, "wait takes all or any, not both");
 		call_error(c, &err);
@@ -120,6 +126,6 @@ void api_WAIT(struct call *c)
 		call_rows(c, rows);
 		json_decref(rows);
 	} else {
-		begin(c, set, n);
+		begin(c, set, n, key);
 	}
 }

@@ -189,8 +189,9 @@ bool fleet_send_forget(struct fleet *f, const struct instance *in, void *arg);
 int fleet_prompt_cancel(struct fleet *f, struct instance *in, const char *key, struct err *e);
 
 struct wait_handle;
-/* until: states with commas between them, and as the last "text=STRING": any of it. done is called at once when it holds already. NULL on error. */
-struct wait_handle *fleet_wait(struct fleet *f, struct instance *in, const char *until,
+/* until: states with commas between them, and as the last "text=STRING": any of it. done is called at once when it holds already. NULL on error.
+ * key (or NULL): who asks again under it, after a daemon that went away, missed no text in between. */
+struct wait_handle *fleet_wait(struct fleet *f, struct instance *in, const char *until, const char *key,
 	int64_t timeout_ms, fleet_done_fn *done, void *arg, struct err *e);
 void fleet_wait_cancel(struct wait_handle *w); /* its caller is gone; done is not called */
 

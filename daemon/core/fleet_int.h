@@ -65,7 +65,7 @@ struct wait_handle {
 	struct err err;
 	bool by_text, over;
 	unsigned until; /* states, any of them: bits by enum inst_state */
-	char *text;
+	char *text, *key;
 	struct loop_timer *timer;
 	fleet_done_fn *done;
 	void *arg;

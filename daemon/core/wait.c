@@ -34,6 +34,7 @@ static void wait_tell(void *arg, const struct err *error)
 	if (w->done)
 		w->done(w->arg, fleet_get(w->f, w->id), error ? error : w->err.code ? &w->err : NULL);
 	free(w->text);
+	free(w->key);
 	free(w);
 }
 
@@ -119,7 +120,8 @@ static void watch(struct wait_handle *w)
 	t->w = w;
 	memcpy(t->id, w->id, ID_SIZE);
 	P(w->f)->shim_call(CTX(w->f), w->u->in->place, "watch",
-		json_pack("{s:s, s:I, s:s}", "instance", w->id, "watch", (json_int_t)w->number, "text", w->text),
+		json_pack("{s:s, s:I, s:s, s:s*}", "instance", w->id, "watch", (json_int_t)w->number, "text", w->text, "key",
+			w->key),
 		TEXT_WAIT_MS, text_seen, t);
 }
 
@@ -158,7 +160,7 @@ static int until_read(const char *until, unsigned *states, const char **text, st
 	return err_hint(e, "wait for a part of it");
 }
 
-struct wait_handle *fleet_wait(struct fleet *f, struct instance *in, const char *until,
+struct wait_handle *fleet_wait(struct fleet *f, struct instance *in, const char *until, const char *key,
 	int64_t timeout_ms, fleet_done_fn *done, void *arg, struct err *e)
 {
 	struct unit *u = unit_find(f, in->id);
@@ -180,6 +182,7 @@ struct wait_handle *fleet_wait(struct fleet *f, struct instance *in, const char 
 	w->number = ++f->waits;
 	w->until = states;
 	w->text = xstrdup(text);
+	w->key = xstrdup(key);
 	w->done = done;
 	w->arg = arg;
 	w->next = u->waits;
@@ -207,5 +210,6 @@ void fleet_wait_cancel(struct wait_handle *w)
 		return;
 	wait_unlink(w);
 	free(w->text);
+	free(w->key);
 	free(w);
 }

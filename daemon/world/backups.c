@@ -204,9 +204,8 @@ void backups_finish(struct world *w)
 	w->backups = NULL;
 }
 
-json_t *backups_json(const struct world *w)
+static json_t *tell(const struct backups *b)
 {
-	const struct backups *b = w->backups;
 	struct daily_moment now = this_moment();
 	const struct daily_moment *done = &b->daily.done;
 	char iso[CLOCK_ISO_MAX];
@@ -220,4 +219,9 @@ json_t *backups_json(const struct world *w)
 	return json_pack("{s:I, s:s, s:I, s:o, s:o, s:o}", "keep", (json_int_t)b->keep, "folder", b->folder, "count",
 		(json_int_t)b->count, "last", last, "failed", bad, "next_ms",
 		b->timer ? json_integer(daily_wait(&b->daily, b->every_ms, &now)) : json_null());
+}
+
+json_t *backups_json(const struct world *w)
+{
+	return w->backups ? tell(w->backups) : json_null(); /* NULL: not loaded yet */
 }

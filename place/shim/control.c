@@ -176,7 +176,8 @@ static void do_watch(struct shim *s, struct peer_request *req, json_t *params)
 	if (e.code)
 		peer_error(req, &e);
 	else
-		inst_watch(i, json_get_int(params, "watch", 0), text, on_watch, req);
+		inst_watch(i, json_get_int(params, "watch", 0), json_string_value(json_object_get(params, "key")), text, on_watch,
+			req);
 }
 
 static void do_unwatch(struct shim *s, struct peer_request *req, json_t *params)

@@ -62,6 +62,7 @@ void inst_destroy(struct inst *i)
 		*at = i->next;
 	err_set(&gone, ERR_CANCELLED, "the instance %s is gone", i->id);
 	inst_watch_fail(i, &gone);
+	inst_watch_finish(i);
 	while (i->views)
 		view_destroy(i->views);
 	follow_destroy_all(i->follows);

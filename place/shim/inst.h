@@ -49,8 +49,9 @@ struct record *inst_record(struct inst *i);
 /* Asks the guest to signal the program, or everything on its terminal. */
 int inst_signal(struct inst *i, const char *signal, bool group, struct err *e);
 void inst_resize(struct inst *i, int rows, int cols);
-/* Calls fn once the text has been painted, or the watch of that number was cancelled. */
-void inst_watch(struct inst *i, int64_t number, const char *text, inst_watch_fn *fn, void *arg);
+/* Calls fn once the text has been painted, or the watch of that number was cancelled. With a key (NULL: none) it goes on
+ * when the daemon goes away, and is taken up by the next call with the same key and text: what was painted in between counts. */
+void inst_watch(struct inst *i, int64_t number, const char *key, const char *text, inst_watch_fn *fn, void *arg);
 void inst_unwatch(struct inst *i, int64_t number);
 /* The daemon's connection ended: nobody waits any more, a text that was not given whole is forgotten. */
 void inst_daemon_gone(struct shim *s);

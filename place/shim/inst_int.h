@@ -10,7 +10,10 @@ enum inst_state { INST_STARTING, INST_RUNNING, INST_ENDED };
 struct watch {
 	struct watch *next;
 	int64_t number;
+	char *key; /* or NULL: not to be asked for again */
 	char *text;
+	int64_t until_ms; /* nobody waits (fn NULL), or it was seen: kept so long, for who asks again; monotonic */
+	uint64_t offset;  /* where it was seen */
 	inst_watch_fn *fn;
 	void *arg;
 };
@@ -44,7 +47,7 @@ struct inst {
 	struct view *views, *owner;
 	uint64_t inputs; /* counts views' inputs */
 	struct follow *follows;
-	struct watch *watches;
+	struct watch *watches, *seen; /* not yet; those with a key that were, the newest first */
 	struct buf live;
 	inst_started_fn *started;
 	void *started_arg;
@@ -82,5 +85,6 @@ void inst_destroy(struct inst *i);
 /* Ends every watch whose text is in `seen`, or on the screen when that is NULL. */
 void inst_watch_check(struct inst *i, const char *seen, size_t len);
 void inst_watch_fail(struct inst *i, const struct err *why);
+void inst_watch_finish(struct inst *i); /* and those seen are forgotten */
 
 #endif

@@ -6,7 +6,8 @@ import socket
 import threading
 import time
 
-from harness import Failure, check, contains, deadline, equal
+from faults import pause
+from harness import Failure, RpcError, check, contains, deadline, equal
 from inside import child, connect, talker
 
 
@@ -446,3 +447,37 @@ def test_what_ended_and_was_removed_meanwhile_is_told_to_those_it_concerns(t):
     stranger = connect(f, os.path.join(f.work, "stranger.talk"))
     equal({e["instance"] for e in stranger.call("events", since=since)["events"]} - {f.show("stranger")["id"]}, set(), "a stranger reads")
     stranger.refused("events", code="not_found", ids=[kid["id"]])
+
+
+@deadline(180)
+def test_one_agent_cannot_push_out_everybodys_history(t):
+    f = t.fleet()
+    boss, inside = talker(f, "boss")
+    kid = inside.call("spawn", **child(f))
+    _, other = talker(f, "other")
+    mate = other.call("spawn", **child(f))
+    first = f.json("status")["last_event"]
+    done, said = 0, None
+    for n in range(900):
+        try:
+            inside.call("rename", id=kid["id"], name="k%d" % n)
+            done += 1
+        except RpcError as e:
+            said = e.error["data"]
+            break
+    check(said, "900 renames were taken")
+    equal((said["code"], said["retryable"]), ("limit", True), "the refusal")
+    check(0 < said["details"]["retry_after_ms"] <= 500, "when again: %s", said)
+    check(300 <= done < 900 and f.json("status")["last_event"] - first <= done + 10, "%d were taken", done)
+    equal(inside.call("show", id=kid["id"])["name"], "k%d" % (done - 1), "what only reads is taken")
+    check(inside.call("spawn", **child(f))["id"], "a spawn has a rate of its own")
+    other.call("rename", id=mate["id"], name="mate")  # others are not meant
+    while True:  # it is heard again as it was told
+        try:
+            inside.call("rename", id=kid["id"], name="again")
+            break
+        except RpcError as e:
+            equal(e.error["data"]["code"], "limit", "refused meanwhile")
+            pause(e.error["data"]["details"]["retry_after_ms"] / 1000)
+    denied = [r for r in f.json("audit", "--denied")["rows"] if r["instance"] == boss["id"]]
+    equal({r["reason"] for r in denied}, {"rate"}, "the audit")

@@ -141,7 +141,7 @@ START_TEST(a_new_shim_that_knows_nothing_yet_is_waited_for)
 	fleet_on_shim_lost(w.f, place_of(id), &gone);
 	fake_turn(&w);
 	greet(id, hello(200, true, false));
-	struct wait_handle *wait = fleet_wait(w.f, fleet_get(w.f, id), "text=there", -1, NULL, NULL, &e);
+	struct wait_handle *wait = fleet_wait(w.f, fleet_get(w.f, id), "text=there", NULL, -1, NULL, NULL, &e);
 	ck_assert_ptr_nonnull(wait);
 	ck_assert_ptr_null(fake_find(&w, "watch"));
 	ck_assert_int_eq(fleet_shim_call(w.f, fleet_get(w.f, id), "screen", json_object(), 1000, NULL, NULL, &e), -1);
@@ -162,10 +162,10 @@ START_TEST(a_text_to_wait_for_is_bounded)
 
 	ck_assert_int_eq(spawn_as(NULL, NULL, "a", "teller", NULL, &h, id, NULL), 0);
 	bring_up(id);
-	struct wait_handle *wait = fleet_wait(w.f, fleet_get(w.f, id), longest, -1, NULL, NULL, &e);
+	struct wait_handle *wait = fleet_wait(w.f, fleet_get(w.f, id), longest, NULL, -1, NULL, NULL, &e);
 	ck_assert_msg(wait != NULL, "%s", e.message);
 	fleet_wait_cancel(wait);
-	ck_assert_ptr_null(fleet_wait(w.f, fleet_get(w.f, id), longer, -1, NULL, NULL, &e));
+	ck_assert_ptr_null(fleet_wait(w.f, fleet_get(w.f, id), longer, NULL, -1, NULL, NULL, &e));
 	ck_assert_int_eq(e.code, ERR_LIMIT);
 }
 END_TEST
@@ -844,10 +844,10 @@ START_TEST(waiting_for_a_state_answers_or_says_that_it_never_comes)
 
 	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
 	up(id);
-	ck_assert_ptr_null(fleet_wait(w.f, fleet_get(w.f, id), "nonsense", -1, done, &a, &e));
+	ck_assert_ptr_null(fleet_wait(w.f, fleet_get(w.f, id), "nonsense", NULL, -1, done, &a, &e));
 	ck_assert_int_eq(e.code, ERR_PARAMS);
-	fleet_wait(w.f, fleet_get(w.f, id), "working", -1, done, &a, &e);
-	fleet_wait(w.f, fleet_get(w.f, id), "waiting", -1, done, &b, &e);
+	fleet_wait(w.f, fleet_get(w.f, id), "working", NULL, -1, done, &a, &e);
+	fleet_wait(w.f, fleet_get(w.f, id), "waiting", NULL, -1, done, &b, &e);
 	fake_turn(&w);
 	ck_assert_int_eq(a.calls, 0);
 	report(id, 3, "prompt");
@@ -1045,7 +1045,7 @@ START_TEST(a_wait_cancelled_between_its_end_and_its_answer_is_not_answered)
 
 	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
 	up(id);
-	wait = fleet_wait(w.f, fleet_get(w.f, id), "idle", -1, done, &a, NULL); /* holds at once */
+	wait = fleet_wait(w.f, fleet_get(w.f, id), "idle", NULL, -1, done, &a, NULL); /* holds at once */
 	fleet_wait_cancel(wait);
 	fake_turn(&w);
 	ck_assert_int_eq(a.calls, 0);

@@ -393,7 +393,7 @@ static void op_wait(const struct op *op)
 		return;
 	c = model_call(C_WAIT, in->id);
 	c->until = states[op->b % ARRAY_LEN(states)];
-	if (!fleet_wait(sim.w.fleet, in, until[op->b % ARRAY_LEN(until)], 1000 + op->c % 30000, model_answer, c, &e))
+	if (!fleet_wait(sim.w.fleet, in, until[op->b % ARRAY_LEN(until)], NULL, 1000 + op->c % 30000, model_answer, c, &e))
 		c->accepted = false;
 }
 
