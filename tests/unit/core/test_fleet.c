@@ -177,7 +177,7 @@ START_TEST(a_text_is_watched_from_when_there_is_a_screen)
 	struct err e = {0};
 
 	spawn_as(NULL, NULL, NULL, "mute", NULL, &h, id, NULL);
-	ck_assert_ptr_nonnull(fleet_wait(w.f, fleet_get(w.f, id), "text=hello", -1, done, &wh, &e));
+	ck_assert_ptr_nonnull(fleet_wait(w.f, fleet_get(w.f, id), "text=hello", NULL, -1, done, &wh, &e));
 	ck_assert_ptr_null(fake_find(&w, "watch"));
 	bring_up(id);
 	ck_assert_ptr_nonnull(fake_find(&w, "watch"));
