@@ -32,6 +32,12 @@ static const char *kind_name(const struct unit *holder, enum cap_kind k)
 
 static void tell(struct refusal_kept *r)
 {
+	if (r->holder[0] && !unit_find(r->f, r->holder)) { /* removed meanwhile: of it nothing more is told */
+		json_decref(r->data);
+		r->data = NULL;
+		r->times = 0;
+		return;
+	}
 	json_object_set_new(r->data, "times", json_integer(r->times));
 	r->times = 0;
 	P(r->f)->event_add(CTX(r->f), EV_REFUSED, r->holder[0] ? r->holder : NULL, NULL, r->data);

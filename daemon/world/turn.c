@@ -33,6 +33,7 @@ struct turn {
 	struct age age;
 	void (*broken)(void *arg, const struct err *why);
 	void *broken_arg;
+	struct err over; /* why nothing is made durable any more */
 };
 
 /* How often a lock that somebody else has is tried, and for how long: then everybody of these turns hears who has it. */
@@ -165,12 +166,18 @@ static void round_once(struct turn *t)
 	t->last = &t->first;
 	t->events = json_array();
 	err_clear(&t->failed);
+	/* Memory is ahead of the disk: what the daemon still does on its way out (callers that go away) would be written of
+	 * things that are not there. */
+	if (t->over.code)
+		err = t->over;
 	if (err.code)
 		store_rollback(t->store);
 	else if (store_dirty(t->store) && store_commit(t->store, &err) < 0)
 		store_rollback(t->store);
 	if (err.code) {
-		log_error("store", NULL, "a change could not be made durable: %s", err.message);
+		if (!t->over.code)
+			log_error("store", NULL, "a change could not be made durable: %s", err.message);
+		t->over = err;
 		turn_break(t, &err);
 	} else {
 		FAULT_POINT("events.publish");
