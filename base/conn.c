@@ -252,6 +252,8 @@ static ssize_t read_some(struct conn *c, void *p, size_t len)
 	return n;
 }
 
+static unsigned char piece[READ_PIECE]; /* of no connection between two reads; a program has one thread */
+
 /* Reads within the budget. An end is noted, to be told after on_data. */
 static void fill(struct conn *c)
 {
@@ -262,7 +264,9 @@ static void fill(struct conn *c)
 			room = READ_PIECE;
 		if (room == 0)
 			return;
-		unsigned char *p = buf_reserve(&c->in, room);
+		/* Most messages are short: memory for the longest is not made and given back for each. */
+		bool aside = c->in.cap < c->in.head + c->in.len + room;
+		unsigned char *p = aside ? piece : buf_reserve(&c->in, room);
 		ssize_t n = read_some(c, p, room);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -282,7 +286,10 @@ static void fill(struct conn *c)
 			c->read_ended = c->close_due = true;
 			return;
 		}
-		buf_added(&c->in, (size_t)n);
+		if (aside)
+			buf_append(&c->in, p, (size_t)n);
+		else
+			buf_added(&c->in, (size_t)n);
 		budget -= (size_t)n < budget ? (size_t)n : budget;
 		if ((size_t)n < room)
 			return; /* the kernel had no more: save the call that says so */

@@ -84,10 +84,25 @@ def renames(clients, ident, count, in_flight):
     return done / (time.monotonic() - start)
 
 
+class Spent:
+    """The daemon's time on a processor for each of what is counted: it holds where the machine is in other use."""
+
+    def __init__(self, rig):
+        self.rig, self.values = rig, []
+
+    def over(self, count, take):
+        """What take() gives; its share of the time is noted."""
+        before = fleetrig.cpu_seconds(self.rig.pid)
+        got = take()
+        self.values.append(1e6 * (fleetrig.cpu_seconds(self.rig.pid) - before) / count)
+        return got
+
+
 def change_rows(b):
     whats = ["durable changes, one connection, one at a time", "durable changes, one connection, pipelined",
              "durable changes, 100 connections, one each at a time", "raw SQLite, one row and event a commit",
-             "raw SQLite, 100 rows and events a commit"]
+             "raw SQLite, 100 rows and events a commit", "durable changes, pipelined: the daemon's processor, each",
+             "durable changes, one at a time: the daemon's processor, each"]
     if not b.wanted(*whats):
         return
     rig = Rig(os.environ.get("TC_BUILDDIR") or os.getcwd())
@@ -96,9 +111,13 @@ def change_rows(b):
         ident = one_that_ended(rig, client)
         one = b.run(whats[3], "/s", lambda: commits_raw(rig.fleet.dir, CHANGES // 10, 1))
         hundred = b.run(whats[4], "/s", lambda: commits_raw(rig.fleet.dir, CHANGES, 100))
-        b.run(whats[0], "/s", lambda: renames([client], ident, CHANGES // 10, 1), than="raw", reference=one)
-        b.run(whats[1], "/s", lambda: renames([client], ident, CHANGES, 500), than="raw, 100 a commit",
-              reference=hundred, at_least=5000)
+        alone, piped = Spent(rig), Spent(rig)
+        b.report(whats[0], "/s", [alone.over(CHANGES // 10, lambda: renames([client], ident, CHANGES // 10, 1))
+                                  for _ in range(b.runs)], than="raw", reference=one)
+        b.report(whats[1], "/s", [piped.over(CHANGES, lambda: renames([client], ident, CHANGES, 500))
+                                  for _ in range(b.runs)], than="raw, 100 a commit", reference=hundred, at_least=5000)
+        b.report(whats[5], "us", piped.values, note="its row, its event and its row of the audit")
+        b.report(whats[6], "us", alone.values)
         many = [rig.fleet.client() for _ in range(CLIENTS)]
         b.run(whats[2], "/s", lambda: renames(many, ident, CHANGES, 1), than="raw, 100 a commit",
               reference=hundred, at_least=5000)
@@ -184,7 +203,8 @@ def fan_out(subs, client, ident):
 def fan_rows(b):
     whats = ["events to 100 subscribers, delivered", "events to 100 subscribers, ten at once until the last has them, p50",
              "events to 100 subscribers, ten at once until the last has them, p99",
-             "events to 100 subscribers, one more stopped: delivered"]
+             "events to 100 subscribers, one more stopped: delivered",
+             "events to 100 subscribers: the daemon's processor, each delivery"]
     if not b.wanted(*whats):
         return
     rig = Rig(os.environ.get("TC_BUILDDIR") or os.getcwd())
@@ -193,10 +213,12 @@ def fan_rows(b):
         ident = one_that_ended(rig, client)
         rig.quiet(client)
         subs = [rig.fleet.subscribe() for _ in range(CLIENTS)]
-        taken = [fan_out(subs, client, ident) for _ in range(b.runs)]
+        spent = Spent(rig)
+        taken = [spent.over(EVENTS * CLIENTS, lambda: fan_out(subs, client, ident)) for _ in range(b.runs)]
         median = b.report(whats[0], "/s", [t[0] for t in taken], note="clients in one Python process")
         b.report(whats[1], "ms", [rows.quantile(t[1], 0.5) for t in taken])
         b.report(whats[2], "ms", [rows.quantile(t[1], 0.99) for t in taken])
+        b.report(whats[4], "us", spent.values)
         stopped = stopped_subscriber(rig.fleet.socket)
         b.run(whats[3], "/s", lambda: fan_out(subs, client, ident)[0], than="without it", reference=median)
         stopped.close()
@@ -205,7 +227,7 @@ def fan_rows(b):
 
 
 def storm(builddir):
-    """(seconds until all were answered, [ms of each answer]); exact, or it fails."""
+    """(seconds until all were answered, [ms of each answer], the daemon's processor time); exact, or it fails."""
     rig = Rig(builddir, max_instances=STORM_CAP)
     try:
         client = rig.up()
@@ -221,23 +243,25 @@ def storm(builddir):
             late.append(1000 * (time.monotonic() - start))
             made += "result" in message
             refused += "error" in message and message["error"]["data"]["code"] == "cap_reached"
-        took = time.monotonic() - start
+        took, spent = time.monotonic() - start, fleetrig.cpu_seconds(rig.pid)
         living = client.call("status")["living"]
         if (made, refused, living) != (STORM_CAP, STORM - STORM_CAP, STORM_CAP):
             raise harness.Failure("of %d spawns %d passed, %d met the cap, %d live" % (STORM, made, refused, living))
-        return took, late
+        return took, late, spent
     finally:
         rig.close()
 
 
 def storm_rows(b):
     what = "storm: %d spawns at once, cap %d" % (STORM, STORM_CAP)
-    if not b.wanted(what):
+    if not b.wanted(*(what + part for part in (": all answered", ": an answer, p50", ": an answer, p99",
+                                               ": the daemon's processor"))):
         return
     taken = [storm(os.environ.get("TC_BUILDDIR") or os.getcwd()) for _ in range(b.runs)]
     b.report(what + ": all answered", "s", [t[0] for t in taken], note="the agents that live are real, host driver")
     b.report(what + ": an answer, p50", "ms", [rows.quantile(t[1], 0.5) for t in taken])
     b.report(what + ": an answer, p99", "ms", [rows.quantile(t[1], 0.99) for t in taken])
+    b.report(what + ": the daemon's processor", "s", [t[2] for t in taken], note="its own start and 100 agents' included")
 
 
 def more(args):

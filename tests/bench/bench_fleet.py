@@ -161,12 +161,16 @@ def restart_rows(b, rig, client):
     what = "daemon restart, %d agents: all adopted" % len(rig.ids)
     if not b.wanted(what):
         return client
-    values, panes, cpu = [], [], []
+    values, panes, cpu, others = [], [], [], []
+    shims = rig.by_program().get("tmux-claude-shim", [])
+    shims_cpu = lambda: sum(fleetrig.cpu_seconds(pid) for pid in shims)  # noqa: E731
     for _ in range(b.runs):
+        before = shims_cpu()
         start = time.monotonic()
         seconds, client = rig.restart()
         values.append(seconds)
         cpu.append(fleetrig.cpu_seconds(rig.pid))
+        others.append(shims_cpu() - before)
         rig.panes_up(client)
         panes.append(time.monotonic() - start)
         living = client.call("status")["living"]
@@ -174,6 +178,7 @@ def restart_rows(b, rig, client):
             raise harness.Failure("%d of %d agents live after the restart" % (living, len(rig.ids)))
     b.report(what, "s", values, at_most=1)
     b.report("daemon restart, %d agents: its time on a processor" % len(rig.ids), "s", cpu)
+    b.report("daemon restart, %d agents: the shims' time on a processor" % len(rig.ids), "s", others)
     b.report("daemon restart, %d agents: every pane seen" % len(rig.ids), "s", panes)
     return client
 
