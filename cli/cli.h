@@ -116,7 +116,7 @@ const char *jstr(const json_t *o, const char *key);
 json_int_t jint(const json_t *o, const char *key);
 
 /* The verbs that need more than one call. */
-verb_fn verb_spawn, verb_restart, verb_kill, verb_list, verb_send, verb_broadcast, verb_read, verb_wait, verb_attach, verb_exec,
+verb_fn verb_spawn, verb_fork, verb_transcript, verb_restart, verb_kill, verb_list, verb_send, verb_broadcast, verb_read, verb_wait, verb_attach, verb_exec,
 	verb_events, verb_audit, verb_up, verb_down, verb_status, verb_template_build, verb_template_list, verb_login,
 	verb_replay, verb_logs, verb_cap_set, verb_config_show, verb_config_check, verb_doctor, verb_version,
 	verb_shell_integration, verb_db_path, verb_db_check, verb_db_backup, verb_db_restore;

@@ -423,6 +423,7 @@ void render_result(const struct writer *w, enum result_kind kind, const json_t *
 	case R_GRANTS:
 		render_grants(w, result);
 		break;
+	case R_TRANSCRIPT:
 	case R_EMPTY:
 	case R_ATTACH:
 	case R_TICKET:

@@ -106,7 +106,7 @@ int verb_spawn(struct cli *c)
 
 	cli_catch_signals();
 	/* The daemon's current folder is not ours. */
-	if (!json_object_get(c->args.params, "dir")) {
+	if (!json_object_get(c->args.params, "dir") && !json_object_get(c->args.params, "conversation")) {
 		cleanup_free char *cwd = getcwd(NULL, 0);
 		json_t *dir = cwd ? json_string(cwd) : NULL;
 		if (!dir) {
@@ -117,6 +117,12 @@ int verb_spawn(struct cli *c)
 		json_object_set_new(c->args.params, "dir", dir);
 	}
 	warn_of_home(c);
+	return start(c, false);
+}
+
+int verb_fork(struct cli *c)
+{
+	cli_catch_signals();
 	return start(c, false);
 }
 

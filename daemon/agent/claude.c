@@ -194,8 +194,9 @@ static int claude_launch(const struct instance *in, const struct agent_place *pl
 	struct agent_launch l = {0};
 	const char *start_event = CLAUDE_START, *prompt = pl->prompt;
 	/* A conversation is written down at the end of its first turn: before, --resume would not find it,
-	 * and its id may be used again. */
-	bool resume = pl->resume && in->conversation && in->turns > 0;
+	 * and its id may be used again. An adopted one has turns from the beginning. */
+	bool resume = in->conversation && in->turns > 0;
+	bool branch = !resume && in->branch_of;
 
 	if (prompt && strlen(prompt) > PROMPT_ARG_MAX) {
 		err_set(e, ERR_LIMIT, "the first prompt has more than %d bytes", PROMPT_ARG_MAX);
@@ -226,6 +227,11 @@ static int claude_launch(const struct instance *in, const struct agent_place *pl
 	strv_push(&l.argv, pl->program_path);
 	strv_push(&l.argv, "--settings");
 	strv_push(&l.argv, settings);
+	if (branch) {
+		strv_push(&l.argv, "--resume");
+		strv_push(&l.argv, in->branch_of);
+		strv_push(&l.argv, "--fork-session");
+	}
 	strv_push(&l.argv, resume ? "--resume" : "--session-id");
 	strv_push(&l.argv, l.conversation);
 	add_permissions(&l.argv, in->permissions);

@@ -443,6 +443,7 @@ const struct transcript_format claude_transcript = {
 	.home_dir = ".claude",
 	.dir_env = "CLAUDE_CONFIG_DIR",
 	.below = "projects",
+	.running = "sessions",
 	.named = claude_named,
 	.path = claude_path,
 	.wanted = claude_wanted,

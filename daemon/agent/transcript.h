@@ -62,6 +62,7 @@ struct transcript_line {
 struct transcript_format {
 	/* Where its files are: below a folder of the home, or below the one that a variable names. */
 	const char *home_dir, *dir_env, *below;
+	const char *running; /* beside `below`: a folder with a file for each process: {pid, sessionId} */
 	/* A report's body: the conversation's id and the file's path below root. False: it names none there. */
 	bool (*named)(const json_t *body, const char *root, char conversation[TRANSCRIPT_ID_MAX],
 		char path[TRANSCRIPT_PATH_MAX]);

@@ -180,6 +180,8 @@ char **call_strv(const struct call *c, const char *name); /* owned; NULL when no
 int call_key(struct call *c, char out[KEY_SIZE], const char **ret, struct err *e);
 /* cap.c: role and caps, where none are given those of the role and the options. */
 int caps_asked(struct call *c, struct instance *in, struct err *e);
+/* fork.c: a conversation of the user's own is to be gone on with. */
+int adopt_asked(struct call *c, struct instance *in, struct err *e);
 /* restart.c: the restart policy a call names, *ret as it was when it names none. */
 int call_policy(const struct call *c, enum restart_policy *ret, struct err *e);
 /* life.c: a fleet_progress_fn of a call that asked for `progress`. */

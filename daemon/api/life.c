@@ -161,6 +161,11 @@ void api_SPAWN(struct call *c)
 		}
 		memcpy(in->parent, p->id, ID_SIZE);
 	}
+	if (call_str(c, "conversation") && adopt_asked(c, in, &err) < 0) {
+		instance_free(in);
+		call_error(c, &err);
+		return;
+	}
 	if (!in->dir) {
 		err_set(&err, ERR_PARAMS, "spawn needs dir, the folder the agent works in");
 		instance_free(in);

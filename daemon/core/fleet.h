@@ -199,6 +199,12 @@ void fleet_wait_cancel(struct wait_handle *w); /* its caller is gone; done is no
 int fleet_shim_call(struct fleet *f, struct instance *in, const char *method, json_t *params,
 	int64_t ms, port_reply_fn *fn, void *arg, struct err *e);
 
+/* Its conversations, the oldest first: [{conversation, number, begun, length, lines, skipped}]; new reference. */
+json_t *fleet_transcripts_json(struct fleet *f, const struct instance *in);
+/* Calls fn once what its program wrote by now was copied and read, or after ms (read false). in NULL: it was removed. */
+typedef void fleet_read_fn(void *arg, const struct instance *in, bool read);
+void fleet_transcript_read(struct fleet *f, const struct instance *in, int64_t ms, fleet_read_fn *fn, void *arg);
+
 /* Admission as it stands: {pressure, waiting, starting, head: null or {id, reason, detail}}; new reference. */
 json_t *fleet_admission_json(struct fleet *f);
 

@@ -132,6 +132,8 @@ struct unit {
 	struct tally below;
 	struct spawn_window spawned; /* by it, in the last minute */
 	struct refusals *refusals;   /* met by it */
+	bool other_way;              /* this start goes the other way than its first attempt (start.c) */
+	int64_t turns_before;        /* as that found it */
 	struct track *tracks;        /* its conversations, the newest first (transcript.c) */
 };
 
@@ -313,6 +315,9 @@ int start_name_free(struct fleet *f, const struct caller *who, const char *name,
 	struct err *e);
 void start_begin(struct unit *u);
 void start_linked(struct site *s, struct unit *u);      /* its place's link is up */
+/* Its program ended with 1 before it was ready, and may not have found its conversation, or found it where none was
+ * expected: once, it is started as if it were the other way round. False: it is not for that. */
+bool start_other_way(struct site *s, struct unit *u);
 void start_ready(struct unit *u);                       /* it stands at its prompt, or waits for a person */
 void start_fail(struct unit *u, const struct err *why); /* undo */
 void start_answer(struct unit *u, const struct err *why); /* tells the callers of spawn, if any */

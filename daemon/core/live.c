@@ -85,6 +85,8 @@ void live_exited(struct site *s, struct unit *u, const json_t *ev)
 		unit_save(u);
 		return;
 	}
+	if (early && u->in->exit.code == 1 && start_other_way(s, u))
+		return;
 	if (u->in->exit.signal)
 		snprintf(detail, sizeof(detail), "ended by signal %d", u->in->exit.signal);
 	else

@@ -299,7 +299,7 @@ void start_begin(struct unit *u)
 	s->stopping = false;
 	u->run++;
 	u->step = STEP_MAKE;
-	u->cancelled = u->force = false;
+	u->cancelled = u->force = u->other_way = false;
 	u->in->begun = false;
 	err_clear(&u->failure);
 	free(s->pl->boot);
@@ -323,6 +323,35 @@ void start_linked(struct site *s, struct unit *u)
 	params = P(u->f)->setup_params(CTX(u->f), s->pl, u->in);
 	P(u->f)->shim_call(CTX(u->f), s->pl->id, "setup", params, SETUP_CALL_MS, setup_done, tick_new(u));
 	FAULT_POINT("start.setup_sent");
+}
+
+bool start_other_way(struct site *s, struct unit *u)
+{
+	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
+	struct instance *in = u->in;
+
+	if (u->other_way) { /* neither way: what is known of it stays */
+		in->turns = u->turns_before;
+		return false;
+	}
+	if (!prog->transcript || !in->conversation || in->state != ST_STARTING || (!u->resume && !in->turns && !in->branch_of))
+		return false;
+	u->other_way = true;
+	u->turns_before = in->turns;
+	P(u->f)->event_add(CTX(u->f), EV_CONVERSATION, in->id, NULL,
+		json_pack("{s:s, s:s, s:s}", "conversation", in->conversation, "what", "other_way", "detail",
+			in->turns ? "its program did not go on with it: begun anew under the same id"
+				  : "its program did not begin it: gone on with, as its id is in use"));
+	in->turns = in->turns ? 0 : 1;
+	in->exit.known = false;
+	u->run++;
+	u->step = STEP_SETUP;
+	prompt_first_not_run(u);
+	unit_save(u);
+	start_stage(u, "setup", "its conversation was not there, or in use already: trying the other way");
+	P(u->f)->shim_call(CTX(u->f), s->pl->id, "setup", P(u->f)->setup_params(CTX(u->f), s->pl, in), SETUP_CALL_MS, setup_done,
+		tick_new(u));
+	return true;
 }
 
 struct run_tick {

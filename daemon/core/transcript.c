@@ -315,7 +315,7 @@ static void track_newest(struct unit *u, struct track *t)
 static void begin(struct unit *u, const char *conversation, const char *root, const char *path)
 {
 	struct transcript row = {.number = u->tracks ? u->tracks->row.number + 1 : 1, .root = xstrdup(root),
-		.path = xstrdup(path), .begun_ms = clock_wall_ms()};
+		.path = xstrdup(path), .begun_ms = clock_wall_ms(), .since_ms = u->in->branch_from ? u->in->created_ms : 0};
 
 	memcpy(row.instance, u->in->id, ID_SIZE);
 	str_fmt(row.conversation, sizeof(row.conversation), "%s", conversation);
@@ -500,6 +500,43 @@ enum transcript_saw transcript_saw_prompt(struct unit *u, const char *text, int6
 	if (P(u->f)->transcript_prompt_since(CTX(u->f), u->in->id, digest, since_ms - CLOCK_SLACK_MS))
 		return TRANSCRIPT_SAW;
 	return all_read(u) ? TRANSCRIPT_SAW_NOT : TRANSCRIPT_SAW_UNSURE;
+}
+
+/* ---- for the api ---- */
+
+json_t *fleet_transcripts_json(struct fleet *f, const struct instance *in)
+{
+	struct unit *u = unit_find(f, in->id);
+	json_t *all = json_array();
+
+	for (const struct track *t = u ? u->tracks : NULL; t; t = t->next)
+		json_array_insert_new(all, 0,
+			json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "conversation", t->row.conversation, "number",
+				(json_int_t)t->row.number, "begun", (json_int_t)t->row.begun_ms, "length",
+				(json_int_t)P(f)->transcript_length(CTX(f), in->id, t->row.conversation), "lines",
+				(json_int_t)t->row.lines, "skipped", (json_int_t)t->row.skipped));
+	return all;
+}
+
+struct outside_wait {
+	fleet_read_fn *fn;
+	void *arg;
+};
+
+static void outside_read(void *arg, struct unit *u, bool read)
+{
+	struct outside_wait *w = arg;
+
+	w->fn(w->arg, u ? u->in : NULL, read);
+	free(w);
+}
+
+void fleet_transcript_read(struct fleet *f, const struct instance *in, int64_t ms, fleet_read_fn *fn, void *arg)
+{
+	struct outside_wait *w = xcalloc(1, sizeof(*w));
+
+	*w = (struct outside_wait){fn, arg};
+	transcript_when_read(unit_find(f, in->id), ms, outside_read, w);
 }
 
 /* ---- life ---- */

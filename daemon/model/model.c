@@ -185,6 +185,8 @@ void instance_free(struct instance *i)
 	free(i->reason);
 	free(i->detail);
 	free(i->conversation);
+	free(i->branch_of);
+	free(i->branch_from);
 	free(i->session);
 	json_decref(i->waiting);
 	json_decref(i->pace);
@@ -283,6 +285,8 @@ static const struct field fields[] = {
 	FIELD("queue_no", F_INT, queue_no, false),
 	FIELD("requeued", F_INT, requeued, false),
 	FIELD("begun", F_BOOL, begun, false),
+	FIELD("branch_of", F_TEXT, branch_of, false),
+	FIELD("branch_from", F_TEXT, branch_from, false),
 	FIELD("wanted", F_BOOL, wanted, false),
 	FIELD("state_boot", F_TEXT, state_boot, false),
 	FIELD("state_boot_ms", F_INT, state_boot_ms, false),

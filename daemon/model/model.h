@@ -107,6 +107,8 @@ struct instance {
 	json_t *pace;             /* what is usual for it (core/stuck.h): array, or NULL */
 	char *session; /* the last word of its program's session file, or NULL: none was heard of */
 	char *conversation;                 /* the agent program's own id of the conversation */
+	char *branch_of;   /* its conversation branches from this one */
+	char *branch_from; /* where that, or one that was adopted, is kept: an instance, or a file of the user's (/...) */
 	int64_t starts;                     /* how often its program was started */
 	int64_t turns;                      /* ended in this conversation; without one there is nothing
 					     * to resume */

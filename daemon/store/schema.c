@@ -171,6 +171,8 @@ static const char version_5[] =
 	" instance TEXT NOT NULL, bytes INTEGER NOT NULL, cut INTEGER NOT NULL, goes_on INTEGER NOT NULL,"
 	" text TEXT NOT NULL) STRICT;"
 	"CREATE INDEX answers_instance ON answers(instance, seq, bytes);"
+	"ALTER TABLE instances ADD COLUMN branch_of TEXT;"
+	"ALTER TABLE instances ADD COLUMN branch_from TEXT;"
 	"";
 
 const struct migration store_migrations[] = {

@@ -8,7 +8,7 @@
 #include "base/util.h"
 #include "daemon/driver/folder.h"
 #include "daemon/login.h"
-#include "daemon/world/world.h"
+#include "daemon/world/world_int.h"
 #include "ipc/hostport.h"
 
 #define VM_USER "agent"
@@ -246,6 +246,8 @@ int launch_run_params(void *ctx, const struct place *p, const struct instance *i
 	pl.prompt = prompt;
 	pl.resume = resume;
 	r = prog->launch(in, &pl, &launch, e);
+	if (r == 0 && vm && in->branch_from && in->starts == 0)
+		r = transcripts_branch(w, in, launch.files, e);
 	if (r == 0) {
 		json_object_foreach(in->env, key, value)
 			strv_env_set(&launch.env, key, json_string_value(value));

@@ -8,6 +8,9 @@
 #include "base/util.h"
 #include "daemon/world/world_int.h"
 
+/* A start is told in one line of at most a MiB, in which every quote takes two bytes. */
+#define BRANCH_MOST (640 * 1024)
+
 static void check(struct world *w, int r, const struct err *e)
 {
 	if (r < 0)
@@ -112,6 +115,56 @@ static int64_t w_read(void *ctx, const char *instance, const char *conversation,
 		done += n > 0 ? (size_t)n : 0;
 	}
 	return (int64_t)done;
+}
+
+/* ---- branches ---- */
+
+/* All of the copy, or of the user's own file; owned. */
+static char *branch_text(struct world *w, const struct instance *in, const char *conversation, size_t *ret_len, struct err *e)
+{
+	char *text = NULL;
+
+	if (in->branch_from[0] == '/') {
+		if (file_read(in->branch_from, BRANCH_MOST, &text, ret_len, e) < 0)
+			return NULL;
+		return text;
+	}
+	int64_t len = w_length(w, in->branch_from, conversation);
+	if (len <= 0) {
+		err_set(e, ERR_NOT_FOUND, "nothing of the conversation %s is kept here", conversation);
+		return NULL;
+	}
+	if (len > BRANCH_MOST) {
+		err_set(e, ERR_LIMIT, "it has %lld bytes", (long long)len);
+		return NULL;
+	}
+	text = xcalloc(1, (size_t)len + 1);
+	len = w_read(w, in->branch_from, conversation, 0, text, (size_t)len);
+	*ret_len = len > 0 ? (size_t)len : 0;
+	return text;
+}
+
+int transcripts_branch(struct world *w, const struct instance *in, json_t *files, struct err *e)
+{
+	const struct transcript_format *format = agent_find(in->agent)->transcript;
+	const char *conversation = in->branch_of ? in->branch_of : in->conversation;
+	char path[TRANSCRIPT_PATH_MAX];
+	size_t len = 0;
+	cleanup_free char *root = w_root(w, in);
+	cleanup_free char *text = branch_text(w, in, conversation, &len, e);
+
+	if (!text) {
+		err_prefix(e, "the conversation cannot be put into the machine");
+		return err_hint(e, "at most %d bytes go into a machine; on the host driver there is no such bound", BRANCH_MOST);
+	}
+	json_t *content = json_stringn(text, len);
+	if (!format || !root || !content || !format->path(in->dir, conversation, path)) {
+		json_decref(content);
+		return err_set(e, ERR_FAILED, "the conversation %s cannot be put into the machine: it is not whole, or not UTF-8", conversation);
+	}
+	cleanup_free char *whole = xasprintf("%s/%s", root, path);
+	json_array_append_new(files, json_pack("{s:s, s:i, s:o, s:b}", "path", whole, "mode", 0600, "content", content, "if_absent", 1));
+	return 0;
 }
 
 void transcripts_port(struct core_port *p)

@@ -10,6 +10,8 @@ void rows_port(struct core_port *p);
 
 /* transcripts.c */
 void transcripts_port(struct core_port *p);
+/* What its conversation begins with has to be in its machine: adds that file to files. */
+int transcripts_branch(struct world *w, const struct instance *in, json_t *files, struct err *e);
 
 /* places.c */
 void places_port(struct core_port *p);

@@ -8,6 +8,7 @@ import json
 import os
 import pwd
 import random
+import signal
 import subprocess
 
 from harness import Skip, check, contains, deadline, equal, files_under, wait_gone
@@ -243,3 +244,26 @@ def test_template_build_on_a_full_disk(t):
     equal(result.code, 1, "exit status of %s" % result)
     left = [n for _, _, names in os.walk(small) for n in names if not n.endswith((".lock", ".log"))]
     equal(left, [], "what a failed build leaves")
+
+
+@deadline(5400)
+def test_conversation(t):
+    """What was said in a machine is on the host while it is said, outlives QEMU, and goes on in another machine."""
+    stub = t.stub()
+    f = vm_fleet(t)
+    made = f.json("spawn", "one", *options(f, stub), "--prompt", "say: in the machine", timeout=SLOW)
+    wait(f, "one", "idle")
+    os.kill(made["place_pid"], signal.SIGKILL)
+    wait(f, "one", "lost,exited,failed")
+    f.cli("restart", "one", timeout=SLOW)
+    f.cli("send", "one", "say: after the kill", timeout=SLOW)
+    wait(f, "one", "idle")
+    equal(f.json("show", "one")["conversation"], made["conversation"])
+    f.cli("fork", "one", "two", "--prompt", "say: in the branch", timeout=SLOW)
+    wait(f, "two", "idle")
+    check(stub.wait_requests(1, prompt="say: in the branch")[0]["messages"] > 4, "the branch does not remember")
+    f.cli("kill", "one")
+    said = [json.loads(line) for line in f.cli("transcript", "one", "--json").splitlines()]
+    equal([e["text"] for e in said if e["kind"] == "prompt" and not e.get("own")],
+          ["say: in the machine", "say: after the kill"])
+    f.cli("kill", "two")

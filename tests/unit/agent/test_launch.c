@@ -192,6 +192,27 @@ START_TEST(test_a_conversation_is_resumed_under_its_id)
 }
 END_TEST
 
+START_TEST(test_a_branch_goes_on_under_an_id_of_its_own)
+{
+	in->branch_of = xstrdup("be0e21ef-393f-46b3-a2a3-a2e8e4528599");
+	in->permissions = PERM_PLAN;
+	launch(claude);
+	ck_assert_str_eq(l.argv[3], "--resume");
+	ck_assert_str_eq(l.argv[4], in->branch_of);
+	ck_assert_str_eq(l.argv[5], "--fork-session");
+	ck_assert_str_eq(l.argv[6], "--session-id");
+	ck_assert_str_eq(l.argv[7], l.conversation);
+	ck_assert_str_ne(l.conversation, in->branch_of);
+	/* Once a turn of its own has ended it is a conversation like any other. */
+	in->conversation = xstrdup(l.conversation);
+	in->turns = 1;
+	launch(claude);
+	ck_assert_str_eq(l.argv[3], "--resume");
+	ck_assert_str_eq(l.argv[4], in->conversation);
+	ck_assert_str_eq(l.argv[5], "--permission-mode");
+}
+END_TEST
+
 START_TEST(test_two_conversations_have_two_ids)
 {
 	char first[64];
@@ -447,7 +468,7 @@ END_TEST
 
 TEST_MAIN_FIXTURE("agent/launch", setup, teardown, test_agents_are_found_by_name, test_claude_in_a_vm,
 	test_claude_on_the_host_leaves_the_users_things_alone,
-	test_a_conversation_is_resumed_under_its_id, test_two_conversations_have_two_ids,
+	test_a_conversation_is_resumed_under_its_id, test_a_branch_goes_on_under_an_id_of_its_own, test_two_conversations_have_two_ids,
 	test_the_first_prompt_is_the_last_argument,
 	test_a_prompt_longer_than_an_argument_may_be_is_refused,
 	test_without_a_login_a_vm_shows_the_login, test_an_api_key_is_in_the_environment_alone,
