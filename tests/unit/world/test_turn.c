@@ -133,6 +133,12 @@ START_TEST(a_write_that_failed_fails_everybody_of_the_turn_and_leaves_nothing)
 	turn_flush(t);
 	ck_assert_str_eq(heard, "BE");
 	ck_assert_int_eq(store_event_last(s), 0);
+	/* What is done on the way out would be written of things that are not there. */
+	turn_event(t, EV_NOTICE, NULL, NULL, NULL);
+	turn_after(t, after, "b");
+	turn_flush(t);
+	ck_assert_str_eq(heard, "BEE");
+	ck_assert_int_eq(store_event_last(s), 0);
 }
 END_TEST
 

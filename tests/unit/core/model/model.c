@@ -437,6 +437,19 @@ void model_check(void)
 		sim_fail("%lld instances live, core counts %zu", (long long)living, fleet_living(f));
 }
 
+void model_callers_go(void)
+{
+	for (size_t i = ncalls; i-- > 0 && ncalls - i < WAITS_LOOKED_AT;) {
+		struct m_call *c = &calls[i];
+		if ((c->kind != C_SPAWN && c->kind != C_RESTART) || !c->accepted || c->answers ||
+			c->generation != sim.generation || !c->id[0])
+			continue;
+		model_inst(c->id)->cancels++;
+		if (fleet_cancel(sim.w.fleet, c->id, c))
+			c->accepted = false;
+	}
+}
+
 void model_check_calls(void)
 {
 	for (size_t i = 0; i < ncalls; i++) {

@@ -97,6 +97,7 @@ void model_settle(void); /* until nothing more happens, and model_check_settled 
 /* A call that waits for its answer; one that was given a key. NULL: none. */
 struct m_call *model_call_recent(enum m_kind kind, uint32_t n);
 struct m_call *model_call_keyed(enum m_kind kind, uint32_t n);
+void model_callers_go(void); /* those who wait for a start go away, which undoes it */
 size_t model_insts(const struct m_inst **ret);
 size_t model_insts_all(struct m_inst **ret);
 int64_t model_last_seq(void);

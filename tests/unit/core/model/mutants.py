@@ -107,6 +107,8 @@ MUTANTS = [
     ("an instance chooses among all", "daemon/api/access.c",
      "return (c->method->who & W_BELOW) && fleet_is_within(c->w->fleet, c->who.instance, in->id);",
      "return c->method->who & W_BELOW;"),
+    ("a daemon that ends itself still writes", "daemon/world/turn.c", "	if (t->over.code)\n		err = t->over;\n", ""),
+    ("one is revived whose parent is gone", "daemon/core/revive.c", "parent_gone(u, &err) < 0 || restore_room", "restore_room"),
     ("a wait hears of no end", "daemon/core/stop.c", "	waits_check(u);\n", ""),
 ]
 

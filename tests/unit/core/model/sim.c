@@ -183,6 +183,11 @@ void sim_turn(void)
 	for (int n = 0; !sim.crash_soon && loop_work(); n++)
 		if (n > WORK_MAX)
 			sim_fail("the turn never ends");
+	if (sim.broken && !sim.crash_soon) { /* main.c: connections close, and the last turn is flushed */
+		model_callers_go();
+		while (loop_work())
+			;
+	}
 	if (sim.broken || sim.crash_soon) { /* broken: main.c ends then; the next daemon reads what is true */
 		sim_daemon_crash();
 		sim_daemon_start();
