@@ -13,9 +13,13 @@ from test_vm_claude import vm_fleet
 
 SECONDS = 300
 # Each in the start of one machine, one after the other: it is begun anew by the next daemon, or by a restart.
-STARTING = ("tmux-clauded/overlay.begun", "tmux-clauded/overlay.made", "tmux-clauded/egress.spawned",
-            "tmux-clauded/egress.added", "tmux-claude-shim/holder.forked")
-ENDING = "tmux-clauded/egress.removed"
+STARTING = ("tmux-clauded/overlay.base_link", "tmux-clauded/overlay.make", "tmux-clauded/overlay.begun",
+            "tmux-clauded/overlay.made", "tmux-clauded/overlay.named", "tmux-clauded/egress.spawn",
+            "tmux-clauded/egress.spawned", "tmux-clauded/egress.add", "tmux-clauded/egress.added",
+            "tmux-claude-shim/holder.forked",
+            # From here on there is a machine: its link is up; it is set up; it was.
+            "tmux-clauded/start.setup", "tmux-clauded/start.setup_sent", "tmux-clauded/start.setup_answered")
+ENDING = ("tmux-clauded/egress.remove", "tmux-clauded/egress.removed")
 
 
 class Armed:
@@ -89,10 +93,11 @@ def test_killed_where_only_a_machine_has_it(t):
     faults.until("it to live", lambda: f.state(ident) in invariants.LIVING or f.state(ident), SECONDS)
     hold(f, 1)
     equal(f.run("exec", ident, "--", "sh", "-c", "exit 7", timeout=SECONDS).code, 7, "exit status inside")
-    armed = Armed(f, ENDING)
-    armed.up()
-    f.run("kill", "--force", ident, timeout=SECONDS)
-    armed.await_it(start=False)
+    for point in ENDING:
+        armed = Armed(f, point)
+        armed.up()
+        f.run("kill", "--force", ident, timeout=SECONDS)
+        armed.await_it(start=False)
     f.cli("up", "--no-restore", timeout=SECONDS)
     faults.until("its end", lambda: f.state(ident) in invariants.ENDED or f.state(ident), SECONDS)
     hold(f, 0)
