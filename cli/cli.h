@@ -115,10 +115,15 @@ enum color state_color(const char *state);
 const char *jstr(const json_t *o, const char *key);
 json_int_t jint(const json_t *o, const char *key);
 
+/* The first line that a program prints, into out. False when it cannot run or takes too long. */
+bool cli_first_line(char *const *argv, char *out, size_t size);
+/* All files of agents are right: 0, or -1 with file and line of the first that is not. */
+int agents_check(struct cli *c, struct err *e);
+
 /* The verbs that need more than one call. */
 verb_fn verb_spawn, verb_fork, verb_transcript, verb_restart, verb_kill, verb_list, verb_send, verb_broadcast, verb_read, verb_wait, verb_attach, verb_exec,
 	verb_events, verb_audit, verb_up, verb_down, verb_status, verb_template_build, verb_template_list, verb_login,
 	verb_replay, verb_logs, verb_cap_set, verb_config_show, verb_config_check, verb_doctor, verb_version,
-	verb_shell_integration, verb_db_path, verb_db_check, verb_db_backup, verb_db_restore;
+	verb_agents_list, verb_agents_show, verb_shell_integration, verb_db_path, verb_db_check, verb_db_backup, verb_db_restore;
 
 #endif

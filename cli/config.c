@@ -94,6 +94,8 @@ int verb_config_check(struct cli *c)
 
 	if (cli_config(c, &e) < 0)
 		return cli_fail(c, &e);
+	if (agents_check(c, &e) < 0)
+		return cli_fail(c, &e);
 	bool absent = access(c->layout.config_file, F_OK) < 0;
 	json_t *left = tmux_conf_left(c, &taken, &e);
 	if (e.code) {

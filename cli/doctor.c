@@ -60,7 +60,7 @@ static void add(struct doctor *d, const char *name, enum level level, const char
 }
 
 /* The first line that a program prints, into out. False when it cannot run or takes too long. */
-static bool first_line(char *const *argv, char *out, size_t size)
+bool cli_first_line(char *const *argv, char *out, size_t size)
 {
 	struct proc_spec spec = {.argv = argv};
 	int64_t deadline = clock_mono_ms() + PROGRAM_MS;
@@ -130,7 +130,7 @@ static void check_tmux(struct doctor *d)
 	char line[128];
 	int major = 0, minor = 0;
 
-	if (!first_line(argv, line, sizeof(line))) {
+	if (!cli_first_line(argv, line, sizeof(line))) {
 		add(d, "tmux", FAIL, "apt-get install tmux", "%s cannot be run", argv[0]);
 		return;
 	}
@@ -147,7 +147,7 @@ static void check_qemu(struct doctor *d)
 	char *argv[] = {(char *)config_string(d->cli->config, OPT_QEMU_PATH), "--version", NULL};
 	char line[128];
 
-	if (!first_line(argv, line, sizeof(line)))
+	if (!cli_first_line(argv, line, sizeof(line)))
 		add(d, "qemu", FAIL, "apt-get install qemu-system-x86 qemu-utils",
 			"%s cannot be run: there are no VMs without it", argv[0]);
 	else

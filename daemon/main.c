@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/sock.h"
 #include "base/util.h"
+#include "daemon/agent/custom.h"
 #include "daemon/api/api.h"
 #include "daemon/door.h"
 #include "daemon/full.h"
@@ -190,7 +191,10 @@ static int wire(struct daemon *d, struct err *e)
 	struct world *w = &d->world;
 	cleanup_close int fd = -1;
 
-	if (layout_init(&d->layout, e) < 0 || config_load(d->layout.config_file, &w->config, e) < 0)
+	if (layout_init(&d->layout, e) < 0)
+		return -1;
+	custom_folder(d->layout.config_file);
+	if (config_load(d->layout.config_file, &w->config, e) < 0)
 		return -1;
 	log_open("tmux-clauded", level_of(w->config));
 	log_bound_file(d->layout.log_file);

@@ -4,6 +4,7 @@
 
 #include "base/proc.h"
 #include "base/util.h"
+#include "daemon/agent/custom.h"
 #include "daemon/agent/programs.h"
 
 static const struct agent_program *const programs[] = {
@@ -17,7 +18,22 @@ const struct agent_program *agent_find(const char *name)
 	for (size_t i = 0; i < ARRAY_LEN(programs); i++)
 		if (!strcmp(programs[i]->name, name))
 			return programs[i];
-	return NULL;
+	return custom_find(name);
+}
+
+bool agent_builtin(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(programs); i++)
+		if (!strcmp(programs[i]->name, name))
+			return true;
+	return false;
+}
+
+const struct agent_program *agent_or_gone(const char *name)
+{
+	const struct agent_program *p = agent_find(name);
+
+	return p ? p : &agent_gone;
 }
 
 char *agent_names(void)

@@ -117,6 +117,7 @@ struct agent_verdict {
 
 struct agent_program {
 	const char *name, *summary;
+	bool idle_only;      /* it reports nothing, and takes a prompt only when it is idle */
 	bool reports;        /* has hooks: prompts are delivered when it says so */
 	bool argv_is_program; /* argv after -- is the program itself (shell) */
 	const char *const *interrupt_keys; /* ends with NULL; names for the shim's `key` */
@@ -172,7 +173,10 @@ char **agent_env(const struct agent_place *pl);
 /* What the user gave with --env, over everything else. */
 void agent_env_user(char ***env, const struct instance *in);
 
-const struct agent_program *agent_find(const char *name);
+const struct agent_program *agent_find(const char *name); /* built in, or of a file; NULL: none */
+bool agent_builtin(const char *name);
+/* Of an instance that is known: one whose file is gone is one that starts nothing. */
+const struct agent_program *agent_or_gone(const char *name);
 char *agent_names(void); /* owned */
 
 #endif

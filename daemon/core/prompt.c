@@ -410,7 +410,7 @@ static bool its_turn(struct unit *u, struct pending_prompt *pp)
 		interrupt_for(u, pp, prog);
 	if (now && interrupting(u))
 		return false;
-	if (!prog->reports || at_prompt(u->in))
+	if ((!prog->reports && !prog->idle_only) || at_prompt(u->in))
 		return true;
 	return pp->p->way == PW_MERGE && u->in->state == ST_WORKING;
 }
@@ -441,7 +441,8 @@ bool fleet_takes_prompt(struct fleet *f, const struct instance *in)
 	const struct unit *u = unit_find(f, in->id);
 	const struct agent_program *prog = P(f)->agent(CTX(f), in->agent);
 
-	return !u->prompts && u->step == STEP_LIVE && (!prog->reports || at_prompt(in));
+	return !u->prompts && u->step == STEP_LIVE &&
+	       ((!prog->reports && !prog->idle_only) || at_prompt(in));
 }
 
 void prompt_again(struct pending_prompt *pp, int64_t pause_ms)

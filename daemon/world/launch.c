@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/util.h"
+#include "daemon/agent/custom.h"
 #include "daemon/driver/folder.h"
 #include "daemon/login.h"
 #include "daemon/world/world_int.h"
@@ -41,8 +42,6 @@ static const char *program_path(struct world *w, const char *agent)
 {
 	if (!strcmp(agent, "codex"))
 		return config_string(w->config, OPT_CODEX_PATH);
-	if (!strcmp(agent, "opencode"))
-		return config_string(w->config, OPT_OPENCODE_PATH);
 	return config_string(w->config, OPT_CLAUDE_PATH);
 }
 
@@ -87,6 +86,7 @@ int launch_check(void *ctx, struct instance *in, struct err *e)
 	const struct driver *d;
 	const struct agent_program *prog;
 	struct agent_place pl;
+	struct err file = {0};
 	cleanup_free char *real = NULL;
 
 	fill(&in->driver, config_string(w->config, OPT_DRIVER));
@@ -97,6 +97,10 @@ int launch_check(void *ctx, struct instance *in, struct err *e)
 		cleanup_free char *names = driver_names();
 		err_set(e, ERR_PARAMS, "there is no driver '%.64s'", in->driver);
 		return err_hint(e, "choose one of: %s", names);
+	}
+	if (custom_read(in->agent, &file) < 0 && file.code != ERR_NOT_FOUND && !agent_builtin(in->agent)) {
+		*e = file;
+		return -1;
 	}
 	prog = agent_find(in->agent);
 	if (!prog) {
@@ -179,10 +183,10 @@ json_t *launch_setup_params(void *ctx, const struct place *p, const struct insta
 	json_object_set_new(o, "user", json_pack("{s:s, s:I, s:I, s:s}", "name", VM_USER, "uid",
 						 (json_int_t)uid, "gid", (json_int_t)gid, "home", VM_HOME));
 	json_object_set_new(o, "mounts", json_pack("[{s:s, s:b}]", "path", in->dir, "read_only", 0));
-	if (agent_find(in->agent)->private_dir) {
-		cleanup_free char *dir = xasprintf("%s/%s", VM_HOME, agent_find(in->agent)->private_dir);
+	if (agent_or_gone(in->agent)->private_dir) {
+		cleanup_free char *dir = xasprintf("%s/%s", VM_HOME, agent_or_gone(in->agent)->private_dir);
 		json_object_set_new(o, "memory", json_pack("[{s:s, s:o}]", "path", dir, "keep",
-						   strings(agent_find(in->agent)->private_keep)));
+						   strings(agent_or_gone(in->agent)->private_keep)));
 	}
 	json_object_set_new(o, "loopback", loop);
 	json_object_set_new(o, "proxy", json_true());
@@ -226,7 +230,7 @@ int launch_run_params(void *ctx, const struct place *p, const struct instance *i
 {
 	struct world *w = ctx;
 	const struct driver *d = driver_find(in->driver);
-	const struct agent_program *prog = agent_find(in->agent);
+	const struct agent_program *prog = agent_or_gone(in->agent);
 	bool vm = d->flags & DRIVER_SYSTEM;
 	cleanup_strv char **base = vm ? vm_env() : host_env();
 	char run_dir[512];

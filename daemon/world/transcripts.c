@@ -59,7 +59,7 @@ static bool variable(const struct instance *in, bool vm, const char *name, const
 
 static char *w_root(void *ctx, const struct instance *in)
 {
-	const struct agent_program *prog = agent_find(in->agent);
+	const struct agent_program *prog = agent_or_gone(in->agent);
 	const struct driver *d = driver_find(in->driver);
 	bool vm = d && d->flags & DRIVER_SYSTEM;
 	const char *dir = NULL, *home = NULL;

@@ -17,7 +17,7 @@
 static const struct agent_program *w_agent(void *ctx, const char *name)
 {
 	(void)ctx;
-	return agent_find(name);
+	return agent_or_gone(name);
 }
 
 static bool w_isolated(void *ctx, const char *driver)

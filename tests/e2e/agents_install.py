@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 """Install the other pinned agent programs for the tests, once each, beside Claude Code's; print their paths.
 
-Only the package of this platform is fetched. TC_CODEX and TC_OPENCODE name programs that are there already.
+Only the package of this platform is fetched. TC_CODEX names a program that is there already.
 """
 import fcntl
 import glob
@@ -18,7 +18,6 @@ ARCH = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.ma
 # name: (version, package, where the program is in it)
 PROGRAMS = {
     "codex": ("0.169.0", "@openai/codex@{v}-linux-{a}", "node_modules/@openai/codex/vendor/*/bin/codex"),
-    "opencode": ("1.18.33", "opencode-linux-{a}@{v}", "node_modules/opencode-linux-{a}/bin/opencode"),
 }
 INSTALL_SECONDS = 600
 
