@@ -405,6 +405,6 @@ void api_RENAME(struct call *c)
 		call_by_somebody(c, &err);
 		call_error(c, &err);
 	} else {
-		turn_answer(c, fleet_instance_json(c->w->fleet, in));
+		call_instance(c, in);
 	}
 }
