@@ -86,6 +86,23 @@ void render_caps(const struct writer *w, const json_t *caps, const char *holder)
 	table_destroy(t);
 }
 
+static bool was_set(const struct cli *c, const json_t *o)
+{
+	const char *cap = jstr(o, "cap");
+	const json_t *given = json_object_get(c->args.params, cap);
+
+	return jstr(o, "role")[0] ? json_object_get(given, jstr(o, "role")) != NULL : given != NULL;
+}
+
+/* Less than it was asked for by name, less than half of what it would have had, or a bound where there would be none: else it
+ * is not worth a sentence (`show` has all of it). */
+static bool worth_saying(const struct cli *c, const json_t *o)
+{
+	const json_t *asked = json_object_get(o, "asked"), *got = json_object_get(o, "got");
+
+	return was_set(c, o) || !json_is_integer(asked) || json_integer_value(got) < json_integer_value(asked) / 2;
+}
+
 void say_narrowed(struct cli *c, const json_t *in)
 {
 	const json_t *list = json_object_get(in, "narrowed");
@@ -93,25 +110,18 @@ void say_narrowed(struct cli *c, const json_t *in)
 	json_t *o;
 	size_t i;
 
-	if (json_array_size(list) == 0)
-		return;
 	buf_init(&b, SENTENCE_MAX);
 	json_array_foreach(list, i, o) {
+		if (!worth_saying(c, o))
+			continue;
 		const char *cap = jstr(o, "cap");
 		cleanup_free char *name = cap_words(o), *got = amount(json_object_get(o, "got"), cap);
 		cleanup_free char *asked = amount(json_object_get(o, "asked"), cap), *by = holder_words(o);
-		buf_printf(&b, "%s%s %s instead of %s (%s)", i ? ", " : "", name, got, asked, by);
+		buf_printf(&b, "%s%s %s instead of %s (%s)", b.len ? ", " : "", name, got, asked, by);
 	}
-	cli_note(c, "It got what is left above it: %.*s.", (int)b.len, (const char *)buf_data(&b));
+	if (b.len)
+		cli_note(c, "It got what is left above it: %.*s.", (int)b.len, (const char *)buf_data(&b));
 	buf_finish(&b);
-}
-
-static bool was_set(const struct cli *c, const json_t *o)
-{
-	const char *cap = jstr(o, "cap");
-	const json_t *given = json_object_get(c->args.params, cap);
-
-	return jstr(o, "role")[0] ? json_object_get(given, jstr(o, "role")) != NULL : given != NULL;
 }
 
 /* One that was set and does not come to that, since another leaves less. */

@@ -86,7 +86,6 @@ int daemon_await_end(int pidfd, int64_t timeout_ms, struct err *e);
 
 /* select.c. Was a selector given; its rows of the parameters (new reference). */
 bool selector_given(const struct cli *c);
-json_t *selector_params(const struct cli *c);
 /* From here on these are named (stolen), and nothing is chosen. */
 void selector_named(struct cli *c, json_t *ids);
 /* Verbs that take one instance: with a selector, `id` becomes the one that it chooses. */

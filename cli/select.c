@@ -18,7 +18,7 @@ bool selector_given(const struct cli *c)
 	return false;
 }
 
-json_t *selector_params(const struct cli *c)
+static json_t *selector_params(const struct cli *c)
 {
 	json_t *o = json_object();
 

@@ -157,7 +157,6 @@ struct selector {
 };
 int selector_read(struct call *c, struct selector *s, struct err *e);
 bool selector_chooses(const struct selector *s, const struct instance *in);
-bool selector_labels(const struct selector *s, const json_t *labels);
 /* Among whom a selector without a state chooses; FROM_ANY: among the living, and when it finds none there among those
  * that ended. */
 enum select_from { FROM_LIVING, FROM_ENDED, FROM_ANY };

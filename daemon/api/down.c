@@ -26,6 +26,7 @@ struct end {
 };
 
 static void pump(struct down *d);
+static void ended_again(void *arg, const struct instance *in, const struct err *error);
 
 static void down_free(struct down *d)
 {
@@ -47,10 +48,23 @@ static void tmux_ended(void *arg, const char *id, const struct err *e)
 	down_free(d);
 }
 
+/* What had ended before is not to run either, unless what runs is kept. */
+static void nothing_wanted(struct down *d)
+{
+	struct fleet *f = d->c->w->fleet;
+
+	for (size_t i = fleet_count(f); !d->keep && i-- > 0;) {
+		struct instance *in = fleet_at(f, i);
+		if (in->wanted && !fleet_active(f, in))
+			fleet_end(f, in, false, false, ended_again, NULL);
+	}
+}
+
 static void all_ended(struct down *d)
 {
 	struct world *w = d->c->w;
 
+	nothing_wanted(d);
 	egressctl_end(w->egress);
 	if (w->panes)
 		tmux_pool_end(w->panes, tmux_ended, d);

@@ -51,7 +51,7 @@ int selector_read(struct call *c, struct selector *s, struct err *e)
 	return 0;
 }
 
-bool selector_labels(const struct selector *s, const json_t *labels)
+static bool selector_labels(const struct selector *s, const json_t *labels)
 {
 	const json_t *term;
 	size_t i;

@@ -264,6 +264,16 @@ static enum room_reason verdict(struct fleet *f, const struct start_need *n, str
 	return room_for(&l, &a->taken, h, a->pressure.on, n, why);
 }
 
+/* It does not fit: do those behind it wait with it? */
+static bool holds(struct unit *u)
+{
+	int64_t now = clock_mono_ms();
+
+	if (!u->passed_ms)
+		u->passed_ms = now > 0 ? now : 1;
+	return room_holds(u->passed_ms, now);
+}
+
 static void pump(struct fleet *f)
 {
 	struct admission *a = f->admission;
@@ -288,7 +298,7 @@ static void pump(struct fleet *f)
 			why = r;
 			memcpy(text, one, sizeof(text));
 		}
-		if (r == ROOM_STARTS || r == ROOM_PRESSURE)
+		if (r == ROOM_STARTS || r == ROOM_PRESSURE || holds(unit_of(e)))
 			break; /* that holds for everybody */
 		e = line_behind(&a->line, e);
 	}
@@ -319,6 +329,7 @@ void admit(struct unit *u)
 		a->last_no = u->in->queue_no;
 	need_of(u);
 	place = line_place_of_new(&a->line, u->in->parent);
+	u->passed_ms = 0;
 	line_add(&a->line, &u->line, u->in->parent, u->in->queue_no);
 	if (a->pumping)
 		return;

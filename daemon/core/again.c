@@ -15,7 +15,7 @@ bool start_again(struct unit *u, bool known)
 
 	if (in->state != ST_PROVISIONING && in->state != ST_STARTING)
 		return false;
-	if ((in->begun && !known) || in->requeued > 0)
+	if ((in->begun && !known) || in->requeued >= START_AGAIN_MOST)
 		return false;
 	missing = fleet_env_missing(in);
 	if (missing)

@@ -12,7 +12,7 @@
  */
 #include "daemon/core/fleet_int.h"
 
-struct cap fleet_cap(const struct fleet *f)
+static struct cap fleet_cap(const struct fleet *f)
 {
 	struct cap c = {CAP_UNLIMITED, f->set->max_instances, CAP_UNLIMITED, f->set->fleet_spawn_rate,
 		CAP_UNLIMITED, f->set->fleet_memory, f->set->fleet_disk};

@@ -46,7 +46,6 @@ int64_t tally_depth(const struct tally *t);
 int64_t tally_role(const struct tally *t, const char *role);
 
 /* spawn_window.c */
-void window_add(struct spawn_window *w, int64_t at);
 /* Spawns in the last minute; with a limit that is reached *ret_wait_ms (may be NULL) is when one more may
  * be: -1 for never. */
 int64_t window_count(struct spawn_window *w, int64_t limit, int64_t *ret_wait_ms);

@@ -129,6 +129,8 @@ int fleet_restart(struct fleet *f, struct instance *in, const struct restart_arg
 void fleet_set_restart(struct fleet *f, struct instance *in, enum restart_policy policy);
 bool fleet_waits_again(const struct instance *in); /* it waits for its restart policy; nothing of it runs */
 
+#define START_AGAIN_MOST 3 /* so often a start that a daemon left half done is queued again; then it failed */
+
 struct restore_args {
 	bool wait; /* done when all stand */
 	fleet_progress_fn *progress; /* for each: "restored", "failed" or "left", "3 of 10" */

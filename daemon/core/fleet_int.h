@@ -91,6 +91,7 @@ struct unit {
 	struct err failure; /* why the start failed */
 	/* Admission (admit.c). */
 	struct line_entry line; /* while it waits for its start */
+	int64_t passed_ms;	/* since when it does not fit and others may overtake; 0: it was not */
 	bool slot;              /* its start is under way, and counted */
 	struct start_need need;
 	int64_t told_place; /* in line, to its caller */
@@ -257,7 +258,6 @@ int64_t holder_limit(const struct fleet *f, const struct unit *u, enum cap_kind 
 int64_t holder_count(struct fleet *f, struct unit *u, enum cap_kind k);
 int64_t holder_role_limit(const struct fleet *f, const struct unit *u, const char *role);
 int64_t holder_role_count(const struct fleet *f, const struct unit *u, const char *role);
-struct cap fleet_cap(const struct fleet *f);
 
 /* spawn_window.c */
 void spawn_note(struct fleet *f, struct unit *parent); /* now; parent NULL: the operator's own */
@@ -306,7 +306,6 @@ void restart_over(struct unit *u); /* its place is gone, ended by a restart */
 
 /* restore.c */
 void site_found(struct site *s); /* what lives there is known, or given up */
-void restores_begin(struct fleet *f);
 void restores_drop(struct fleet *f);
 
 /* start.c */
@@ -336,7 +335,6 @@ void stop_place(struct site *s, bool force);
 void stop_holder_over(struct site *s); /* the shim told that the place ended */
 void stop_shim_lost(struct site *s);   /* its connection ended while stopping */
 void unit_over(struct unit *u);        /* nothing of it runs any more: its last state, and who waits hears */
-void unit_remove(struct unit *u);
 void removals_again(struct fleet *f); /* those that ended to be removed, and were not */
 
 /* look.c */

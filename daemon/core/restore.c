@@ -19,6 +19,8 @@ struct restore_one {
 	char id[ID_SIZE];
 };
 
+static void restores_begin(struct fleet *f);
+
 void site_found(struct site *s)
 {
 	struct fleet *f = s->f;
@@ -139,7 +141,7 @@ static void begin_all(void *arg, const struct err *error)
 }
 
 /* Not on the spot: whoever found the last place is not through with it yet. */
-void restores_begin(struct fleet *f)
+static void restores_begin(struct fleet *f)
 {
 	if (!f->restores || f->restoring)
 		return;

@@ -115,6 +115,11 @@ enum room_reason room_for(const struct room_limits *l, const struct room_taken *
 	return lacking(l, t, h, n, why);
 }
 
+bool room_holds(int64_t since, int64_t now)
+{
+	return since && (now - since) / ROOM_PATIENCE_MS % 2 == 1;
+}
+
 bool room_ever(const struct room_limits *l, const struct host_room *h, const struct start_need *n)
 {
 	return enough(h->memory_total_mib, 0, n->memory_mib, l->memory_reserve_mib);

@@ -29,6 +29,13 @@ const char *room_reason_name(enum room_reason r);
 /* why: a half sentence for people, empty for yes. */
 enum room_reason room_for(const struct room_limits *l, const struct room_taken *t, const struct host_room *h,
 	bool pressure, const struct start_need *n, char why[ROOM_WHY_MAX]);
+/*
+ * One at the head of its lane that does not fit lets others overtake, who may go on taking what it waits for. So after
+ * ROOM_PATIENCE_MS of that it holds them for as long, then lets them pass again, and so on: neither a large one nor, where
+ * room never comes, everybody else waits for ever. since: when it was first passed over; monotonic.
+ */
+#define ROOM_PATIENCE_MS (5 * 60 * INT64_C(1000))
+bool room_holds(int64_t since, int64_t now);
 /* Could it start here if nothing else did? */
 bool room_ever(const struct room_limits *l, const struct host_room *h, const struct start_need *n);
 void room_take(struct room_taken *t, const struct start_need *n);

@@ -9,7 +9,7 @@
  */
 #include "daemon/core/fleet_int.h"
 
-void window_add(struct spawn_window *w, int64_t at)
+static void window_add(struct spawn_window *w, int64_t at)
 {
 	size_t i;
 

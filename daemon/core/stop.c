@@ -16,6 +16,7 @@
 static void place_gone(struct site *s);
 
 static void stop_done_all(struct unit *u, const struct err *why);
+static void unit_remove(struct unit *u);
 
 static bool may_remove(struct unit *u)
 {
@@ -475,7 +476,7 @@ static void remove_files(void *arg, const struct err *error)
 	free(t);
 }
 
-void unit_remove(struct unit *u)
+static void unit_remove(struct unit *u)
 {
 	struct fleet *f = u->f;
 	struct site *s = site_of(u);

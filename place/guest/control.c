@@ -92,12 +92,6 @@ void control_open(struct guest *g, struct link_stream *s)
 	link_accept(s, &ops, g);
 }
 
-void control_tell(struct guest *g, const char *stage, const char *text)
-{
-	if (g->control)
-		link_send_ctl(g->control, json_pack("{s:s, s:s}", "stage", stage, "text", text));
-}
-
 bool control_stranger(struct guest *g, const char *instance, pid_t pid, uid_t uid, int64_t count)
 {
 	if (!g->control)

@@ -114,11 +114,6 @@ bool tap_drain(struct tap *t)
 	return got == GOT_NOTHING || got == GOT_END || (got != GOT_DESTROYED && t->ended);
 }
 
-bool tap_ended(const struct tap *t)
-{
-	return t->ended;
-}
-
 /* --- sink --- */
 
 struct sink {

@@ -24,7 +24,6 @@ void tap_destroy(struct tap *t); /* NULL ok */
 void tap_update(struct tap *t);  /* the room changed */
 /* Reads what is there now; true when that was all there was. */
 bool tap_drain(struct tap *t);
-bool tap_ended(const struct tap *t);
 
 /* Writes to a descriptor what it is given, keeping what it does not take yet. */
 struct sink;

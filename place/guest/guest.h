@@ -77,7 +77,6 @@ void control_open(struct guest *g, struct link_stream *s);
 /* A process of no right knocked at an instance's socket, `count` times since this was told last. False: nobody is
  * there to be told. */
 bool control_stranger(struct guest *g, const char *instance, pid_t pid, uid_t uid, int64_t count);
-void control_tell(struct guest *g, const char *stage, const char *text);
 
 /* --- members of JSON objects, with a default; another type counts as absent --- */
 static inline const char *jget_text(const json_t *o, const char *key, const char *def)

@@ -241,8 +241,3 @@ int guest_poweroff(struct err *e)
 {
 	return tell_pid1(SIG_POWEROFF, e);
 }
-
-int guest_reboot(struct err *e)
-{
-	return tell_pid1(SIG_REBOOT, e);
-}

@@ -46,7 +46,6 @@ int guest_init(int *ret_link);
 /* Asks PID 1 for an orderly end: programs get TERM, then KILL, disks are synced and made read-only,
  * the machine is powered off. Returns at once; needs root. */
 int guest_poweroff(struct err *e);
-int guest_reboot(struct err *e);
 
 /* Who the machine is. All of these may be called again (after a clone was started). */
 int guest_set_hostname(const char *name, struct err *e); /* also /etc/hostname, /etc/hosts */

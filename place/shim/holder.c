@@ -382,11 +382,6 @@ pid_t holder_pid(const struct holder *h)
 	return h->pid;
 }
 
-bool holder_adopted(const struct holder *h)
-{
-	return h->adopted;
-}
-
 void holder_booted(struct holder *h)
 {
 	loop_timer_stop(h->boot);

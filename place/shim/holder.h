@@ -13,8 +13,6 @@ int holder_create(struct shim *s, bool adopt_only, struct holder **ret, struct e
 void holder_destroy(struct holder *h); /* the process lives on; NULL ok */
 bool holder_running(const struct holder *h);
 pid_t holder_pid(const struct holder *h);
-/* It was running already when this shim started. */
-bool holder_adopted(const struct holder *h);
 /* The link is up: the boot deadline no longer matters. */
 void holder_booted(struct holder *h);
 /* Ends the place in order, or at once; see `stop`. */

@@ -317,7 +317,10 @@ def test_what_a_child_got_less_of_is_said(t):
     said = f.run("spawn", "kid", "--parent", "one", "--max-children", "6", *host_words(f))
     equal(said.code, 0)
     contains(said.err, "max_children 3 instead of 6 (%s (one))" % made["id"])
+    check("max_total" not in said.err, "9999 of 10000 is not worth a sentence: %s", said.err)
+    check("max_descendants 3 instead of 32" in said.err, "less than half is: %s", said.err)
     got = {n["cap"]: n for n in f.show("kid")["narrowed"]}
+    check("max_total" in got or f.show("one")["cap"]["max_total"] == "unlimited", "all of it is in show: %s", got)
     equal((got["max_descendants"]["asked"], got["max_descendants"]["got"], got["max_descendants"]["by"]),
           (32, 3, made["id"]))
     # Raised past what is above it: accepted, and told who binds.

@@ -465,6 +465,17 @@ START_TEST(a_lane_that_does_not_fit_lets_others_pass_in_their_order)
 }
 END_TEST
 
+START_TEST(one_that_does_not_fit_holds_the_others_by_turns)
+{
+	ck_assert(!room_holds(0, 100 * ROOM_PATIENCE_MS)); /* nobody overtook it */
+	ck_assert(!room_holds(1000, 1000));
+	ck_assert(!room_holds(1000, 999 + ROOM_PATIENCE_MS));
+	ck_assert(room_holds(1000, 1000 + ROOM_PATIENCE_MS));
+	ck_assert(room_holds(1000, 999 + 2 * ROOM_PATIENCE_MS));
+	ck_assert(!room_holds(1000, 1000 + 2 * ROOM_PATIENCE_MS));
+}
+END_TEST
+
 START_TEST(pressure_holds_everybody_and_is_told_once)
 {
 	struct heard h[3] = {0};
@@ -709,6 +720,7 @@ TEST_MAIN_FIXTURE("core/admit", setup, teardown, the_operators_go_first_and_pare
 	pressure_has_two_thresholds_and_calms_down, a_start_that_stands_lets_the_next_one_begin,
 	a_start_that_fails_and_one_that_is_killed_free_theirs, the_waiting_can_be_cancelled_and_killed_at_once,
 	what_the_host_lacks_is_waited_for_with_a_timer, a_lane_that_does_not_fit_lets_others_pass_in_their_order,
+	one_that_does_not_fit_holds_the_others_by_turns,
 	pressure_holds_everybody_and_is_told_once, refusals_say_why_and_what_to_do,
 	a_thousand_at_once_are_all_answered, the_next_daemon_queues_them_in_their_order,
 	the_first_prompt_waits_with_its_instance, the_first_prompt_is_on_disk_before_its_program_runs,

@@ -783,7 +783,7 @@ START_TEST(a_start_of_which_nothing_ran_begins_again_once)
 {
 	struct instance *twice = row("twiced", "plcfou", ST_PROVISIONING, 0);
 
-	twice->requeued = 1;
+	twice->requeued = START_AGAIN_MOST;
 	fleet_load_instance(w.f, row("making", "plcone", ST_PROVISIONING, 0));
 	fleet_load_instance(w.f, row("remake", "plctwo", ST_PROVISIONING, 3));
 	fleet_load_instance(w.f, row("ending", "plcthr", ST_STOPPING, 1));
