@@ -11,6 +11,7 @@ import random
 import signal
 import subprocess
 
+import faults
 from harness import Skip, check, contains, deadline, equal, files_under, wait_gone
 
 TOKEN = "token-of-the-vm-test-51c9"
@@ -252,6 +253,8 @@ def test_conversation(t):
     stub = t.stub()
     f = vm_fleet(t)
     made = f.json("spawn", "one", *options(f, stub), "--prompt", "say: in the machine", timeout=SLOW)
+    # Not only idle: on a slow machine it may seem so before its turn.
+    faults.until("its answer is copied", lambda: '"text"' in f.run("transcript", "one", "--json").out, 300)
     wait(f, "one", "idle")
     os.kill(made["place_pid"], signal.SIGKILL)
     wait(f, "one", "lost,exited,failed")
