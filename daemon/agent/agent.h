@@ -62,6 +62,7 @@ struct agent_fact {
 	bool turn_goes_on, turn_failed, turn_broken;
 	char turn_error[AGENT_WORD_MAX];
 	const char *said;
+	int64_t limited_until_ms; /* wall clock, with ST_LIMITED; 0: it was not said */
 	char conversation[64]; /* its id, when it changed */
 	char prompt_head[AGENT_TEXT_MAX]; /* beginning of the prompt that was reported */
 	char session[2 * AGENT_WORD_MAX]; /* what its session file says now; nothing else is in this fact */

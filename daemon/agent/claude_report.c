@@ -8,6 +8,7 @@
  */
 #include "daemon/agent/programs.h"
 
+#include "base/clock.h"
 #include "base/util.h"
 
 #define TITLE_AT_PROMPT "\xe2\x9c\xb3" /* U+2733 */
@@ -221,15 +222,20 @@ static int on_stop_failure(const struct instance *in, const json_t *body, struct
 	const char *error = text_of(body, "error");
 	const char *said = text_of(body, "last_assistant_message");
 
-	(void)in;
 	f->turn_ended = f->turn_failed = true;
 	f->said = said;
 	agent_text(f->turn_error, sizeof(f->turn_error), *error ? error : "error");
-	if (is(error, "authentication_failed"))
+	if (is(error, "authentication_failed") || is(error, "oauth_org_not_allowed") || is(error, "account_on_hold") ||
+		is(error, "verification_required") || is(error, "cloud_credential_error")) {
 		state(f, ST_WAITING, "login", said);
-	else if (is(error, "rate_limit"))
+	} else if (is(error, "rate_limit")) {
+		/* A machine of ours has no zone of its own. */
 		state(f, ST_LIMITED, "rate_limit", said);
-	else
+		f->limited_until_ms = claude_limit_until(said, in->vm_memory_mib ? "UTC" : NULL, clock_wall_ms());
+	} else if (is(error, "overloaded") || is(error, "server_error")) {
+		/* Its own retries are used up: 529, 500, or nobody there at all. */
+		state(f, ST_LIMITED, strstr(said, "(E") || strstr(said, "onnect") ? "api_down" : "overloaded", said);
+	} else
 		state(f, ST_IDLE, *error ? error : "error", said);
 	return 0;
 }

@@ -41,6 +41,10 @@ json_t *claude_verdict(const struct approval *a, const struct agent_verdict *v, 
 /* claude_diff.c */
 char *claude_ask_diff(const struct agent_ask *ask, const json_t *file);
 
+/* claude_limit.c: until when the limit holds that this text speaks of, as wall clock; 0: it does not say. zone: of
+ * times without one, NULL for ours. */
+int64_t claude_limit_until(const char *text, const char *zone, int64_t now_ms);
+
 /* claude_session.c */
 int claude_session_file(const json_t *body, struct agent_fact *f);
 void claude_session(const struct instance *in, struct agent_fact *ret);

@@ -4,6 +4,7 @@
  * time spent in each state, and writes row and event into the same transaction.
  */
 #include "daemon/core/admit.h"
+#include "daemon/core/limit.h"
 #include "base/log.h"
 
 #define B(s) (1u << (s))
@@ -87,6 +88,8 @@ void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const c
 	}
 	if (to == ST_QUEUED && (state_final(from) || from == ST_LOST))
 		in->queue_no = in->requeued = 0; /* a start of its own: at the end of the line */
+	if (from == ST_LIMITED && to != ST_LIMITED)
+		limit_left(u);
 	in->state = to;
 	if (state_living(from) != state_living(to))
 		tree_lives(u, state_living(to));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The fleet's tables: finding instances and places, and how an instance is shown. */
 #include "daemon/core/transcript.h"
+#include "base/alarm.h"
 #include "daemon/core/admit.h"
 
 struct fleet *fleet_create(const struct core_port *port, const struct core_settings *set)
@@ -32,6 +33,8 @@ void fleet_destroy(struct fleet *f)
 	window_finish(&f->spawned);
 	refusals_free(f->refusals);
 	json_decref(f->own_roles);
+	alarm_destroy(f->limit_alarm);
+	loop_timer_free(f->stuck_timer);
 	free(f->order);
 	strv_free(f->unknown);
 	free(f);

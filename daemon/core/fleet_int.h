@@ -114,6 +114,9 @@ struct unit {
 	unsigned nreports;
 	struct loop_timer *quiet;
 	struct loop_timer *settle;
+	int64_t moved_ms;   /* monotonic: when something of it moved last; 0: not yet */
+	bool moved_working; /* and it worked then */
+	int64_t resumed_ms; /* monotonic: it was told to go on after a limit, and showed nothing yet; 0: not */
 	int64_t session_ms; /* when its session file's word came, by the boot's clock */
 	char *title;
 	bool title_moved; /* since its last report */
@@ -186,6 +189,10 @@ struct fleet {
 	json_t *own_roles;
 	char **unknown; /* places left alone */
 	struct reading *reading; /* of conversations */
+	struct loop_timer *stuck_timer;
+	int64_t stuck_at; /* it stands at; 0: nowhere */
+	struct alarm *limit_alarm;
+	int64_t limit_at; /* it stands at; 0: nowhere */
 };
 
 #define P(f) ((f)->port)

@@ -49,6 +49,9 @@ struct core_settings {
 	bool spare_unknown;
 	struct backoff_rules again;
 	int64_t transcript_max; /* bytes kept of an instance's conversations */
+	bool resume_limited;
+	int64_t stuck_after_ms; /* at least; 0: nobody is ever called stuck */
+	int64_t resume_spread_ms; /* tests: over how long; 0: the default */
 };
 
 struct core_port {

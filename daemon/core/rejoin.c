@@ -4,6 +4,8 @@
  * not hold is lost. A shim that dies is replaced, again and again after growing pauses.
  */
 #include "daemon/core/admit.h"
+#include "daemon/core/limit.h"
+#include "daemon/core/stuck.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "daemon/core/transcript.h"
@@ -64,6 +66,8 @@ static void resume_unit(struct site *s, struct unit *u, const json_t *row)
 		waits_again(u);
 		prompts_next(u);
 		settle_look(u);
+		limit_look(u);
+		stuck_look(u);
 		return;
 	}
 	if (u->step == STEP_NONE && start_again(u, s->same_shim)) {

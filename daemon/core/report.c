@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What an instance's program reports, and what its terminal shows, turned into facts. All of it is untrusted. */
-#include "daemon/core/fleet_int.h"
+#include "daemon/core/limit.h"
+#include "daemon/core/stuck.h"
 #include "base/log.h"
 #include "daemon/core/transcript.h"
 
@@ -22,12 +23,16 @@ void report_fact(struct unit *u, const struct agent_fact *fact)
 	/* Ready before the state: entering idle hands out the next prompt. */
 	if (fact->ready && u->step == STEP_READY)
 		u->step = STEP_LIVE;
+	if (fact->has_state && fact->state == ST_LIMITED)
+		limit_entered(u, fact);
 	if (fact->has_state)
 		fleet_apply(u, fact->state, fact->reason[0] ? fact->reason : NULL,
 			fact->detail[0] ? fact->detail : NULL);
 	prompts_fact(u, fact); /* after the state: the next prompt waits until this one is done with */
 	if (fact->ready || (fact->has_state && fact->state == ST_WAITING))
 		start_ready(u);
+	limit_look(u);
+	limit_moved(u, fact);
 }
 
 /* A hook whose connection broke tells again what the shim may have heard: its report bears a mark of its own. */
@@ -74,6 +79,7 @@ void report_came(struct unit *u, const json_t *ev)
 			report_fact(u, &fact);
 	}
 	settle_look(u);
+	stuck_moved(u);
 }
 
 void report_activity(struct unit *u, bool quiet, const char *screen)
@@ -115,6 +121,8 @@ void activity_came(struct unit *u, const json_t *ev)
 	marks_read(u, ev);
 	report_activity(u, false, NULL);
 	look_at(u);
+	if (!prog->reports)
+		stuck_moved(u);
 	if (!prog->quiet_ms)
 		return;
 	if (!u->quiet)

@@ -191,6 +191,13 @@ static void put_instance(struct jsonw *w, const struct unit *u, bool whole)
 	jsonw_json(w, in->labels);
 	put_time(w, "created_at", in->created_ms);
 	put_time(w, "state_since", in->state_since_ms);
+	put_time(w, "limited_until", in->limited_until_ms);
+	put_time(w, "stuck_since", in->stuck_ms);
+	jsonw_next_key(w, "waiting");
+	if (in->waiting)
+		jsonw_json(w, in->waiting);
+	else
+		jsonw_string(w, NULL);
 	put_exit(w, in);
 	put_int_or_null(w, "pid", in->pid != 0, in->pid);
 	put_int_or_null(w, "place_pid", s && s->pl->holder_pid, s ? s->pl->holder_pid : 0);

@@ -76,6 +76,8 @@ static void settings_read(struct world *w)
 	s->fleet_disk = config_int(c, OPT_FLEET_DISK);
 	s->fleet_spawn_rate = config_int(c, OPT_FLEET_SPAWN_RATE);
 	s->boot_retries = config_int(c, OPT_BOOT_RETRIES);
+	s->stuck_after_ms = config_int(c, OPT_STUCK_AFTER) * 1000;
+	s->resume_limited = config_int(c, OPT_RESUME_LIMITED);
 	s->start_timeout_ms = config_int(c, OPT_START_TIMEOUT) * 1000;
 	s->again = (struct backoff_rules){.delay_ms = config_int(c, OPT_RESTART_DELAY),
 		.delay_most_ms = config_int(c, OPT_RESTART_DELAY_MAX),

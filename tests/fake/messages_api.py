@@ -16,6 +16,7 @@ pasted text are removed before); what follows on further lines belongs to the la
   tool: NAME: JSON      call any tool
   hold: NAME: TEXT      open the stream, wait until POST /control/release/NAME, then answer TEXT
   slow: SECONDS: TEXT   the same by the clock
+  limit: SECONDS [TIMES] a usage limit that ends in so many seconds (429 with the headers that say so)
   status: CODE [TIMES]  fail with this HTTP status (429, 529, 500, 401, ...), TIMES times, then answer
   long: N               answer N numbered lines
 anything else           answer "echo: <the text>"
@@ -39,7 +40,7 @@ BODY_MAX = 64 * 1024 * 1024
 REMINDER = re.compile(r"<(system-reminder|local-command-caveat|command-[a-z]+|ide_[a-z_]+)\b[^>]*>"
                       r".*?</\1>", re.S)
 PASTED = re.compile(r"</?pasted_content\b[^>]*>")
-VERBS = ("say", "write", "read", "bash", "background", "agent", "tool", "hold", "slow", "status", "long")
+VERBS = ("say", "write", "read", "bash", "background", "agent", "tool", "hold", "slow", "status", "limit", "long")
 SCRIPT = re.compile(r"\s*(" + "|".join(VERBS) + r"):[ \t]?(.*)", re.S)
 CWD = re.compile(r"[Ww]orking directory: *(/[^\n]*)")
 # The headers that say how the client identified itself; everything else is not worth keeping.
@@ -118,8 +119,9 @@ def working_dir(request):
 class Plan:
     """What to answer: text, or one tool call; a failure; something to wait for before."""
 
-    def __init__(self, text="", tool=None, status=0, hold=None, seconds=0.0):
+    def __init__(self, text="", tool=None, status=0, hold=None, seconds=0.0, reset=0.0):
         self.text, self.tool, self.status, self.hold, self.seconds = text, tool, status, hold, seconds
+        self.reset = reset
 
 
 class Stub:
@@ -183,17 +185,19 @@ class Stub:
             return Plan(tail or "slowly", seconds=float(head))
         if verb == "status":
             return self.fail(rest.split())
+        if verb == "limit":
+            return self.fail(["429", *rest.split()[1:]], reset=time.time() + float(rest.split()[0]))
         if result is not None:
             return closing(verb, head, result)
         return Plan(tool=call(verb, rest, head, tail, tools, working_dir(request)))
 
-    def fail(self, words):
+    def fail(self, words, reset=0.0):
         code, key = int(words[0]), " ".join(words)
         times = int(words[1]) if len(words) > 1 else 1 << 30
         with self.cond:
             self.failures[key] = self.failures.get(key, 0) + 1
             if self.failures[key] <= times:
-                return Plan(status=code)
+                return Plan(status=code, reset=reset)
         return Plan("recovered after %d" % times)
 
 
@@ -335,6 +339,11 @@ class Handler(BaseHTTPRequestHandler):
             plan = Plan("stub: cannot follow this script: %s" % bad)
         if plan.status:
             extra = [("retry-after", "1")] if plan.status == 429 else []
+            if plan.reset:
+                extra = [("anthropic-ratelimit-unified-status", "rejected"),
+                         ("anthropic-ratelimit-unified-reset", str(int(plan.reset))),
+                         ("anthropic-ratelimit-unified-representative-claim", "five_hour"),
+                         ("x-should-retry", "false")]
             return self.answer(plan.status, error(plan.status, "the stub was told to fail"), extra)
         message = start_of(request)
         if not request.get("stream"):

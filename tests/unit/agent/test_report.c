@@ -202,9 +202,13 @@ START_TEST(test_failures_of_a_turn)
 	must_tell("UserPromptSubmit", "{\"prompt\":\"again\"}");
 	ck_assert_int_eq(in->state, ST_WORKING);
 	must_tell("StopFailure", "{\"error\":\"overloaded\"}");
-	ck_assert_int_eq(in->state, ST_IDLE);
+	ck_assert_int_eq(in->state, ST_LIMITED);
 	ck_assert_str_eq(in->reason, "overloaded");
 	ck_assert(fact.turn_ended);
+	enter(ST_WORKING, NULL);
+	must_tell("StopFailure", "{\"error\":\"server_error\",\"last_assistant_message\":\"API Error: Connection refused "
+				 "(ECONNREFUSED)\"}");
+	ck_assert_str_eq(in->reason, "api_down");
 	enter(ST_WORKING, NULL);
 	must_tell("StopFailure", "{}");
 	ck_assert_int_eq(in->state, ST_IDLE);

@@ -3,6 +3,8 @@
  * A loop whose time stands still until the test moves it: linked in place of base/loop.c, so that a run of
  * the model test depends on nothing but its list of operations. Also the random source and the boot id.
  */
+#include "base/alarm.h"
+#include "base/clock.h"
 #include "tests/unit/core/model/sim.h"
 
 #define RANDOM_LETTERS 26
@@ -256,4 +258,27 @@ void __wrap_random_bytes(void *out, size_t n)
 const char *__wrap_boot_id(void)
 {
 	return boot;
+}
+
+/* ---- the alarm: the model's clocks are not set, so a timer it is ---- */
+
+struct alarm *alarm_create(struct loop *l, loop_timer_fn *fn, void *arg)
+{
+	return (struct alarm *)loop_timer_create(l, fn, arg);
+}
+
+void alarm_at(struct alarm *a, int64_t wall_ms)
+{
+	int64_t left = wall_ms - clock_wall_ms();
+
+	if (!wall_ms)
+		loop_timer_stop((struct loop_timer *)a);
+	else
+		loop_timer_start((struct loop_timer *)a, left > 0 ? left : 0);
+}
+
+void alarm_destroy(struct alarm *a)
+{
+	if (a)
+		loop_timer_free((struct loop_timer *)a);
 }
