@@ -203,6 +203,7 @@ int cli_call(struct cli *c, const char *method, json_t *params, int64_t timeout_
 
 	if (cli_connect(c, e) < 0)
 		goto out;
+	c->connected = true;
 	rc = client_call(c->client, method, json_incref(params), timeout_ms, &cli_stop, ret, &why);
 	if (rc == 0)
 		goto out;
@@ -240,7 +241,7 @@ static int time_left(json_t *params, int64_t deadline, struct err *e)
 
 int cli_await_again(struct cli *c, int64_t deadline, struct err *e)
 {
-	if (e->code != ERR_UNREACHABLE || !c->client || cli_stop)
+	if (e->code != ERR_UNREACHABLE || !c->connected || cli_stop)
 		return -1;
 	client_close(c->client);
 	c->client = NULL;

@@ -26,6 +26,7 @@ struct cli {
 	const char *socket;    /* where the daemon listens */
 	bool may_start;
 	struct client *client; /* by cli_connect */
+	bool connected;        /* it was, once */
 	unsigned calls;
 	struct args args;
 };

@@ -59,7 +59,7 @@ static int send_on(struct cli *c, json_t **ret, struct err *e)
 	const json_t *timeout = json_object_get(params, "timeout");
 	int64_t deadline = timeout ? clock_mono_ms() + (int64_t)(json_number_value(timeout) * 1000) : -1;
 
-	if (!args_flag(&c->args, "wait"))
+	if (!json_is_true(json_object_get(c->args.params, "wait")))
 		return send_all(c, ret, e);
 	if (!json_object_get(params, "key")) {
 		char random[KEY_LEN + 1];
@@ -90,7 +90,7 @@ static int sent(struct cli *c, json_t *result)
 {
 	if (c->g.json)
 		writer_json(&c->w, result);
-	else if (args_flag(&c->args, "wait"))
+	else if (json_is_true(json_object_get(c->args.params, "wait")))
 		say_answer(c, result);
 	else
 		cli_result(c, R_SENT, result);

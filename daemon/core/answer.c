@@ -69,8 +69,18 @@ static void broken_long_enough(void *arg)
 {
 	struct unit *u = arg;
 
-	if (u->in->state == ST_IDLE)
-		over(u, NULL);
+	if (u->in->state != ST_IDLE)
+		return;
+	over(u, NULL);
+	prompts_next(u);
+}
+
+bool answers_due(const struct unit *u)
+{
+	for (const struct pending_prompt *pp = u->awaited; pp; pp = pp->next)
+		if (!pp->interrupted && !pp->p->goes_on)
+			return true;
+	return false;
 }
 
 static bool is_broken(const struct unit *u)
@@ -133,6 +143,7 @@ static void ended(struct unit *u, const struct agent_fact *fact)
 		else
 			settle(u, pp, fact->turn_failed ? PR_FAILED : PR_ANSWERED, fact->turn_failed ? &err : NULL);
 	}
+	prompts_next(u); /* its state was entered before, when this was not known */
 }
 
 void answers_fact(struct unit *u, const struct agent_fact *fact)

@@ -19,6 +19,9 @@
  * type.c, the end of its turn in answer.c. docs/prompts.md is the table of all of it.
  */
 #include "daemon/core/prompts.h"
+#include "daemon/core/transcript.h"
+
+#define TRANSCRIPT_MS 5000 /* for what the program wrote last to be copied and read */
 
 /* A prompt on its way to those who wait for it. */
 struct prompt_answer {
@@ -204,13 +207,33 @@ static bool first_kept(const struct unit *u, const struct pending_prompt *pp)
 
 /* ---- deadlines ---- */
 
-static void unreported(struct unit *u, struct pending_prompt *pp)
+/* Nobody told that it was taken: the program's own transcript is the last that may know. */
+static void settle_unsure(struct unit *u, struct pending_prompt *pp, const struct err *why)
 {
+	bool saw = type_reported(u, pp->p) &&
+		   transcript_saw_prompt(u, pp->p->text, pp->p->created_ms) == TRANSCRIPT_SAW;
+
+	prompt_settle(u, pp, saw ? PR_DELIVERED : PR_UNKNOWN, saw ? NULL : why);
+}
+
+static void transcript_read(void *arg, struct unit *u, bool read)
+{
+	cleanup_free char *key = arg;
+	struct pending_prompt *pp = u ? prompt_find(u, key) : NULL;
 	struct err err = {0};
 
+	(void)read;
+	if (!pp || !pp->typed || pp->typing)
+		return;
 	err_set(&err, ERR_TIMEOUT, "instance %s took the prompt but did not report it in time", u->in->id);
 	err_hint(&err, "it may have got it: look with tmux-claude read %s before sending again", u->in->id);
-	prompt_settle(u, pp, PR_UNKNOWN, &err);
+	settle_unsure(u, pp, &err);
+}
+
+static void unreported(struct unit *u, struct pending_prompt *pp)
+{
+	pp->deadline = INT64_MAX; /* the transcript answers, or its own deadline */
+	transcript_when_read(u, TRANSCRIPT_MS, transcript_read, xstrdup(pp->p->key));
 }
 
 static void not_typed(struct unit *u, struct pending_prompt *pp)
@@ -410,9 +433,11 @@ static bool its_turn(struct unit *u, struct pending_prompt *pp)
 		interrupt_for(u, pp, prog);
 	if (now && interrupting(u))
 		return false;
-	if ((!prog->reports && !prog->idle_only) || at_prompt(u->in))
+	if (!prog->reports && !prog->idle_only)
 		return true;
-	return pp->p->way == PW_MERGE && u->in->state == ST_WORKING;
+	if (pp->p->way == PW_MERGE)
+		return at_prompt(u->in) || u->in->state == ST_WORKING;
+	return at_prompt(u->in) && !answers_due(u);
 }
 
 void prompts_next(struct unit *u)
@@ -442,7 +467,7 @@ bool fleet_takes_prompt(struct fleet *f, const struct instance *in)
 	const struct agent_program *prog = P(f)->agent(CTX(f), in->agent);
 
 	return !u->prompts && u->step == STEP_LIVE &&
-	       ((!prog->reports && !prog->idle_only) || at_prompt(in));
+	       ((!prog->reports && !prog->idle_only) || (at_prompt(in) && !answers_due(u)));
 }
 
 void prompt_again(struct pending_prompt *pp, int64_t pause_ms)
@@ -487,8 +512,12 @@ void prompts_fail(struct unit *u, const struct err *why)
 {
 	struct pending_prompt *pp;
 
-	while ((pp = u->raws ? u->raws : failing(u)))
-		prompt_settle(u, pp, pp->typed ? PR_UNKNOWN : PR_FAILED, why);
+	while ((pp = u->raws ? u->raws : failing(u))) {
+		if (pp->typed)
+			settle_unsure(u, pp, why);
+		else
+			prompt_settle(u, pp, PR_FAILED, why);
+	}
 }
 
 struct pending_prompt *prompt_find(struct unit *u, const char *key)

@@ -50,6 +50,9 @@ bool prompt_waiter_is_first(const struct prompt_waiter *w);
 void answers_await(struct unit *u, struct pending_prompt *pp);
 void answers_loaded(struct unit *u, struct pending_prompt *pp);
 void answers_fact(struct unit *u, const struct agent_fact *fact);
+/* A turn is under way for what is known: its end was not told, and nobody here interrupted it. That its program seems to
+ * stand at its prompt may be older than the turn. */
+bool answers_due(const struct unit *u);
 
 /* type.c */
 /* Will the program say that it took this one, and when its turn ends? */

@@ -11,6 +11,7 @@
 #include "base/fault.h"
 
 #define KILL_LINE_KEY "C-u" /* VKILL of a terminal, and of readline and zle */
+#define HALF_WAY_MS 10000 /* for the report of one whose shim ended over it */
 #define ANSWER_MS 10000 /* behind an input's own deadline: the shim tells in time, or it is stuck */
 
 struct type_tick {
@@ -102,14 +103,20 @@ static void lost_half_way(struct pending_prompt *pp)
 	struct unit *u = pp->u;
 	struct err err = {0};
 
-	err_set(&err, ERR_UNAVAILABLE,
-		"the shim of instance %s ended while the text was typed: none, some or all of it may have arrived",
-		u->in->id);
-	err_hint(&err, "look with tmux-claude read %s before sending again", u->in->id);
 	if (pp->p->mode == PM_PASTE) {
 		u->left_lines = type_lines(pp->p);
 		u->half_typed = true;
 	}
+	if (type_reported(u, pp->p)) { /* its report may come yet; then its transcript is asked */
+		pp->again = true;
+		pp->deadline = clock_mono_ms() + HALF_WAY_MS;
+		prompts_arm(u);
+		return;
+	}
+	err_set(&err, ERR_UNAVAILABLE,
+		"the shim of instance %s ended while the text was typed: none, some or all of it may have arrived",
+		u->in->id);
+	err_hint(&err, "look with tmux-claude read %s before sending again", u->in->id);
 	prompt_settle(u, pp, PR_UNKNOWN, &err);
 }
 

@@ -415,6 +415,187 @@ START_TEST(a_spawn_by_key_starts_one_and_every_caller_hears)
 }
 END_TEST
 
+/* ---- their end ---- */
+
+static int send_so(const char *text, const char *key, enum prompt_way way, enum prompt_until until, struct heard *h)
+{
+	struct send_args a = {.text = text, .len = strlen(text), .key = key, .way = way, .until = until, .stays = true,
+		.timeout_ms = -1, .done = prompt_done, .arg = h};
+	int r = fleet_send(w.f, fleet_get(w.f, id), &a, &h->err);
+
+	fake_turn(&w);
+	return r;
+}
+
+static uint64_t seq;
+
+static void reports(const char *event, const char *said)
+{
+	json_t *body = json_object();
+
+	if (said)
+		json_object_set_new(body, "said", json_string(said));
+	tell(++seq, "report", json_pack("{s:{s:s, s:o}}", "body", "event", event, "body", body));
+}
+
+static void take(const char *text)
+{
+	ck_assert_ptr_nonnull(fake_find(&w, "input"));
+	ck_assert_str_eq(json_string_value(json_object_get(fake_find(&w, "input")->params, "text")), text);
+	fake_answer(&w, "input", json_object());
+	reports("prompt", NULL);
+}
+
+static void teller(void)
+{
+	start("teller");
+	seq = 2;
+}
+
+START_TEST(the_end_of_a_turn_answers_all_that_was_delivered)
+{
+	struct heard a = {0}, b = {0}, c = {0};
+
+	teller();
+	send_so("one", "a", PW_ORDER, UNTIL_ANSWERED, &a);
+	take("one");
+	ck_assert_int_eq(a.calls, 0);
+	send_so("three", "c", PW_ORDER, UNTIL_ANSWERED, &c);
+	ck_assert_ptr_null(fake_find(&w, "input")); /* in its order */
+	send_so("two", "b", PW_MERGE, UNTIL_ANSWERED, &b);
+	take("two");
+	reports("stop", "done");
+	ck_assert_int_eq(a.calls, 1);
+	ck_assert_int_eq(b.calls, 1);
+	ck_assert_int_eq(a.status, PR_ANSWERED);
+	ck_assert_int_eq(b.status, PR_ANSWERED);
+	ck_assert_int_eq(c.calls, 0);
+	take("three");
+	reports("fail", NULL);
+	ck_assert_int_eq(c.status, PR_FAILED);
+	ck_assert_int_eq(c.err.code, ERR_FAILED);
+	ck_assert_int_gt(w.kept->delivered_ms, 0);
+}
+END_TEST
+
+START_TEST(an_end_in_the_background_is_not_the_last_word)
+{
+	struct heard a = {0}, b = {0};
+
+	teller();
+	send_so("one", "a", PW_ORDER, UNTIL_ANSWERED, &a);
+	take("one");
+	reports("background", "for now");
+	ck_assert_int_eq(a.calls, 0);
+	ck_assert_str_eq(w.kept->answer, "for now");
+	reports("stop", "at last");
+	ck_assert_int_eq(a.calls, 1);
+	ck_assert_str_eq(w.kept->answer, "at last");
+	/* A program that ends leaves what it said. */
+	send_so("two", "b", PW_ORDER, UNTIL_ANSWERED, &b);
+	take("two");
+	reports("background", "so far");
+	tell(++seq, "exited", json_pack("{s:i, s:i}", "code", -1, "signal", 9));
+	ck_assert_int_eq(b.status, PR_ANSWERED);
+	ck_assert_str_eq(w.kept->answer, "so far");
+}
+END_TEST
+
+START_TEST(a_program_that_ends_answers_nobody)
+{
+	struct heard a = {0}, b = {0};
+
+	teller();
+	send_so("one", "a", PW_ORDER, UNTIL_ANSWERED, &a);
+	take("one");
+	send_so("two", "b", PW_ORDER, UNTIL_QUEUED, &b);
+	ck_assert_int_eq(b.calls, 1);
+	ck_assert_int_eq(b.status, PR_QUEUED);
+	ck_assert_int_eq(b.err.code, 0);
+	tell(++seq, "exited", json_pack("{s:i, s:i}", "code", -1, "signal", 9));
+	ck_assert_int_eq(a.status, PR_FAILED);
+	ck_assert_ptr_nonnull(strstr(a.err.message, "signal 9"));
+}
+END_TEST
+
+START_TEST(now_interrupts_once_and_goes_ahead)
+{
+	struct heard a = {0}, b = {0}, c = {0};
+	const json_t *keys;
+
+	teller();
+	send_so("one", "a", PW_ORDER, UNTIL_ANSWERED, &a);
+	take("one");
+	send_so("two", "b", PW_ORDER, UNTIL_ANSWERED, &b);
+	send_so("three", "c", PW_NOW, UNTIL_ANSWERED, &c);
+	ck_assert_ptr_nonnull(fake_find(&w, "input"));
+	keys = json_object_get(fake_find(&w, "input")->params, "keys");
+	ck_assert_str_eq(json_string_value(json_array_get(keys, 0)), "Escape");
+	fake_answer(&w, "input", json_object());
+	ck_assert_ptr_null(fake_find(&w, "input")); /* pressed once; the text waits until it stands at its prompt */
+	reports("broken", NULL);
+	ck_assert_int_eq(a.calls, 0); /* a report of its end may be on its way */
+	take("three");
+	ck_assert_int_eq(a.calls, 1);
+	ck_assert_int_eq(a.status, PR_FAILED);
+	ck_assert_int_eq(a.err.code, ERR_CANCELLED);
+	reports("stop", "ahead");
+	ck_assert_int_eq(c.status, PR_ANSWERED);
+	take("two");
+	reports("stop", "then");
+	ck_assert_int_eq(b.status, PR_ANSWERED);
+}
+END_TEST
+
+START_TEST(what_waits_can_be_taken_back)
+{
+	struct heard a = {0}, b = {0};
+	struct err e = {0};
+
+	teller();
+	send_so("one", "a", PW_ORDER, UNTIL_ANSWERED, &a);
+	take("one");
+	send_so("two", "b", PW_ORDER, UNTIL_ANSWERED, &b);
+	ck_assert_int_eq(fleet_prompt_cancel(w.f, fleet_get(w.f, id), "a", &e), -1);
+	ck_assert_int_eq(e.code, ERR_STATE);
+	ck_assert_int_eq(fleet_prompt_cancel(w.f, fleet_get(w.f, id), "b", &e), 0);
+	fake_turn(&w);
+	ck_assert_int_eq(b.status, PR_FAILED);
+	ck_assert_int_eq(b.err.code, ERR_CANCELLED);
+	send_so("two", "b", PW_ORDER, UNTIL_ANSWERED, &b); /* a retry under its key types nothing either */
+	ck_assert_int_eq(b.calls, 2);
+	reports("stop", "done");
+	ck_assert_ptr_null(fake_find(&w, "input"));
+}
+END_TEST
+
+START_TEST(so_many_wait_and_no_more)
+{
+	struct heard h = {0};
+	char key[16];
+
+	teller();
+	send_so("one", "a", PW_ORDER, UNTIL_QUEUED, &h);
+	take("one");
+	for (int i = 1; i < 64; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		ck_assert_int_eq(send_so("more", key, PW_ORDER, UNTIL_QUEUED, &h), 0);
+	}
+	ck_assert_int_eq(send_so("more", "over", PW_ORDER, UNTIL_QUEUED, &h), -1);
+	ck_assert_int_eq(h.err.code, ERR_BUSY);
+}
+END_TEST
+
+START_TEST(nobody_waits_for_the_end_of_a_shells_line)
+{
+	struct heard h = {0};
+
+	start("mute");
+	ck_assert_int_eq(send_so("text", "k", PW_ORDER, UNTIL_ANSWERED, &h), -1);
+	ck_assert_int_eq(h.err.code, ERR_STATE);
+}
+END_TEST
+
 START_TEST(keys_have_a_form)
 {
 	ck_assert(key_valid("a-Z_0.9:x"));
@@ -433,4 +614,6 @@ TEST_MAIN_FIXTURE("core/send", setup, teardown, a_key_answers_while_it_is_under_
 	raw_bytes_and_keys_do_not_wait_for_prompts, a_large_text_goes_in_pieces_of_whole_characters,
 	a_shim_has_a_few_at_once, a_shim_without_room_is_tried_again, a_retry_types_what_was_not_typed,
 	a_new_daemon_asks_the_shim_what_became_of_a_text, a_spawn_by_key_starts_one_and_every_caller_hears,
-	keys_have_a_form)
+	the_end_of_a_turn_answers_all_that_was_delivered, an_end_in_the_background_is_not_the_last_word,
+	a_program_that_ends_answers_nobody, now_interrupts_once_and_goes_ahead, what_waits_can_be_taken_back,
+	so_many_wait_and_no_more, nobody_waits_for_the_end_of_a_shells_line, keys_have_a_form)
