@@ -21,6 +21,7 @@ def test_escape_typed_by_a_person(t):
     f.wait("ask", "text=Do you want to proceed")
     equal(f.show("ask")["reason"], "permission")
     f.cli("send", "--raw", "menu", "/model")
+    f.wait("menu", "text=/model")
     f.cli("send", "--raw", "menu", "\r")
     equal(f.wait("menu", "waiting")["reason"], "answer", "its own menu is open")
     for name in ids:
