@@ -4,7 +4,9 @@
  *
  * A program that reports tells of the end of each turn, with its last words. Prompts and turns are not one to one: what
  * is typed while it works joins the turn. So the end of a turn answers every prompt that was delivered before it,
- * with the same words. An end with something left in the background is not the last word: its words are kept, and
+ * with the same words. But one that was typed while the program worked may not have joined: then the next turn is its
+ * own, and nobody reports its beginning. So the end of the turn is no last word for it: when none follows in BROKEN_MS, it
+ * had joined. An end with something left in the background is not the last word: its words are kept, and
  * stand when no other end comes before the next prompt, or before the program is gone. An end in error fails them.
  *
  * An interrupt is reported by nobody: the program only stands at its prompt again. A report may be behind it yet, so
@@ -78,7 +80,7 @@ static void broken_long_enough(void *arg)
 bool answers_due(const struct unit *u)
 {
 	for (const struct pending_prompt *pp = u->awaited; pp; pp = pp->next)
-		if (!pp->interrupted && !pp->p->goes_on)
+		if (!pp->interrupted && (!pp->p->goes_on || pp->own_turn))
 			return true;
 	return false;
 }
@@ -110,12 +112,15 @@ static void next_turn(struct unit *u)
 		next = pp->next;
 		if (pp->p->goes_on)
 			settle(u, pp, PR_ANSWERED, NULL);
+		else if (pp->interrupted)
+			interrupted(u, pp); /* whatever its program seemed to do since */
 	}
 }
 
 void answers_await(struct unit *u, struct pending_prompt *pp)
 {
 	pp->p->awaits = true;
+	pp->merged = answers_due(u);
 	answers_loaded(u, pp);
 	prompt_status_put(u, pp, PR_DELIVERED);
 	prompt_event(u, pp->p);
@@ -137,12 +142,16 @@ static void ended(struct unit *u, const struct agent_fact *fact)
 		next = pp->next;
 		if (fact->said && (*fact->said || !pp->p->answer))
 			prompt_set_answer(pp->p, fact->said);
-		pp->p->goes_on = fact->turn_goes_on;
-		if (fact->turn_goes_on)
+		pp->own_turn = pp->merged && !fact->turn_failed;
+		pp->merged = false;
+		pp->p->goes_on = fact->turn_goes_on || pp->own_turn;
+		if (pp->p->goes_on)
 			prompt_status_put(u, pp, PR_DELIVERED);
 		else
 			settle(u, pp, fact->turn_failed ? PR_FAILED : PR_ANSWERED, fact->turn_failed ? &err : NULL);
 	}
+	if (answers_due(u) && !fact->turn_goes_on)
+		broken(u);
 	prompts_next(u); /* its state was entered before, when this was not known */
 }
 

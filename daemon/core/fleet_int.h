@@ -52,6 +52,8 @@ struct pending_prompt {
 	bool again;        /* its Enter was sent once more */
 	bool ask;          /* handed over by an earlier daemon: the shim knows what became of it */
 	bool interrupted;  /* while it was at work its program was told to stop */
+	bool merged;       /* delivered while a turn was under way, which has not ended */
+	bool own_turn;     /* ... and has: it may have joined that turn, or have the next one to itself */
 	int64_t deadline, typed_ms; /* monotonic */
 	struct prompt_waiter *waiters;
 };
