@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* How an instance is shown, and many of them in pages. */
 #include "daemon/core/admit.h"
+#include "daemon/core/asks_int.h"
 #include "ipc/jsonw.h"
 #include "ipc/rpc.h"
 
@@ -113,6 +114,26 @@ static void put_caps_whole(struct jsonw *w, const struct unit *u)
 	jsonw_json(w, u->in->narrowed);
 }
 
+/* What a person is waited for; with the request that `approvals` shows whole and answers, when there is one. */
+static void put_waiting(struct jsonw *w, const struct unit *u)
+{
+	const struct ask *k = u->asks ? u->asks->open : NULL;
+
+	jsonw_next_key(w, "waiting");
+	if (u->in->state != ST_WAITING) {
+		jsonw_string(w, NULL);
+		return;
+	}
+	jsonw_open(w, '{');
+	jsonw_key(w, "for");
+	write_string(w, u->in->reason);
+	put_string(w, "about", k ? k->a->about : u->in->detail);
+	put_string(w, "approval", k ? k->a->id : NULL);
+	put_string(w, "kind", k ? approval_kind_name(k->a->kind) : NULL);
+	put_string(w, "tool", k ? k->a->tool : NULL);
+	jsonw_close(w, '}');
+}
+
 static void put_exit(struct jsonw *w, const struct instance *in)
 {
 	jsonw_next_key(w, "exit");
@@ -193,11 +214,7 @@ static void put_instance(struct jsonw *w, const struct unit *u, bool whole)
 	put_time(w, "state_since", in->state_since_ms);
 	put_time(w, "limited_until", in->limited_until_ms);
 	put_time(w, "stuck_since", in->stuck_ms);
-	jsonw_next_key(w, "waiting");
-	if (in->waiting)
-		jsonw_json(w, in->waiting);
-	else
-		jsonw_string(w, NULL);
+	put_waiting(w, u);
 	put_exit(w, in);
 	put_int_or_null(w, "pid", in->pid != 0, in->pid);
 	put_int_or_null(w, "place_pid", s && s->pl->holder_pid, s ? s->pl->holder_pid : 0);

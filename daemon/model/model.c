@@ -188,7 +188,6 @@ void instance_free(struct instance *i)
 	free(i->branch_of);
 	free(i->branch_from);
 	free(i->session);
-	json_decref(i->waiting);
 	json_decref(i->pace);
 	free(i->state_boot);
 	free(i);
@@ -270,7 +269,6 @@ static const struct field fields[] = {
 	FIELD("state_since_ms", F_INT, state_since_ms, true),
 	FIELD("conversation", F_TEXT, conversation, false),
 	FIELD("session", F_TEXT, session, false),
-	FIELD("waiting", F_JSON, waiting, false),
 	FIELD("limited_until_ms", F_INT, limited_until_ms, false),
 	FIELD("limited_tries", F_INT, limited_tries, false),
 	FIELD("stuck_ms", F_INT, stuck_ms, false),

@@ -100,7 +100,6 @@ struct instance {
 	char *state_boot;      /* the same moment by the boot's clock, and of which boot: what the time in */
 	int64_t state_boot_ms; /* a state is measured with, since wall clocks jump */
 	int64_t time_in_state[ST_COUNT];    /* ms, of states left */
-	json_t *waiting; /* what it waits for (agent.h): object, or NULL */
 	int64_t limited_until_ms; /* wall clock: that is what limits mean; 0: not limited */
 	int64_t limited_tries;    /* resumed that often in a row and limited again */
 	int64_t stuck_ms;         /* wall clock: since when nothing of it moves; 0: it is not stuck */

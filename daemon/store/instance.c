@@ -23,7 +23,7 @@ static const struct {
 	{"state", C_TEXT},	    {"reason", C_TEXT},
 	{"detail", C_TEXT},	{"created_ms", C_INT},	    {"state_since_ms", C_INT},
 	{"time_in_state", C_JSON}, {"conversation", C_TEXT}, {"session", C_TEXT},
-	{"waiting", C_JSON},	{"limited_until_ms", C_INT}, {"limited_tries", C_INT},
+	{"limited_until_ms", C_INT}, {"limited_tries", C_INT},
 	{"stuck_ms", C_INT},	{"pace", C_JSON}, {"starts", C_INT},
 	{"turns", C_INT},	{"pid", C_INT},		{"exit_known", C_INT},	    {"exit_code", C_INT},
 	{"exit_signal", C_INT}, {"has_pane", C_INT},

@@ -137,10 +137,9 @@ static const char version_5[] =
 	" id TEXT PRIMARY KEY, instance TEXT NOT NULL, tool TEXT NOT NULL, whole_tool INTEGER NOT NULL,"
 	" subject TEXT NOT NULL, about TEXT, boot TEXT, by TEXT, until_boot_ms INTEGER NOT NULL,"
 	" created_ms INTEGER NOT NULL, uses INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-	/* What its program's own file says; what it waits for; until when it is limited; since when it is stuck, and
+	/* What its program's own file says; until when it is limited; since when it is stuck, and
 	 * what is usual for it. */
 	"ALTER TABLE instances ADD COLUMN session TEXT;"
-	"ALTER TABLE instances ADD COLUMN waiting TEXT;"
 	"ALTER TABLE instances ADD COLUMN limited_until_ms INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE instances ADD COLUMN limited_tries INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE instances ADD COLUMN stuck_ms INTEGER NOT NULL DEFAULT 0;"
