@@ -86,7 +86,6 @@ static inline struct instance *sample_instance(const char *id, const char *name)
 	i->branch_of = xstrdup("1b0e7f5e-6b7b-4c7d-8d4e-0d1a2b3c4d5e");
 	i->branch_from = xstrdup("2b0e7f5e-6b7b-4c7d-8d4e-0d1a2b3c4d5e");
 	i->session = xstrdup("waiting dialog open");
-	i->waiting = json_pack("{s:s}", "kind", "dialog");
 	i->limited_until_ms = 1795262400000;
 	i->limited_tries = 3;
 	i->stuck_ms = 1795262300000;
