@@ -205,33 +205,11 @@ static json_t *answered_rows(struct call *c, char *const *ids)
 	return rows;
 }
 
-/* Unique beginnings become ids, as long as they are unique. -1 after answering. */
-static char **whole_ids(struct call *c, char *const *refs)
+static void answer(struct call *c, char *const *ids, struct ask_answer *w)
 {
-	char **out = strv_new();
-
-	for (; *refs; refs++) {
-		struct err err = {0};
-		struct approval *a = fleet_ask_find(c->w->fleet, *refs, &err);
-		if (!a) {
-			call_error(c, &err);
-			strv_free(out);
-			return NULL;
-		}
-		strv_push(&out, a->id);
-		approval_free(a);
-	}
-	return out;
-}
-
-static void answer(struct call *c, char *const *refs, struct ask_answer *w)
-{
-	cleanup_strv char **ids = whole_ids(c, refs);
 	char by[BY_SIZE];
 	struct err err = {0};
 
-	if (!ids)
-		return;
 	w->by = by_whom(c, by);
 	touches(c, ids);
 	if (fleet_asks_answer(c->w->fleet, ids, w, &err) < 0)

@@ -253,6 +253,7 @@ void api_SEND(struct call *c)
 
 	if (!in || !whole(c, in, &a, key, &owned, &up))
 		return;
+	a.inside = c->who.instance != NULL;
 	sending_begin(c, &in, 1, &a);
 	if (up)
 		upload_free(api, up);

@@ -108,6 +108,12 @@ static int find_one(struct fleet *f, const char *ref, const struct ask_answer *w
 	struct approval *a;
 
 	*ret = find_open(f, ref, &n);
+	/* A beginning that is one request's now may be another's when the answer comes. */
+	if (*ret && strcmp((*ret)->a->id, ref) != 0) {
+		*ret = NULL;
+		err_set(e, ERR_PARAMS, "'%.32s' is the beginning of an approval's id only", ref);
+		return err_hint(e, "an answer takes the whole id: tmux-claude approvals list shows it");
+	}
 	if (!*ret) {
 		a = fleet_ask_find(f, ref, e);
 		if (a)

@@ -171,6 +171,7 @@ struct send_args {
 	enum prompt_mode mode;
 	enum prompt_way way;
 	enum prompt_until until;
+	bool inside; /* an instance sends it: what could answer a dialog of the program's is refused */
 	bool stays; /* it waits in the queue as long as it takes; else, not typed within timeout_ms, it fails */
 	const char *text;
 	size_t len;

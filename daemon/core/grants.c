@@ -33,11 +33,13 @@ static void grants_look(struct unit *u)
 
 struct grant *grant_for(struct unit *u, const struct approval *a)
 {
-	if (a->kind != AK_PERMISSION || a->cut)
+	if (a->kind != AK_PERMISSION)
 		return NULL;
 	grants_look(u);
 	for (size_t i = 0; u->asks && i < u->asks->ngrants; i++) {
 		struct grant *g = u->asks->grants[i];
+		if (a->cut && !g->whole_tool)
+			continue; /* there is no telling whether it is the same */
 		if (g->whole_tool ? !strcmp(g->tool, a->tool) : !strcmp(g->subject, a->subject))
 			return g;
 	}

@@ -205,6 +205,18 @@ static int may_ask(const struct unit *u, const struct send_args *a, struct err *
 	return err_hint(e, "tmux-claude attach %s and answer it there", in->id);
 }
 
+/* Raw bytes and keys answer whatever stands there: from another instance they would answer what only the operator may. */
+static int may_press(const struct unit *u, const struct send_args *a, struct err *e)
+{
+	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
+
+	if (!a->inside || a->mode == PM_PASTE || !prog->ask || u->in->permissions == PERM_ALL)
+		return 0;
+	err_set(e, ERR_DENIED, "instance %s asks for permission at its terminal: keys and raw bytes could answer it",
+		u->in->id);
+	return err_hint(e, "send it a text without raw; what it asks for the operator answers (tmux-claude approvals list)");
+}
+
 /* Its turn cannot be waited for when nobody tells of its end. */
 static int may_wait(const struct unit *u, const struct send_args *a, const struct prompt *p, struct err *e)
 {
@@ -253,7 +265,7 @@ int fleet_send(struct fleet *f, struct instance *in, const struct send_args *a, 
 	prompt_set(p, a->mode, a->text, a->len);
 	p->way = a->mode == PM_PASTE ? a->way : PW_ORDER;
 	p->stays = a->stays && a->mode == PM_PASTE;
-	before = sent_before(u, a, p, e);
+	before = may_press(u, a, e) < 0 ? -1 : sent_before(u, a, p, e);
 	if (before || may_wait(u, a, p, e) < 0 || may_send(u, a, e) < 0) {
 		prompt_free(p);
 		return before == 1 ? 0 : -1;

@@ -243,6 +243,13 @@ static int rule(const char *ref, int64_t for_ms, bool whole_tool)
 	return r;
 }
 
+static void sent(void *arg, const struct prompt *p, const struct err *e)
+{
+	(void)arg;
+	(void)p;
+	(void)e;
+}
+
 static void count(void *arg, const struct approval *a)
 {
 	(void)a;
@@ -284,6 +291,55 @@ START_TEST(test_once)
 	ask("m2", "make");
 	ck_assert_int_eq(open_ones(), 1);
 	ck_assert_int_eq(kept[1]->status, AP_PENDING);
+}
+END_TEST
+
+START_TEST(test_whole_ids)
+{
+	char part[ID_SIZE] = "";
+	struct err e = {0};
+	struct approval *a;
+
+	ask("m1", "make");
+	memcpy(part, kept[0]->id, strlen(kept[0]->id) - 1);
+	a = fleet_ask_find(w.f, part, &e); /* looking is free */
+	ck_assert_ptr_nonnull(a);
+	approval_free(a);
+	ck_assert_int_eq(answer(part, true, NULL, &e), -1);
+	ck_assert_int_eq(e.code, ERR_PARAMS);
+	ck_assert_int_eq(answer(part, false, NULL, &e), -1);
+	ck_assert_int_eq(kept[0]->status, AP_PENDING);
+	ck_assert_int_eq(answer(kept[0]->id, true, NULL, &e), 0);
+}
+END_TEST
+
+/* A parent with its child's keyboard would answer what is the operator's to answer. */
+START_TEST(test_no_keys_from_inside)
+{
+	struct send_args a = {.mode = PM_KEYS, .text = "[\"Enter\"]", .len = 9, .timeout_ms = 1000, .inside = true};
+	struct instance *in = fleet_get(w.f, id);
+	struct err e = {0};
+
+	in->permissions = PERM_ASK;
+	ask("m1", "make");
+	ck_assert_int_eq(fleet_send(w.f, in, &a, &e), -1);
+	ck_assert_int_eq(e.code, ERR_DENIED);
+	a.mode = PM_RAW;
+	ck_assert_int_eq(fleet_send(w.f, in, &a, &e), -1);
+	ck_assert_int_eq(answer(kept[0]->id, true, NULL, NULL), 0);
+	ck_assert_int_eq(fleet_send(w.f, in, &a, &e), -1); /* the next dialog may be on its way */
+	ck_assert_ptr_null(fake_find(&w, "keys"));
+	in->permissions = PERM_PLAN;
+	ck_assert_int_eq(fleet_send(w.f, in, &a, &e), -1);
+	ck_assert_ptr_null(fake_find(&w, "input"));
+	a.done = sent;
+	in->permissions = PERM_ALL;
+	ck_assert_int_eq(fleet_send(w.f, in, &a, &e), 0);
+	a.inside = false;
+	in->permissions = PERM_ASK;
+	ck_assert_int_eq(fleet_send(w.f, in, &a, &e), 0);
+	fake_turn(&w);
+	ck_assert_ptr_nonnull(fake_find(&w, "input"));
 }
 END_TEST
 
@@ -594,10 +650,14 @@ START_TEST(test_bad_reports)
 	ck_assert_uint_lt(strlen(kept[1]->args), APPROVAL_ARGS_MAX + 1000);
 	ck_assert_int_eq(rule(kept[1]->id, 0, false), -1); /* there is no telling what is the same */
 	ck_assert_int_eq(rule(kept[1]->id, 0, true), 0);
+	/* A rule for the whole tool allows what was cut, too. */
+	report("PermissionRequest", "m5", bash_body(big, NULL));
+	ck_assert(kept[2]->cut);
+	ck_assert_int_eq(kept[2]->status, AP_APPROVED);
 	free(big);
 }
 END_TEST
 
-TEST_MAIN_FIXTURE("core/asks", setup, teardown, test_once, test_same_answer_again, test_restart_between, test_withdrawn,
+TEST_MAIN_FIXTURE("core/asks", setup, teardown, test_once, test_whole_ids, test_no_keys_from_inside, test_same_answer_again, test_restart_between, test_withdrawn,
 	test_gone_before_the_commit, test_identical_ones, test_all_or_none, test_rules, test_rule_for_a_time, test_expiry,
 	test_flood, test_bad_reports)
