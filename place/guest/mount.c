@@ -36,6 +36,7 @@ struct mnt {
 	struct mounts *all;
 	char *path;
 	bool read_only, wanted, answered, mounted, covered;
+	bool older; /* what is under way was begun before the setup that waits: its refusal is none of that one */
 	pid_t pid;
 	struct loop_child *child;
 	struct pump *pump;
@@ -128,7 +129,8 @@ static void mnt_stop(struct mnt *t)
 	if (t->err_fd >= 0)
 		close(t->err_fd);
 	t->err_fd = -1;
-	if (t->mounted || is_mounted(t->path))
+	/* sshfs that ends by itself unmounts first: once more would take away what lies below. */
+	if (is_mounted(t->path))
 		umount2(t->path, MNT_DETACH);
 	t->mounted = t->answered = false;
 }
@@ -165,6 +167,10 @@ static void fail(struct mnt *t);
 /* Tries again later, where that can help. */
 static void again(struct mnt *t)
 {
+	if (t->older) {
+		start(t);
+		return;
+	}
 	if (t->why.code == ERR_DENIED || t->why.code == ERR_PARAMS || t->why.code == ERR_MISSING) {
 		fail(t);
 		return;
@@ -293,6 +299,7 @@ static int try_start(struct mnt *t, struct err *e)
 static void start(struct mnt *t)
 {
 	err_clear(&t->why);
+	t->older = false;
 	if (try_start(t, &t->why) < 0)
 		again(t);
 }
@@ -449,9 +456,11 @@ void mounts_set(struct guest *g, const json_t *list, setup_done_fn *fn, void *ar
 	m->fn = fn;
 	m->arg = arg;
 	loop_timer_start(m->deadline, MOUNT_MS);
-	for (struct mnt *t = m->first; t; t = t->next)
+	for (struct mnt *t = m->first; t; t = t->next) {
+		t->older = !t->mounted && t->pid > 0;
 		if (!t->mounted && t->pid == 0 && !loop_timer_active(t->again))
 			start(t);
+	}
 	settle(m);
 }
 
