@@ -18,11 +18,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -30,10 +28,12 @@
 #include "base/util.h"
 #include "ipc/rpc.h"
 #include "place/guest/mount.h"
+#include "place/guest/way.h"
 
 #define FILE_MAX (64 * 1024)
 #define WORD_MAX 64
 #define REPORT_MS 50
+#define RETRY_MS 2000 /* when no stream can be opened */
 #define LEVELS_MAX 16 /* folders above the file's */
 #define LOOKS_MAX 8   /* what comes while we look makes us look again */
 #define ONCE_LEN 16
@@ -55,6 +55,7 @@ struct session {
 	struct loop_timer *timer;
 	struct link_stream *stream; /* of the report that is under way */
 	bool again;                 /* it was lost, or there is more to tell */
+	bool failing;               /* no stream could be opened; said */
 	int64_t told_ms;
 	struct words now, told;
 };
@@ -132,9 +133,13 @@ static void tell(struct session *s)
 	s->told_ms = clock_mono_ms();
 	s->again = false;
 	if (send_report(s, &e) < 0) {
-		log_warn("session", s->instance, "what its session file says cannot be told: %s", e.message);
+		if (!s->failing)
+			log_warn("session", s->instance, "what its session file says cannot be told: %s; it is tried again", e.message);
+		s->failing = s->again = true;
+		loop_timer_start(s->timer, RETRY_MS);
 		return;
 	}
+	s->failing = false;
 	s->told = s->now;
 }
 
@@ -158,6 +163,14 @@ static bool of_this_process(const struct session *s, const json_t *o)
 	return !text || str_to_i64(text, 0, INT64_MAX, &born) < 0 || !s->born || (uint64_t)born == s->born;
 }
 
+/* The folder's own way may go over links on a host, the file's never. */
+static int open_file(const struct session *s, int flags)
+{
+	cleanup_close int folder = way_open(s->guest, s->folder, O_PATH | O_DIRECTORY);
+
+	return folder < 0 ? -1 : way_open_below(s->guest, folder, strrchr(s->path, '/') + 1, flags);
+}
+
 static void read_file(struct session *s)
 {
 	char text[FILE_MAX];
@@ -165,7 +178,7 @@ static void read_file(struct session *s)
 	struct words w = {0};
 	size_t len = 0;
 	ssize_t n = 1;
-	cleanup_close int fd = open(s->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	cleanup_close int fd = open_file(s, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size >= FILE_MAX)
 		return;
@@ -188,19 +201,9 @@ static void read_file(struct session *s)
 
 /* ---- watching ---- */
 
-static int open_path(const struct session *s, const char *path, bool file)
-{
-	/* In a machine we are root and its agent is not: no link of its own leads us to where we would wait for
-	 * ourselves. On a host the agent is who we are, and its folders may be links. */
-	struct open_how how = {.flags = O_PATH | (file ? O_NOFOLLOW : 0) | O_CLOEXEC,
-		.resolve = s->guest->machine ? RESOLVE_NO_SYMLINKS : 0};
-
-	return (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
-}
-
 static bool watch(struct session *s, const char *path, bool file)
 {
-	cleanup_close int fd = open_path(s, path, file);
+	cleanup_close int fd = file ? open_file(s, O_PATH) : way_open(s->guest, path, O_PATH | O_DIRECTORY);
 	char name[48];
 	struct stat st;
 
@@ -213,7 +216,7 @@ static bool watch(struct session *s, const char *path, bool file)
 
 static bool is_there(const struct session *s, const char *path)
 {
-	cleanup_close int fd = open_path(s, path, false);
+	cleanup_close int fd = strcmp(path, s->path) == 0 ? open_file(s, O_PATH) : way_open(s->guest, path, O_PATH);
 
 	return fd >= 0;
 }

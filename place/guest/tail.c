@@ -10,21 +10,21 @@
  * that were in the file then (`at` null: there is none). A file that was cut, replaced or written anew ends the stream
  * with `{"changed":true}`, and the shim begins again.
  *
- * Which file that is was said by the agent, so the way from root to it goes through no link, and it is a regular file.
+ * Which file that is was said by the agent, so the way from root to it goes through no link, and it is a regular file. What lies
+ * behind a mount that this process serves is not looked at: it would wait for itself (place/guest/way.h).
  */
 #include "place/guest/tail.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "base/sha256.h"
 #include "base/util.h"
 #include "place/guest/ending.h"
 #include "place/guest/proc.h"
 #include "place/guest/watch.h"
+#include "place/guest/way.h"
 
 #define PIECE 65536
 #define BUDGET (4 * PIECE) /* of one turn */
@@ -86,23 +86,15 @@ static void changed(struct tail *t)
 
 /* --- the file --- */
 
-static int open_below(int root, const char *path)
-{
-	struct open_how how = { .flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
-
-	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
-}
-
 /* 0 with *ret, -1 with errno; ENOENT: not there yet. */
 static int open_file(const struct tail *t, int *ret)
 {
 	struct stat st;
-	cleanup_close int root = open(t->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	cleanup_close int root = way_open(t->guest, t->root, O_PATH | O_DIRECTORY);
 
 	if (root < 0)
 		return -1;
-	cleanup_close int fd = open_below(root, t->path);
+	cleanup_close int fd = way_open_below(t->guest, root, t->path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -1;
 	if (!S_ISREG(st.st_mode)) {
@@ -122,7 +114,7 @@ static bool is_same(const struct tail *t)
 	if (fstat(t->fd, &st) < 0 || (uint64_t)st.st_size < t->from)
 		return false;
 	if (t->check_len == 0)
-		return true;
+		return t->from == 0;
 	if (pread(t->fd, bytes, t->check_len, (off_t)(t->from - t->check_len)) != (ssize_t)t->check_len)
 		return false;
 	sha256_hex(bytes, t->check_len, hex);
@@ -202,6 +194,26 @@ static void on_again(void *arg)
 
 static void on_change(void *arg);
 
+/* What is watched is what was found, whatever leads there now. */
+static void watch_fd(struct tail *t, int fd, bool folder)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	watch_free(t->watch);
+	t->watch = watch_add(t->guest, name, folder, on_change, t);
+}
+
+static int open_folder(const struct tail *t, const char *way)
+{
+	size_t n = strlen(t->root);
+
+	if (strlen(way) <= n)
+		return way_open(t->guest, way, O_PATH | O_DIRECTORY);
+	cleanup_close int root = way_open(t->guest, t->root, O_PATH | O_DIRECTORY);
+	return root < 0 ? -1 : way_open_below(t->guest, root, way + n + 1, O_PATH | O_DIRECTORY);
+}
+
 /* The deepest folder on the way that is there. It is watched before it is looked again, so that nothing is missed. */
 static void watch_way(struct tail *t)
 {
@@ -212,19 +224,18 @@ static void watch_way(struct tail *t)
 	t->watch = NULL;
 	while (!t->watch && (slash = strrchr(way, '/')) && slash > way) {
 		*slash = '\0';
-		t->watch = watch_add(t->guest, way, on_change, t);
+		cleanup_close int fd = open_folder(t, way);
+		if (fd >= 0)
+			watch_fd(t, fd, true);
 	}
 }
 
 static void found(struct tail *t)
 {
-	char name[64];
 	struct stat st = { 0 };
 	bool same = is_same(t);
 
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", t->fd);
-	watch_free(t->watch);
-	t->watch = watch_add(t->guest, name, on_change, t);
+	watch_fd(t, t->fd, false);
 	t->pos = same ? t->from : 0;
 	if (same && t->check_len) {
 		char bytes[LAST_MAX];
@@ -249,7 +260,7 @@ static bool find(struct tail *t)
 			return true;
 		}
 		if (errno != ENOENT) {
-			err_set_errno(&e, ERR_DENIED, errno, "%.200s below %.200s is no plain file, or a link leads there", t->path, t->root);
+			err_set_errno(&e, ERR_DENIED, errno, "%.200s below %.200s is no plain file, or a link or a mount leads there", t->path, t->root);
 			fail(t, &e);
 			return false;
 		}

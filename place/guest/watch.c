@@ -7,7 +7,9 @@
 
 #include "base/util.h"
 
-#define CHANGES (IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_MOVE_SELF | IN_DELETE_SELF | IN_ATTRIB)
+#define OF_FILE (IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF)
+/* Others write into the files of a folder all the time. */
+#define OF_FOLDER (IN_CREATE | IN_MOVED_TO | IN_MOVE_SELF | IN_DELETE_SELF)
 #define NUDGE_MS 100        /* sooner they are not called again */
 #define NUDGE_AGAIN_MS 1500 /* what was written a moment after the sign */
 #define EVENTS_BYTES 8192
@@ -103,10 +105,10 @@ static struct watches *watches_get(struct guest *g)
 	return all;
 }
 
-struct watch *watch_add(struct guest *g, const char *path, watch_fn *fn, void *arg)
+struct watch *watch_add(struct guest *g, const char *path, bool folder, watch_fn *fn, void *arg)
 {
 	struct watches *all = watches_get(g);
-	int wd = all->fd < 0 ? -1 : inotify_add_watch(all->fd, path, CHANGES | IN_MASK_ADD);
+	int wd = all->fd < 0 ? -1 : inotify_add_watch(all->fd, path, (folder ? OF_FOLDER : OF_FILE) | IN_MASK_ADD);
 
 	if (wd < 0 && access(path, F_OK) < 0)
 		return NULL;

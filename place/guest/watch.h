@@ -14,9 +14,9 @@ struct watches;
 
 /* Something about it may have changed. May free this watch, or any other. */
 typedef void watch_fn(void *arg);
-/* Watches a file (what is written to it, its removal) or a folder (what comes and goes in it). NULL when it is not
+/* Watches a file (what is written to it, its removal) or a folder (what comes into it). NULL when it is not
  * there. */
-struct watch *watch_add(struct guest *g, const char *path, watch_fn *fn, void *arg);
+struct watch *watch_add(struct guest *g, const char *path, bool folder, watch_fn *fn, void *arg);
 void watch_free(struct watch *w); /* NULL ok */
 /* A report came, or output: only those that the kernel tells nothing are called. */
 void watch_nudge(struct guest *g);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* The guest program's pure parts: request heads, the kernel's list of mounts, cut reports. */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "base/util.h"
 #include "place/guest/hook.h"
@@ -8,6 +11,7 @@
 #include "place/guest/proc.h"
 #include "place/guest/proxy.h"
 #include "place/guest/spawn.h"
+#include "place/guest/way.h"
 #include "tests/unit/run.h"
 
 static enum head_kind head(const char *text, struct head *h, struct buf *out)
@@ -148,6 +152,37 @@ START_TEST(names_of_signals_and_programs)
 }
 END_TEST
 
+START_TEST(in_a_machine_no_way_leads_through_links)
+{
+	struct guest machine = { .machine = true }, host = { 0 };
+	char root[] = "/tmp/tc-way-XXXXXX";
+	ck_assert_ptr_nonnull(mkdtemp(root));
+	cleanup_free char *real = xasprintf("%s/real", root), *link = xasprintf("%s/link", root),
+			  *file = xasprintf("%s/real/file", root), *dots = xasprintf("%s/real/../real", root);
+	ck_assert_int_eq(mkdir(real, 0700), 0);
+	ck_assert_int_eq(symlink("real", link), 0);
+	cleanup_close int made = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	cleanup_close int folder = way_open(&machine, real, O_PATH | O_DIRECTORY);
+	ck_assert_int_ge(made, 0);
+	ck_assert_int_ge(folder, 0);
+	ck_assert_int_lt(way_open(&machine, link, O_PATH | O_DIRECTORY), 0);
+	ck_assert_int_eq(errno, ELOOP);
+	ck_assert_int_lt(way_open(&machine, dots, O_PATH | O_DIRECTORY), 0);
+	ck_assert_int_eq(errno, EXDEV);
+	cleanup_close int over = way_open(&host, link, O_PATH | O_DIRECTORY);
+	cleanup_close int below = way_open_below(&machine, folder, "file", O_RDONLY);
+	ck_assert_int_ge(over, 0);
+	ck_assert_int_ge(below, 0);
+	/* /proc is another file system than /. */
+	cleanup_close int top = way_open(&machine, "/", O_PATH | O_DIRECTORY);
+	ck_assert_int_lt(way_open_below(&machine, top, "proc/self", O_PATH), 0);
+	ck_assert_int_lt(way_open_below(&machine, top, "proc/version", O_RDONLY), 0);
+	ck_assert_int_eq(errno, EXDEV);
+	tree_remove(root, NULL);
+}
+END_TEST
+
 TEST_MAIN("guest/parts", a_head_is_whole_or_waits, heads_that_make_no_sense_are_refused,
 	plain_requests_become_origin_form, mounts_are_found_by_their_unescaped_path,
-	reports_are_cut_at_characters_until_they_fit, names_of_signals_and_programs)
+	reports_are_cut_at_characters_until_they_fit, names_of_signals_and_programs,
+	in_a_machine_no_way_leads_through_links)

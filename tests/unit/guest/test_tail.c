@@ -96,6 +96,10 @@ START_TEST(another_file_comes_whole)
 	struct seen *x = follow(e, "a.jsonl", 4, "one\n"), *y = follow(e, "a.jsonl", 4000, "one\n");
 	WAIT(p.loop, seen_is(x, "other words\n") && seen_is(y, "other words\n"));
 	ck_assert(!same(x) && !same(y));
+	/* A beginning of which nothing is told may be any. */
+	x = follow(e, "a.jsonl", 4, "");
+	WAIT(p.loop, seen_is(x, "other words\n"));
+	ck_assert(!same(x));
 	/* Cut while it is followed, written anew, replaced, removed. */
 	put("a.jsonl", "x\n", O_TRUNC);
 	WAIT(p.loop, x->fin && seen_ctl(x, "changed"));
