@@ -11,6 +11,7 @@
 
 #include <ctype.h>
 
+#include "base/buf.h"
 #include "base/util.h"
 #include "daemon/agent/agent.h"
 
@@ -21,6 +22,8 @@
 #define MODELS_MOST 64
 #define PASTED "<pasted_content"
 #define PASTED_END "</pasted_content>"
+#define MARK_MOST 1024 /* of such a mark */
+#define HEAD_LOOK (64 * 1024) /* of a prompt: marks take much, what is compared little */
 #define BLOCKS_MOST 1000 /* of one line */
 
 static const char *text_of(const json_t *o, const char *key)
@@ -151,20 +154,25 @@ static void take_reply(const json_t *doc, struct transcript_line *l)
 static char *joined(const json_t *content)
 {
 	const json_t *b;
-	char *all = NULL;
+	struct buf all;
+	bool any = false;
+	char *text;
 	size_t i;
 
 	if (json_is_string(content))
 		return xstrdup(json_string_value(content));
+	buf_init(&all, TRANSCRIPT_LINE_MAX + BLOCKS_MOST);
 	json_array_foreach(content, i, b) {
 		const char *s = i < BLOCKS_MOST && is(text_of(b, "type"), "text") ? json_string_value(json_object_get(b, "text")) : NULL;
 		if (!s)
 			continue;
-		char *longer = all ? xasprintf("%s\n%s", all, s) : xstrdup(s);
-		free(all);
-		all = longer;
+		if ((any && buf_append(&all, "\n", 1) < 0) || buf_append(&all, s, strlen(s)) < 0)
+			break; /* more than a line may hold: its head says enough */
+		any = true;
 	}
-	return all;
+	text = any ? xstrndup(all.len ? (const char *)buf_data(&all) : "", all.len) : NULL;
+	buf_finish(&all);
+	return text;
 }
 
 static bool has_block(const json_t *content, const char *type)
@@ -426,10 +434,11 @@ static void claude_head(char out[TRANSCRIPT_HEAD_MAX], const char *text)
 {
 	char plain[4 * TRANSCRIPT_HEAD_MAX];
 	size_t n = 0;
+	const char *start = text ? text : "", *end;
 
-	for (const char *p = text ? text : ""; *p && n + 1 < sizeof(plain);) {
-		if (str_starts(p, PASTED) && strchr(p, '>'))
-			p = strchr(p, '>') + 1;
+	for (const char *p = start; *p && n + 1 < sizeof(plain) && p - start < HEAD_LOOK;) {
+		if (str_starts(p, PASTED) && (end = memchr(p, '>', strnlen(p, MARK_MOST))))
+			p = end + 1;
 		else if (str_starts(p, PASTED_END))
 			p += strlen(PASTED_END);
 		else

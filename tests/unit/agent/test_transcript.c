@@ -2,6 +2,9 @@
 /* Lines of transcripts: real ones (shortened) of Claude Code 2.1.329, and ones that nobody should write. */
 #include "daemon/agent/agent.h"
 
+#include <sys/resource.h>
+
+#include "base/buf.h"
 #include "base/util.h"
 #include "tests/unit/run.h"
 
@@ -214,6 +217,39 @@ START_TEST(prompts_are_compared_by_their_words)
 }
 END_TEST
 
-TEST_MAIN_FIXTURE("agent/transcript", setup, teardown, a_prompt_with_its_time, the_programs_own_words_are_nobodys,
+/* One line of 4 MiB in a thousand blocks: copied anew for each, that were 2 GB. */
+START_TEST(many_blocks_are_joined_once)
+{
+	const size_t size = TRANSCRIPT_LINE_MAX / 1000 - 64;
+	struct buf b;
+	struct err e = {0};
+	char *block = xcalloc(1, size + 1);
+	struct rusage before, after;
+
+	memset(block, 'x', size);
+	buf_init(&b, TRANSCRIPT_LINE_MAX);
+	ck_assert_int_eq(buf_printf(&b, "{\"type\":\"user\"," HEAD ",\"message\":{\"role\":\"user\",\"content\":["), 0);
+	for (int i = 0; i < 1000; i++) {
+		ck_assert_int_eq(buf_printf(&b, "%s{\"type\":\"text\",\"text\":\"", i ? "," : ""), 0);
+		ck_assert_int_eq(buf_append(&b, block, size), 0);
+		ck_assert_int_eq(buf_printf(&b, "\"}"), 0);
+	}
+	ck_assert_int_eq(buf_printf(&b, "]}}"), 0);
+	json_t *alone = json_loadb((const char *)buf_data(&b), b.len, 0, NULL);
+	ck_assert_ptr_nonnull(alone);
+	json_decref(alone);
+	getrusage(RUSAGE_SELF, &before);
+	ck_assert_int_eq(f->parse((const char *)buf_data(&b), b.len, &l, &e), 0);
+	getrusage(RUSAGE_SELF, &after);
+	ck_assert_uint_eq(strlen(l.text), 1000 * (size + 1) - 1);
+	ck_assert_int_eq(l.text[size], '\n');
+	/* Touching 2 GB of fresh memory faults half a million pages in; once 4 MiB and its parsing some thousand. */
+	ck_assert_int_lt(after.ru_minflt - before.ru_minflt, 50000);
+	buf_finish(&b);
+	free(block);
+}
+END_TEST
+
+TEST_MAIN_FIXTURE("agent/transcript", setup, teardown, many_blocks_are_joined_once, a_prompt_with_its_time, the_programs_own_words_are_nobodys,
 	a_reply_with_what_it_cost, a_result_and_a_total, long_texts_are_cut_at_a_character, what_is_no_line_is_refused,
 	a_file_is_named_below_its_root_alone, prompts_are_compared_by_their_words)
