@@ -247,8 +247,9 @@ static void followed(void *arg, json_t *result, const struct err *error)
 	(void)result; /* it tells the length by itself */
 	if (error && u && error->code != ERR_UNREACHABLE && error->code != ERR_CANCELLED && error->code != ERR_UNAVAILABLE)
 		log_warn("transcript", tick->id, "its conversation is not followed: %s", error->message);
-	for (struct track *t = error && u ? u->tracks : NULL; t; t = t->next)
-		t->followed = false; /* the next report asks again */
+	/* The next report asks again; a shim that knows no such call is asked when another comes (transcript_joined). */
+	for (struct track *t = error && u && error->code != ERR_METHOD ? u->tracks : NULL; t; t = t->next)
+		t->followed = false;
 	free(tick);
 }
 

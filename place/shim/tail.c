@@ -28,6 +28,10 @@
 
 #define TELL_MS 100
 #define RETRY_MS 5000
+#define ANEW_MS 1000          /* before a file that was written anew is asked for; twice as long each time */
+#define ANEW_MOST_MS 60000
+#define LOOK_MS 10000         /* longer nobody waits for a look */
+#define LOOKS_MAX 16          /* under way at once */
 #define CHECK_BYTES 512
 #define MAX_LEAST (64 * 1024)
 #define MAX_DEFAULT (64 * 1024 * 1024)
@@ -43,6 +47,7 @@ struct look {
 	int64_t number;
 	int waits; /* tails that have not answered */
 	char instance[INST_ID_LEN + 1];
+	struct loop_timer *deadline;
 	tail_look_fn *fn;
 	void *arg;
 };
@@ -58,11 +63,17 @@ struct tail {
 	uint64_t copy, source; /* of the same byte: the file's offset of what is appended next follows */
 	struct link_stream *stream;
 	struct loop_timer *tell, *retry;
+	size_t coming, kept; /* bytes that may be appended of what came; that there is room for */
+	int64_t anew_ms;     /* the pause before the file is asked for anew */
 	bool told_full, failing, changed;
 	int64_t looked, asked; /* numbers of looks */
 	/* While the file is sent again. */
 	bool again;
-	uint64_t at, until; /* of the file */
+	uint64_t at, until; /* of the file: so far it may be what is known */
+	char last[CHECK_BYTES]; /* the file's bytes before `at` */
+	size_t nlast;
+	char check[SHA256_HEX]; /* of the file's `ncheck` bytes before `source` */
+	size_t ncheck;
 	uint64_t *known;
 	size_t nknown, room;
 	struct buf line;
@@ -91,20 +102,22 @@ static int map_read(struct tail *t)
 	if (n <= 0)
 		return 0;
 	json_t *o = json_loadb(text, (size_t)n, 0, NULL);
-	int64_t copy = json_get_int(o, "copy", -1), source = json_get_int(o, "source", -1);
+	int64_t copy = json_get_int(o, "copy", -1), source = json_get_int(o, "source", -1), ncheck = json_get_int(o, "check", 0);
+	if (copy >= 0 && source >= 0 && (uint64_t)copy <= t->length) {
+		t->copy = (uint64_t)copy;
+		t->source = (uint64_t)source;
+		t->ncheck = ncheck > 0 && ncheck <= CHECK_BYTES && ncheck <= source ? (size_t)ncheck : 0;
+		str_fmt(t->check, sizeof(t->check), "%s", json_get_text(o, "sha256", ""));
+	} /* else all is sent again, and found to be known */
 	json_decref(o);
-	if (copy < 0 || source < 0 || (uint64_t)copy > t->length)
-		return 0; /* all is sent again, and found to be known */
-	t->copy = (uint64_t)copy;
-	t->source = (uint64_t)source;
 	return 0;
 }
 
 static void map_write(struct tail *t)
 {
 	char name[80], beside[88], text[MAP_MAX];
-	int n = snprintf(text, sizeof(text), "{\"copy\":%llu,\"source\":%llu}\n", (unsigned long long)t->copy,
-		(unsigned long long)t->source);
+	int n = snprintf(text, sizeof(text), "{\"copy\":%llu,\"source\":%llu,\"check\":%zu,\"sha256\":\"%s\"}\n",
+		(unsigned long long)t->copy, (unsigned long long)t->source, t->ncheck, t->check);
 
 	copy_name(t, "map", name, sizeof(name));
 	copy_name(t, "map.new", beside, sizeof(beside));
@@ -181,7 +194,13 @@ static int punch(const struct tail *t, const char *name, uint64_t bytes)
 	n -= (first + n) % 4096;
 	if (n <= 0)
 		return -1;
-	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first, n);
+	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first, n) < 0)
+		return -1;
+	/* It is as old as before: the oldest is found by that. */
+	const struct timespec as_before[2] = {st.st_atim, st.st_mtim};
+	if (futimens(fd, as_before) < 0)
+		log_warn("tail", t->instance, "the time of %s cannot be set back: %s", name, strerror(errno));
+	return 0;
 }
 
 /* Makes room for len more bytes; false when there is none to be had. */
@@ -234,12 +253,27 @@ static void let_go(struct tail *t, bool retry)
 		loop_timer_start(t->retry, RETRY_MS);
 }
 
+/* The folder is looked through once for all that came; where lines may be known, for a part at a time. */
+static bool has_room(struct tail *t, size_t len)
+{
+	if (len > t->kept) {
+		size_t part = t->again && t->coming > t->max / PUNCH_PART ? (size_t)(t->max / PUNCH_PART) : t->coming;
+		size_t want = part > len ? part : len;
+
+		if (!keep_bound(t, want))
+			return false;
+		t->kept = want;
+	}
+	t->kept -= len;
+	return true;
+}
+
 /* All of it or, after an error, a part: the length says. */
 static int append(struct tail *t, const void *data, size_t len)
 {
 	const char *p = data;
 
-	if (!keep_bound(t, len))
+	if (!has_room(t, len))
 		return -1;
 	FAULT_POINT("tail.append");
 	while (len > 0) {
@@ -257,6 +291,7 @@ static int append(struct tail *t, const void *data, size_t len)
 		t->length += (uint64_t)n;
 	}
 	t->failing = false;
+	t->anew_ms = 0;
 	if (!loop_timer_active(t->tell))
 		loop_timer_start(t->tell, TELL_MS);
 	FAULT_POINT("tail.appended");
@@ -316,7 +351,8 @@ static void again_end(struct tail *t)
 static void know_copy(struct tail *t)
 {
 	cleanup_free char *piece = xcalloc(1, PIECE);
-	uint64_t at = 0;
+	off_t first = lseek(t->fd, 0, SEEK_DATA); /* behind what was made free */
+	uint64_t at = first > 0 ? (uint64_t)first : 0;
 	ssize_t n;
 
 	buf_init(&t->line, LINE_MAX_BYTES);
@@ -345,27 +381,44 @@ static int end_line(struct tail *t)
 	return 0;
 }
 
-/* From here on the two go along. */
+/* From here on the two go along: behind the same bytes, which were just appended. */
 static void aligned(struct tail *t)
 {
 	t->copy = t->length;
 	t->source = t->at;
+	t->ncheck = t->nlast;
+	sha256_hex(t->last, t->nlast, t->check);
 	again_end(t);
 	map_write(t);
 }
 
-static void again_begin(struct tail *t, uint64_t until)
+/* size: of the file now. It may still be written: up to where it stood before, and further while its lines are known,
+ * they are compared. */
+static void again_begin(struct tail *t, uint64_t size)
 {
+	uint64_t before = t->source + (t->length - t->copy);
+
 	again_end(t);
 	t->again = true;
 	t->at = 0;
-	t->until = until;
+	t->nlast = 0;
+	t->until = size > before ? size : before;
 	know_copy(t);
-	if (until == 0)
-		aligned(t);
 }
 
-static int again_line(struct tail *t)
+static void remember(struct tail *t, const char *data, size_t len)
+{
+	size_t keep = len >= CHECK_BYTES ? 0 : CHECK_BYTES - len, n = len < CHECK_BYTES ? len : CHECK_BYTES;
+
+	if (keep > t->nlast)
+		keep = t->nlast;
+	memmove(t->last, t->last + t->nlast - keep, keep);
+	memcpy(t->last + keep, data + len - n, n);
+	t->nlast = keep + n;
+}
+
+/* *ret_new: it was not known. */
+static int again_line(struct tail *t, bool *ret_new)
 {
 	const void *line = buf_data(&t->line);
 	size_t len = t->line.len;
@@ -373,8 +426,9 @@ static int again_line(struct tail *t)
 
 	if (!t->known || *slot_of(t, hash_of(line, len)) == 0) {
 		r = end_line(t) < 0 || append(t, line, len) < 0 ? -1 : 0;
-		if (r == 0)
+		if (r == 0 && t->nknown < LINES_MAX)
 			know(t, line, len);
+		*ret_new = true;
 	}
 	buf_clear(&t->line);
 	return r;
@@ -388,18 +442,20 @@ static ssize_t again_take(struct tail *t, const char *data, size_t len)
 	while (done < len && t->again) {
 		const char *nl = memchr(data + done, '\n', len - done);
 		size_t n = nl ? (size_t)(nl + 1 - (data + done)) : len - done;
+		bool new = false;
 
+		remember(t, data + done, n);
 		if (buf_append(&t->line, data + done, n) < 0) { /* too long to be compared */
 			if (end_line(t) < 0 || append(t, buf_data(&t->line), t->line.len) < 0 || append(t, data + done, n) < 0)
 				return -1;
 			buf_clear(&t->line);
-			nl = data;
-		} else if (nl && again_line(t) < 0) {
+			new = true;
+		} else if (nl && again_line(t, &new) < 0) {
 			return -1;
 		}
 		done += n;
 		t->at += n;
-		if (nl && t->at >= t->until)
+		if (new && t->at >= t->until)
 			aligned(t);
 	}
 	return (ssize_t)done;
@@ -426,6 +482,35 @@ static bool look_waits(const struct look *k)
 	return false;
 }
 
+static void look_over(struct look *k, const struct err *why)
+{
+	struct look **at = &looks;
+
+	while (*at != k)
+		at = &(*at)->next;
+	*at = k->next;
+	k->fn(k->arg, why ? NULL : lengths(k->instance), why);
+	loop_timer_free(k->deadline);
+	free(k);
+}
+
+static void on_look_overdue(void *arg)
+{
+	struct err e = {0};
+
+	err_set(&e, ERR_TIMEOUT, "its place did not say within %d s how far its transcripts go", LOOK_MS / 1000);
+	look_over(arg, &e);
+}
+
+static size_t looks_count(void)
+{
+	size_t n = 0;
+
+	for (const struct look *k = looks; k; k = k->next)
+		n++;
+	return n;
+}
+
 static void looks_check(void)
 {
 	for (struct look **at = &looks; *at;) {
@@ -435,19 +520,25 @@ static void looks_check(void)
 			at = &k->next;
 			continue;
 		}
-		*at = k->next;
-		k->fn(k->arg, lengths(k->instance), NULL);
-		free(k);
+		look_over(k, NULL);
 		at = &looks;
 	}
 }
 
 void tail_look(struct shim *s, const char *instance, tail_look_fn *fn, void *arg)
 {
-	struct look *k = xcalloc(1, sizeof(*k));
+	struct err e = {0};
 
+	if (looks_count() >= LOOKS_MAX) {
+		err_set(&e, ERR_BUSY, "%d looks at transcripts of this place are under way", LOOKS_MAX);
+		fn(arg, NULL, &e);
+		return;
+	}
+	struct look *k = xcalloc(1, sizeof(*k));
 	*k = (struct look){.next = looks, .number = ++last_look, .fn = fn, .arg = arg};
 	str_fmt(k->instance, sizeof(k->instance), "%s", instance);
+	k->deadline = loop_timer_create(s->loop, on_look_overdue, k);
+	loop_timer_start(k->deadline, LOOK_MS);
 	looks = k;
 	for (struct tail *t = tails; t; t = t->next) {
 		if (strcmp(t->instance, instance) != 0)
@@ -457,7 +548,6 @@ void tail_look(struct shim *s, const char *instance, tail_look_fn *fn, void *arg
 		if (t->stream && link_send_ctl(t->stream, json_pack("{s:I}", "look", (json_int_t)k->number)) == 0)
 			t->asked = k->number;
 	}
-	(void)s;
 	looks_check();
 }
 
@@ -467,12 +557,8 @@ void tail_daemon_gone(struct shim *s)
 
 	(void)s;
 	err_set(&e, ERR_CANCELLED, "the daemon went away");
-	while (looks) {
-		struct look *k = looks;
-		looks = k->next;
-		k->fn(k->arg, NULL, &e);
-		free(k);
-	}
+	while (looks)
+		look_over(looks, &e);
 }
 
 /* --- the stream --- */
@@ -483,6 +569,8 @@ static void on_data(void *arg, struct link_stream *s, const void *data, size_t l
 	const char *p = data;
 	ssize_t taken = 0;
 
+	t->kept = 0;
+	t->coming = len + t->line.len + 1;
 	if (t->again)
 		taken = again_take(t, p, len);
 	if (taken < 0 || ((size_t)taken < len && append(t, p + taken, len - (size_t)taken) < 0)) {
@@ -527,8 +615,10 @@ static void on_fin(void *arg, struct link_stream *s, json_t *msg)
 	(void)s;
 	t->changed = false;
 	let_go(t, false);
-	if (anew)
-		open_stream(t);
+	if (anew) { /* which its writer can do as often as it likes */
+		t->anew_ms = !t->anew_ms ? ANEW_MS : 2 * t->anew_ms < ANEW_MOST_MS ? 2 * t->anew_ms : ANEW_MOST_MS;
+		loop_timer_start(t->retry, t->anew_ms);
+	}
 	looks_check();
 }
 
@@ -555,6 +645,8 @@ static json_t *check_of(const struct tail *t, uint64_t from)
 
 	if (n > from)
 		n = (size_t)from;
+	if (least == 0 && t->ncheck > 0 && t->source == from) /* nothing came since the two stand at the same line */
+		return json_pack("{s:I, s:s}", "len", (json_int_t)t->ncheck, "sha256", t->check);
 	if (n == 0 || pread(t->fd, bytes, n, (off_t)(t->length - n)) != (ssize_t)n)
 		return json_pack("{s:i}", "len", 0);
 	sha256_hex(bytes, n, hex);
@@ -573,8 +665,10 @@ static void open_stream(struct tail *t)
 		json_pack("{s:s, s:s, s:s, s:I, s:o}", "kind", "tail", "root", t->root, "path", t->path, "from", (json_int_t)from,
 			"check", check_of(t, from)),
 		&stream_ops, t, &e);
-	if (!t->stream)
-		log_warn("tail", t->instance, "its transcript cannot be followed: %s", e.message);
+	if (!t->stream) {
+		log_warn("tail", t->instance, "its transcript cannot be followed: %s; it is tried again", e.message);
+		loop_timer_start(t->retry, RETRY_MS);
+	}
 	FAULT_POINT("tail.opened");
 }
 
