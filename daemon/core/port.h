@@ -136,6 +136,7 @@ struct core_port {
 	/* Conversations; all NULL in tests that need none. */
 	void (*transcript_put)(void *ctx, const struct transcript *t);
 	void (*transcript_prompt_add)(void *ctx, const char *instance, int64_t time_ms, const char *digest);
+	void (*transcript_prompts_trim)(void *ctx, const char *instance); /* some time after adding */
 	bool (*transcript_prompt_since)(void *ctx, const char *instance, const char *digest, int64_t since_ms);
 	/* The folder below which the instance's program keeps them in its place; owned, NULL: it is not known (its
 	 * environment is not). */

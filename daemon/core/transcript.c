@@ -6,7 +6,7 @@
  * a row (the newest is the present conversation), and once that is on disk the shim is asked to follow it; asked again
  * it goes on, so it is asked whenever a shim comes that may not know. The shim tells how long the copy is. What lies
  * between that and `pos` is read in steps of STEP_BYTES, one conversation after the other in turns, so that neither a
- * large file nor a thousand of them stop the loop. Whole lines are applied: given to every consumer, in the transaction
+ * large file nor a thousand of them, nor one of very short lines (STEP_LINES), stop the loop. Whole lines are applied: given to every consumer, in the transaction
  * that moves `pos` behind them. A line that is no line of such a file is passed over, and so is one that is too long;
  * each conversation says so once.
  *
@@ -18,6 +18,7 @@
 #include "base/log.h"
 
 #define STEP_BYTES (128 * 1024)
+#define STEP_LINES 200   /* that are of interest */
 #define TRACKS_MAX 256   /* conversations of an instance; further ones are not followed */
 #define FOLLOWED_AGAIN 2 /* the newest ones that a new shim is asked to follow */
 #define TAIL_CALL_MS 15000
@@ -118,7 +119,8 @@ static void pass_over(struct track *t, const char *why)
 	t->said = true;
 }
 
-static void apply_line(struct track *t, const struct transcript_format *format, const char *line, size_t len)
+/* True: it was of interest. */
+static bool apply_line(struct track *t, const struct transcript_format *format, const char *line, size_t len)
 {
 	struct transcript_line l = {0};
 	struct err err = {0};
@@ -129,27 +131,28 @@ static void apply_line(struct track *t, const struct transcript_format *format, 
 	}
 	t->row.lines++;
 	if (len == 0 || !format->wanted(line, len))
-		return;
+		return false;
 	if (format->parse(line, len, &l, &err) < 0) {
 		pass_over(t, err.message);
-		return;
+		return true;
 	}
 	bool inherited = l.origin[0] || (l.time_ms && l.time_ms < t->row.since_ms);
 	for (size_t i = 0; i < ARRAY_LEN(consumers); i++)
 		consumers[i](t->u, &l, inherited);
 	format->finish(&l);
+	return true;
 }
 
-/* Applies the whole lines of these bytes; how many bytes that were. */
+/* Applies the whole lines of these bytes, as many as are one step's; how many bytes that were. */
 static size_t apply_lines(struct track *t, const struct transcript_format *format, const char *data, size_t len)
 {
-	size_t done = 0;
+	size_t done = 0, lines = 0;
 	const char *nl;
 
-	while ((nl = memchr(data + done, '\n', len - done))) {
+	while (lines < STEP_LINES && (nl = memchr(data + done, '\n', len - done))) {
 		size_t n = (size_t)(nl - (data + done));
-		if (!t->within)
-			apply_line(t, format, data + done, n);
+		if (!t->within && apply_line(t, format, data + done, n))
+			lines++;
 		t->within = false;
 		done += n + 1;
 	}
@@ -191,6 +194,7 @@ static void read_step(struct track *t)
 	t->row.pos += (int64_t)done;
 	P(f)->lazily(CTX(f), true);
 	P(f)->transcript_put(CTX(f), &t->row);
+	P(f)->transcript_prompts_trim(CTX(f), t->row.instance);
 	P(f)->lazily(CTX(f), false);
 	FAULT_POINT("transcript.applied");
 	make_due(t);

@@ -84,10 +84,11 @@ int store_approvals(struct store *s, const char *instance, int64_t limit,
 int store_grant_put(struct store *s, const struct grant *g, struct err *e);
 int store_grant_delete(struct store *s, const char *id, struct err *e);
 /* How far a conversation was read; it goes with its instance, and so do the prompts that were seen in it (by the digest of
- * their head; of each instance the newest TRANSCRIPT_PROMPTS_KEPT). */
+ * their head; of each instance trimming leaves the newest TRANSCRIPT_PROMPTS_KEPT). */
 #define TRANSCRIPT_PROMPTS_KEPT 500
 int store_transcript_put(struct store *s, const struct transcript *t, struct err *e);
 int store_transcript_prompt_add(struct store *s, const char *instance, int64_t time_ms, const char *digest, struct err *e);
+int store_transcript_prompts_trim(struct store *s, const char *instance, struct err *e);
 bool store_transcript_prompt_since(struct store *s, const char *instance, const char *digest, int64_t since_ms);
 int store_intent_add(struct store *s, const char *kind, const char *key, struct err *e);
 int store_intent_done(struct store *s, const char *kind, const char *key, struct err *e);

@@ -53,18 +53,21 @@ int transcript_load(struct store *s, const struct store_load_ops *ops, void *arg
 int store_transcript_prompt_add(struct store *s, const char *instance, int64_t time_ms, const char *digest, struct err *e)
 {
 	static const char sql[] = "INSERT INTO transcript_prompts(instance, time_ms, digest) VALUES(?,?,?)";
-	static const char trim[] =
-		"DELETE FROM transcript_prompts WHERE instance=?1 AND seq <= (SELECT seq FROM transcript_prompts"
-		" WHERE instance=?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)";
 	sqlite3_stmt *st = store_write(s, sql, e);
 	if (!st)
 		return -1;
 	bind_text(st, 1, instance);
 	sqlite3_bind_int64(st, 2, time_ms);
 	bind_text(st, 3, digest);
-	if (store_done(s, st, "writing that a prompt was seen", e) < 0)
-		return -1;
-	st = store_write(s, trim, e);
+	return store_done(s, st, "writing that a prompt was seen", e);
+}
+
+int store_transcript_prompts_trim(struct store *s, const char *instance, struct err *e)
+{
+	static const char sql[] =
+		"DELETE FROM transcript_prompts WHERE instance=?1 AND seq <= (SELECT seq FROM transcript_prompts"
+		" WHERE instance=?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)";
+	sqlite3_stmt *st = store_write(s, sql, e);
 	if (!st)
 		return -1;
 	bind_text(st, 1, instance);

@@ -33,6 +33,13 @@ static void w_prompt_add(void *ctx, const char *instance, int64_t time_ms, const
 	check(w, store_transcript_prompt_add(w->store, instance, time_ms, digest, &err), &err);
 }
 
+static void w_prompts_trim(void *ctx, const char *instance)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_transcript_prompts_trim(w->store, instance, &err), &err);
+}
+
 static bool w_prompt_since(void *ctx, const char *instance, const char *digest, int64_t since_ms)
 {
 	return store_transcript_prompt_since(((struct world *)ctx)->store, instance, digest, since_ms);
@@ -171,6 +178,7 @@ void transcripts_port(struct core_port *p)
 {
 	p->transcript_put = w_put;
 	p->transcript_prompt_add = w_prompt_add;
+	p->transcript_prompts_trim = w_prompts_trim;
 	p->transcript_prompt_since = w_prompt_since;
 	p->transcript_root = w_root;
 	p->transcript_length = w_length;

@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include "base/sha256.h"
 #include "tests/unit/store/store_help.h"
 
 START_TEST(test_everything_comes_back_after_reopening)
@@ -209,6 +210,32 @@ START_TEST(test_old_settled_prompts_go_whoever_settles_them)
 		ck_assert_ptr_nonnull(got);
 		prompt_free(got);
 	}
+	store_close(s);
+}
+END_TEST
+
+START_TEST(test_of_prompts_that_were_seen_the_newest_stay)
+{
+	struct err e = {0};
+	struct store *s = must_open();
+	char digest[SHA256_HEX];
+
+	ck_assert_int_eq(put_simple(s, "aaaaaa", "a", &e), 0);
+	ck_assert_int_eq(put_simple(s, "bbbbbb", "b", &e), 0);
+	for (int n = 0; n < TRANSCRIPT_PROMPTS_KEPT + 2; n++) {
+		snprintf(digest, sizeof(digest), "%064d", n);
+		if (store_transcript_prompt_add(s, "aaaaaa", n + 1, digest, &e) < 0)
+			ck_abort_msg("%s", e.message);
+	}
+	snprintf(digest, sizeof(digest), "%064d", 0);
+	ck_assert_int_eq(store_transcript_prompt_add(s, "bbbbbb", 1, digest, &e), 0);
+	ck_assert(store_transcript_prompt_since(s, "aaaaaa", digest, 0));
+	ck_assert_int_eq(store_transcript_prompts_trim(s, "aaaaaa", &e), 0);
+	ck_assert(!store_transcript_prompt_since(s, "aaaaaa", digest, 0));
+	ck_assert(store_transcript_prompt_since(s, "bbbbbb", digest, 0));
+	snprintf(digest, sizeof(digest), "%064d", 2);
+	ck_assert(store_transcript_prompt_since(s, "aaaaaa", digest, 0));
+	must_commit(s);
 	store_close(s);
 }
 END_TEST
@@ -464,7 +491,8 @@ TEST_MAIN_FIXTURE("store/store", help_setup, help_teardown,
 	test_the_times_of_spawns_are_kept_for_a_while, test_a_setting_can_be_taken_back,
 	test_everything_comes_back_after_reopening, test_a_row_has_a_column_for_every_key,
 	test_putting_an_instance_again_keeps_its_prompts,
-	test_settled_prompts_are_kept_but_not_loaded, test_old_settled_prompts_go_whoever_settles_them, test_an_id_is_never_given_out_twice,
+	test_settled_prompts_are_kept_but_not_loaded, test_old_settled_prompts_go_whoever_settles_them,
+	test_of_prompts_that_were_seen_the_newest_stay, test_an_id_is_never_given_out_twice,
 	test_two_living_instances_never_share_a_name, test_a_failed_write_spoils_its_transaction,
 	test_events_are_numbered_and_read_in_order, test_whose_a_removed_one_was_is_kept_as_long_as_its_events,
 	test_trimmed_events_leave_their_numbers_used,
