@@ -13,6 +13,7 @@
 #include "base/zone.h"
 
 #define MINUTE_MS INT64_C(60000)
+#define JUST_OVER_MS (10 * MINUTE_MS) /* a limit that is told still, of a clock time: that of today */
 #define DAY_MS (24 * 60 * MINUTE_MS)
 #define FARTHEST_MS (366 * DAY_MS)
 #define ZONE_MAX 64
@@ -138,8 +139,8 @@ static int64_t moment(struct said *s, const char *home, int64_t now)
 	}
 	if (zone_to_ms(zone, &tm, &at) < 0)
 		return 0;
-	/* Said at the very minute, or of tomorrow; of a date, next year's. */
-	if (!s->date && at < now - MINUTE_MS)
+	/* Just over, and said again: not tomorrow's. Of a date, next year's. */
+	if (!s->date && at < now - JUST_OVER_MS)
 		tm.tm_mday++;
 	else if (s->date && !s->year && at < now - DAY_MS)
 		tm.tm_year++;

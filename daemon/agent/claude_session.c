@@ -44,6 +44,15 @@ static void says_idle(const struct instance *in, struct agent_fact *f)
 	}
 }
 
+/* At its prompt, beside a shell in the background: of a turn that no hook ended, that is its end. */
+static void says_shell(const struct instance *in, struct agent_fact *f)
+{
+	if (in->state != ST_WORKING || because(in, "background"))
+		return;
+	means(f, ST_WORKING, "background", "a shell in the background");
+	f->turn_ended = f->turn_broken = true;
+}
+
 static void says_waiting(const struct instance *in, const char *what, struct agent_fact *f)
 {
 	char detail[AGENT_TEXT_MAX];
@@ -66,8 +75,8 @@ void claude_session(const struct instance *in, struct agent_fact *ret)
 		says_idle(in, ret);
 	else if (!strcmp(word, "busy") && (in->state == ST_IDLE || in->state == ST_WAITING || in->state == ST_LIMITED))
 		means(ret, ST_WORKING, "", "");
-	else if (!strcmp(word, "shell") && in->state == ST_WORKING && !because(in, "background"))
-		means(ret, ST_WORKING, "background", "a shell in the background");
+	else if (!strcmp(word, "shell"))
+		says_shell(in, ret);
 	else if (str_starts(word, "waiting"))
 		says_waiting(in, word[7] ? word + 8 : "", ret);
 }

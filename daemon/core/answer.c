@@ -10,7 +10,8 @@
  * stand when no other end comes before the next prompt, or before the program is gone. An end in error fails them.
  *
  * An interrupt is reported by nobody: the program only stands at its prompt again. A report may be behind it yet, so
- * it counts as interrupted after BROKEN_MS, or when the next prompt is taken.
+ * it counts as interrupted after BROKEN_MS, or when the next prompt is taken. Beside something in the background it
+ * stands at its prompt, too: then what has words already waits for better ones.
  */
 #include "daemon/core/prompts.h"
 
@@ -67,13 +68,27 @@ static void over(struct unit *u, const struct err *why)
 	}
 }
 
+/* It stands at its prompt, and has something in the background that may speak yet: who has words already may wait. */
+static void over_but_background(struct unit *u)
+{
+	for (struct pending_prompt *pp = u->awaited, *next; pp; pp = next) {
+		next = pp->next;
+		pp->own_turn = false; /* it had joined */
+		if (!pp->p->goes_on)
+			interrupted(u, pp);
+	}
+}
+
 static void broken_long_enough(void *arg)
 {
 	struct unit *u = arg;
 
-	if (u->in->state != ST_IDLE)
+	if (!prompt_at(u->in))
 		return;
-	over(u, NULL);
+	if (u->in->state == ST_IDLE)
+		over(u, NULL);
+	else
+		over_but_background(u);
 	prompts_next(u);
 }
 
@@ -96,7 +111,7 @@ static void broken(struct unit *u)
 		return;
 	if (!u->broken)
 		u->broken = loop_timer_create(P(u->f)->loop, broken_long_enough, u);
-	loop_timer_start(u->broken, BROKEN_MS);
+	loop_timer_start(u->broken, u->f->set->broken_ms ? u->f->set->broken_ms : BROKEN_MS);
 }
 
 /* Another turn begins. */
@@ -150,7 +165,7 @@ static void ended(struct unit *u, const struct agent_fact *fact)
 		else
 			settle(u, pp, fact->turn_failed ? PR_FAILED : PR_ANSWERED, fact->turn_failed ? &err : NULL);
 	}
-	if (answers_due(u) && !fact->turn_goes_on)
+	if (answers_due(u))
 		broken(u);
 	prompts_next(u); /* its state was entered before, when this was not known */
 }
@@ -167,6 +182,12 @@ void answers_fact(struct unit *u, const struct agent_fact *fact)
 		next_turn(u);
 	else if (fact->has_state && is_broken(u))
 		loop_timer_stop(u->broken); /* it goes on after all */
+}
+
+void answers_found(struct unit *u)
+{
+	if (prompt_at(u->in))
+		broken(u);
 }
 
 void answers_interrupted(struct unit *u)

@@ -369,6 +369,8 @@ void prompt_first_not_run(struct unit *u); /* that command line was never run */
 void prompt_first_go(struct unit *u);
 /* Its program is gone, or its place: what was delivered is not answered any more. */
 void answers_fail(struct unit *u, const struct err *why);
+/* A new daemon found it: a turn that was interrupted before ends for us, too. */
+void answers_found(struct unit *u);
 void answers_interrupted(struct unit *u); /* the keys that interrupt were pressed */
 /* Forgets all of them; nobody is told. */
 void prompts_drop(struct unit *u);

@@ -6,8 +6,8 @@
  * may go on by itself at that moment (2.1.329 does, in a session that stands at its prompt), so we come RESUME_AFTER_MS later, and each
  * instance a little later than the others by its id: what was limited together does not come back together, and at
  * most RESUME_AT_ONCE of them are on their way at a time. One that is limited again waits for its new moment; where
- * none is said the wait doubles. "continue" is a prompt with a key of that limit, queued in the transaction that
- * ends the limit: no crash doubles it. What was queued meanwhile goes instead of it.
+ * none is said, or one that has passed, the wait doubles. "continue" is a prompt with a key of that limit and try, queued
+ * in the transaction that ends the limit: no crash doubles it. What was queued meanwhile goes instead of it.
  */
 #include "daemon/core/limit.h"
 #include "base/log.h"
@@ -71,12 +71,17 @@ static void resume(struct unit *u)
 	struct err e = {0};
 	bool queued = u->prompts;
 
-	str_fmt(key, sizeof(key), "%s/limit-%" PRId64, u->in->id, u->in->limited_until_ms);
-	log_info("core", u->in->id, "its limit is over: it goes on%s", queued ? " with what was queued" : "");
+	str_fmt(key, sizeof(key), "%s/limit-%" PRId64 "-%" PRId64, u->in->id, u->in->limited_until_ms, u->in->limited_tries);
 	u->in->limited_tries++;
-	u->resumed_ms = clock_mono_ms();
 	if (!queued && fleet_send(u->f, u->in, &a, &e) < 0)
 		log_warn("core", u->in->id, "it cannot be told to go on: %s", e.message);
+	if (!u->prompts) { /* nothing would wake it */
+		u->in->limited_until_ms = clock_wall_ms() + limit_pause_ms(u->in->reason ?: "", u->in->limited_tries);
+		unit_save(u);
+		return;
+	}
+	log_info("core", u->in->id, "its limit is over: it goes on%s", queued ? " with what was queued" : "");
+	u->resumed_ms = clock_mono_ms();
 	fleet_apply(u, ST_IDLE, "limit_over", NULL);
 }
 
@@ -96,7 +101,7 @@ static void on_alarm(void *arg)
 		if (at <= now && busy < RESUME_AT_ONCE) {
 			busy++;
 			resume(u);
-			at = INT64_MAX;
+			at = to_resume(u) ? due_ms(u) : INT64_MAX;
 		} else if (at <= now) { /* the next slot comes by limit_moved, or is given up */
 			at = now + RESUME_SLOT_MS;
 		}
@@ -123,7 +128,9 @@ void limit_entered(struct unit *u, const struct agent_fact *fact)
 	int64_t now = clock_wall_ms();
 
 	u->resumed_ms = 0;
-	in->limited_until_ms = fact->limited_until_ms ? fact->limited_until_ms : now + limit_pause_ms(fact->reason, in->limited_tries);
+	/* A moment that has passed is none: it would be limited anew at once. */
+	in->limited_until_ms = fact->limited_until_ms > now ? fact->limited_until_ms
+							    : now + limit_pause_ms(fact->reason, in->limited_tries);
 	unit_save(u);
 }
 

@@ -39,6 +39,7 @@ struct core_settings {
 	int64_t boot_retries;
 	int64_t start_timeout_ms;
 	int64_t ask_ms; /* for a new shim to learn what a guest holds; 0: the default */
+	int64_t broken_ms; /* a turn that looks interrupted is over after this; 0: the default */
 	int64_t rows, cols;
 	/* Admission (room.h); 0 where there is no bound, max_starts 0: by the processors. */
 	int64_t max_starts, max_queue, cores;

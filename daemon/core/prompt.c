@@ -349,8 +349,7 @@ void prompts_arm(struct unit *u)
 
 /* ---- whose turn it is ---- */
 
-/* At its prompt: idle, or with work left in the background only (which may never end). */
-static bool at_prompt(const struct instance *in)
+bool prompt_at(const struct instance *in)
 {
 	return in->state == ST_IDLE ||
 	       (in->state == ST_WORKING && in->reason && !strcmp(in->reason, "background"));
@@ -429,15 +428,15 @@ static bool its_turn(struct unit *u, struct pending_prompt *pp)
 	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
 	bool now = pp->p->way == PW_NOW;
 
-	if (now && !at_prompt(u->in) && interruptible(u->in) && !pp->p->interrupts && prog->interrupt_keys[0])
+	if (now && !prompt_at(u->in) && interruptible(u->in) && !pp->p->interrupts && prog->interrupt_keys[0])
 		interrupt_for(u, pp, prog);
 	if (now && interrupting(u))
 		return false;
 	if (!prog->reports && !prog->idle_only)
 		return true;
 	if (pp->p->way == PW_MERGE)
-		return at_prompt(u->in) || u->in->state == ST_WORKING;
-	return at_prompt(u->in) && !answers_due(u);
+		return prompt_at(u->in) || u->in->state == ST_WORKING;
+	return prompt_at(u->in) && !answers_due(u);
 }
 
 void prompts_next(struct unit *u)
@@ -467,7 +466,7 @@ bool fleet_takes_prompt(struct fleet *f, const struct instance *in)
 	const struct agent_program *prog = P(f)->agent(CTX(f), in->agent);
 
 	return !u->prompts && u->step == STEP_LIVE &&
-	       ((!prog->reports && !prog->idle_only) || (at_prompt(in) && !answers_due(u)));
+	       ((!prog->reports && !prog->idle_only) || (prompt_at(in) && !answers_due(u)));
 }
 
 void prompt_again(struct pending_prompt *pp, int64_t pause_ms)

@@ -38,6 +38,8 @@ void prompt_again(struct pending_prompt *pp, int64_t pause_ms);
 struct pending_prompt *prompt_find(struct unit *u, const char *key); /* not settled; NULL */
 void prompt_free_pending(struct pending_prompt *pp); /* nobody is told */
 void prompts_arm(struct unit *u);
+/* At its prompt: idle, or with work left in the background only (which may never end). */
+bool prompt_at(const struct instance *in);
 
 /* prompt_new.c */
 struct pending_prompt *prompt_pending_new(struct unit *u, struct prompt *p, const char *key, int64_t ms);

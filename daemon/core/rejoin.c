@@ -64,6 +64,7 @@ static void resume_unit(struct site *s, struct unit *u, const json_t *row)
 		P(u->f)->pane_open(CTX(u->f), u->in); /* one that was told lost is told back when it stands */
 		transcript_joined(u);
 		waits_again(u);
+		answers_found(u);
 		prompts_next(u);
 		settle_look(u);
 		limit_look(u);

@@ -22,7 +22,8 @@ START_TEST(test_times_with_a_zone)
 	ck_assert_int_eq(until("resets 12am (UTC)"), NOW + 12 * HOUR);
 	ck_assert_int_eq(until("resets 12pm (UTC)"), NOW); /* said in that minute */
 	ck_assert_int_eq(until("resets 11:59am (UTC)"), NOW - 60000);
-	ck_assert_int_eq(until("resets 11:58am (UTC)"), NOW + 24 * HOUR - 2 * 60000);
+	ck_assert_int_eq(until("resets 11:50am (UTC)"), NOW - 10 * 60000); /* over, and told again */
+	ck_assert_int_eq(until("resets 11:49am (UTC)"), NOW + 24 * HOUR - 11 * 60000);
 	ck_assert_int_eq(until("resets 15:30"), NOW + 3 * HOUR + 30 * 60000);
 	ck_assert_int_eq(until("resets 3 PM"), NOW + 3 * HOUR);
 	ck_assert_int_eq(claude_limit_until("resets 3pm", "Europe/Berlin", NOW), NOW + 2 * HOUR);

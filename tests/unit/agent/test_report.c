@@ -366,6 +366,9 @@ START_TEST(test_the_session_file_tells_of_an_escape)
 	enter(ST_WORKING, NULL);
 	file_says("{\"status\":\"shell\"}");
 	ck_assert_str_eq(in->reason, "background");
+	ck_assert(fact.turn_ended && fact.turn_broken); /* else what was sent then would wait for its end for ever */
+	file_says("{\"status\":\"shell\"}");
+	ck_assert(!fact.has_state); /* once */
 	file_says("{\"status\":\"idle\"}");
 	ck_assert_int_eq(in->state, ST_IDLE);
 	enter(ST_STARTING, NULL);

@@ -142,6 +142,16 @@ static int report(const struct instance *in, const char *event, const json_t *bo
 		ret->state = ST_WORKING;
 		ret->said = json_string_value(json_object_get(body, "said"));
 		strcpy(ret->reason, "background");
+	} else if (!strcmp(event, "shell")) { /* an Esc beside a shell in the background, as Claude Code's file tells it */
+		ret->has_state = ret->turn_ended = ret->turn_broken = true;
+		ret->state = ST_WORKING;
+		strcpy(ret->reason, "background");
+	} else if (!strcmp(event, "limit")) {
+		ret->has_state = ret->turn_ended = ret->turn_failed = true;
+		ret->state = ST_LIMITED;
+		strcpy(ret->reason, "rate_limit");
+		strcpy(ret->turn_error, "rate_limit");
+		ret->limited_until_ms = json_integer_value(json_object_get(body, "until"));
 	} else if (!strcmp(event, "fail")) {
 		ret->has_state = ret->turn_ended = ret->turn_failed = true;
 		ret->state = ST_IDLE;

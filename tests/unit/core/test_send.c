@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* Sending: keys of idempotency, raw bytes beside prompts, pieces, what a lost shim and a new daemon know. */
+#include <inttypes.h>
+
+#include "base/clock.h"
 #include "tests/unit/core/fake_world.h"
 #include "tests/unit/run.h"
 
@@ -239,7 +242,8 @@ START_TEST(a_large_text_goes_in_pieces_of_whole_characters)
 END_TEST
 
 /* A second daemon over the same rows, whose shim is the same one, or another. */
-static void next_daemon(struct fake_world *next, int shim_pid)
+static void next_daemon_of(struct fake_world *next, int shim_pid, const char *agent, enum inst_state state,
+	enum prompt_status status)
 {
 	struct instance *in = instance_new();
 	struct place *pl = place_new();
@@ -247,11 +251,12 @@ static void next_daemon(struct fake_world *next, int shim_pid)
 	json_t *hello;
 
 	fake_init(next);
+	next->set.broken_ms = 50;
 	memcpy(in->id, "aaaaaa", ID_SIZE);
 	memcpy(in->place, "plcone", ID_SIZE);
 	in->driver = xstrdup("vm");
-	in->agent = xstrdup("mute");
-	in->state = ST_WORKING;
+	in->agent = xstrdup(agent);
+	in->state = state;
 	in->starts = 1;
 	memcpy(pl->id, "plcone", ID_SIZE);
 	pl->driver = xstrdup("vm");
@@ -261,7 +266,8 @@ static void next_daemon(struct fake_world *next, int shim_pid)
 	prompt_set(p, PM_PASTE, "text", 4);
 	strcpy(p->key, "k");
 	memcpy(p->instance, "aaaaaa", ID_SIZE);
-	p->status = PR_DELIVERING;
+	p->status = status;
+	p->awaits = status == PR_DELIVERED;
 	p->reason = xstrdup("shim 100");
 	fleet_load_place(next->f, pl);
 	fleet_load_instance(next->f, in);
@@ -273,6 +279,11 @@ static void next_daemon(struct fake_world *next, int shim_pid)
 	fleet_on_hello(next->f, "plcone", hello);
 	json_decref(hello);
 	fake_turn(next);
+}
+
+static void next_daemon(struct fake_world *next, int shim_pid)
+{
+	next_daemon_of(next, shim_pid, "mute", ST_WORKING, PR_DELIVERING);
 }
 
 START_TEST(a_new_daemon_asks_the_shim_what_became_of_a_text)
@@ -550,6 +561,111 @@ START_TEST(now_interrupts_once_and_goes_ahead)
 }
 END_TEST
 
+static void until_typed(struct fake_world *of)
+{
+	while (!fake_find(of, "input")) {
+		loop_turn(of->port.loop, -1);
+		fake_turn(of);
+	}
+}
+
+START_TEST(an_interrupt_beside_a_shell_in_the_background_ends_its_turn)
+{
+	struct heard a = {0}, b = {0}, c = {0}, d = {0};
+
+	w.set.broken_ms = 50;
+	teller();
+	send_so("one", "a", PW_ORDER, UNTIL_ANSWERED, &a);
+	take("one");
+	send_so("two", "b", PW_ORDER, UNTIL_ANSWERED, &b);
+	reports("shell", NULL);
+	until_typed(&w);
+	ck_assert_int_eq(a.status, PR_FAILED);
+	take("two");
+	/* One that merged, whose own turn never comes. */
+	send_so("three", "c", PW_MERGE, UNTIL_ANSWERED, &c);
+	take("three");
+	send_so("four", "d", PW_ORDER, UNTIL_ANSWERED, &d);
+	reports("background", "for now");
+	ck_assert_int_eq(b.calls, 0);
+	ck_assert_ptr_null(fake_find(&w, "input"));
+	until_typed(&w);
+	ck_assert_int_eq(c.calls, 0); /* better words may come */
+	take("four");
+	ck_assert_int_eq(b.status, PR_ANSWERED);
+	ck_assert_int_eq(c.status, PR_ANSWERED);
+}
+END_TEST
+
+START_TEST(a_turn_that_was_interrupted_before_a_restart_ends)
+{
+	struct fake_world next;
+	struct send_args more = {.text = "more", .len = 4, .key = "m", .stays = true, .timeout_ms = -1};
+
+	next_daemon_of(&next, 100, "teller", ST_IDLE, PR_DELIVERED);
+	ck_assert_int_eq(fleet_send(next.f, fleet_get(next.f, "aaaaaa"), &more, NULL), 0);
+	fake_turn(&next);
+	ck_assert_ptr_null(fake_find(&next, "input")); /* a report may be behind it yet */
+	until_typed(&next);
+	fake_answer(&next, "input", json_object());
+	fake_finish(&next);
+}
+END_TEST
+
+static void limited(int64_t until)
+{
+	tell(++seq, "report", json_pack("{s:{s:s, s:{s:I}}}", "body", "event", "limit", "body", "until", (json_int_t)until));
+}
+
+START_TEST(who_is_limited_again_with_the_same_moment_goes_on_later)
+{
+	const struct instance *in;
+	int64_t until = clock_wall_ms() + 100;
+
+	w.set.resume_limited = true;
+	w.set.resume_spread_ms = 1;
+	teller();
+	in = fleet_get(w.f, id);
+	limited(until);
+	ck_assert_int_eq(in->limited_until_ms, until);
+	until_typed(&w);
+	take("continue");
+	limited(until);
+	ck_assert_int_eq(in->state, ST_LIMITED);
+	ck_assert_int_gt(in->limited_until_ms, clock_wall_ms());
+	limited(clock_wall_ms() + 100);
+	until_typed(&w);
+	take("continue");
+	ck_assert_int_eq(in->state, ST_WORKING);
+}
+END_TEST
+
+START_TEST(who_cannot_be_told_to_go_on_stays_limited)
+{
+	const struct instance *in;
+	struct heard h = {0};
+	int64_t until = clock_wall_ms() + 100;
+	char key[KEY_SIZE];
+
+	w.set.resume_limited = true;
+	w.set.resume_spread_ms = 1;
+	teller();
+	in = fleet_get(w.f, id);
+	/* What was sent under the very key answers it: nothing is typed. */
+	snprintf(key, sizeof(key), "%s/limit-%" PRId64 "-0", id, until);
+	send("continue", key, &h, NULL);
+	take("continue");
+	reports("stop", "done");
+	limited(until);
+	while (in->limited_until_ms == until) {
+		loop_turn(w.port.loop, -1);
+		fake_turn(&w);
+	}
+	ck_assert_int_eq(in->state, ST_LIMITED);
+	ck_assert_int_gt(in->limited_until_ms, clock_wall_ms());
+}
+END_TEST
+
 START_TEST(what_waits_can_be_taken_back)
 {
 	struct heard a = {0}, b = {0};
@@ -618,5 +734,8 @@ TEST_MAIN_FIXTURE("core/send", setup, teardown, a_key_answers_while_it_is_under_
 	a_shim_has_a_few_at_once, a_shim_without_room_is_tried_again, a_retry_types_what_was_not_typed,
 	a_new_daemon_asks_the_shim_what_became_of_a_text, a_spawn_by_key_starts_one_and_every_caller_hears,
 	the_end_of_a_turn_answers_all_that_was_delivered, an_end_in_the_background_is_not_the_last_word,
-	a_program_that_ends_answers_nobody, now_interrupts_once_and_goes_ahead, what_waits_can_be_taken_back,
+	a_program_that_ends_answers_nobody, now_interrupts_once_and_goes_ahead,
+	an_interrupt_beside_a_shell_in_the_background_ends_its_turn, a_turn_that_was_interrupted_before_a_restart_ends,
+	who_is_limited_again_with_the_same_moment_goes_on_later, who_cannot_be_told_to_go_on_stays_limited,
+	what_waits_can_be_taken_back,
 	so_many_wait_and_no_more, nobody_waits_for_the_end_of_a_shells_line, keys_have_a_form)
