@@ -22,6 +22,8 @@
 struct show {
 	struct cli *cli;
 	FILE *out;
+	const char *file; /* or NULL */
+	char *unfinished; /* written until all that there is is in it: what was exported before stays until then */
 	bool markdown, raw;
 	char conversation[64]; /* of what was shown last */
 	long long entries;
@@ -261,6 +263,17 @@ static int follow(struct show *s, const char *id, json_int_t *at, json_t **last_
 	return 0;
 }
 
+/* All that there is now is written: it takes the place of what was exported before. */
+static int exported(struct show *s, struct err *e)
+{
+	if (!s->unfinished || cli_stop)
+		return 0;
+	if (fflush(s->out) != 0 || ferror(s->out) || rename(s->unfinished, s->file) < 0)
+		return err_set_errno(e, ERR_IO, errno, "cannot write %s", s->file);
+	free(take_ptr(s->unfinished));
+	return 0;
+}
+
 static int show_all(struct show *s, const char *id, bool all, struct err *e)
 {
 	const json_t *params = s->cli->args.params;
@@ -282,10 +295,13 @@ static int show_all(struct show *s, const char *id, bool all, struct err *e)
 	} else {
 		r = show_rest(s, id, one, &at, last, &got, e);
 	}
-	if (r == 0 && args_flag(&s->cli->args, "follow"))
-		r = follow(s, id, &at, &got, e);
-	if (r == 0 && s->markdown && s->entries == 0)
+	bool follows = args_flag(&s->cli->args, "follow");
+	if (r == 0 && s->markdown && s->entries == 0 && !follows)
 		fputs("(nothing was said yet)\n", s->out);
+	if (r == 0)
+		r = exported(s, e);
+	if (r == 0 && follows)
+		r = follow(s, id, &at, &got, e);
 	json_decref(got);
 	return r;
 }
@@ -300,10 +316,15 @@ int verb_transcript(struct cli *c)
 	cli_catch_signals();
 	s.markdown = file && !s.raw && !c->g.json;
 	if (file && strcmp(file, "-") != 0) {
-		fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		struct stat st;
+		bool plain = lstat(file, &st) < 0 || S_ISREG(st.st_mode); /* a pipe, or what a link leads to, is written as it is */
+		s.file = file;
+		s.unfinished = plain ? xasprintf("%s.part", file) : NULL;
+		fd = open(plain ? s.unfinished : file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 		s.out = fd < 0 ? NULL : fdopen(fd, "w");
 		if (!s.out) {
-			err_set_errno(&e, ERR_IO, errno, "cannot write %s", file);
+			err_set_errno(&e, ERR_IO, errno, "cannot write %s", plain ? s.unfinished : file);
+			free(s.unfinished);
 			return cli_fail(c, &e);
 		}
 		c->w.out = s.out;
@@ -313,6 +334,9 @@ int verb_transcript(struct cli *c)
 		c->w.out = stdout;
 		if (fclose(s.out) != 0 && r == 0)
 			r = err_set_errno(&e, ERR_IO, errno, "cannot write %s", file);
+		if (s.unfinished)
+			unlink(s.unfinished);
+		free(s.unfinished);
 	}
 	if (r < 0)
 		return cli_fail(c, &e);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Programs that a file of the user's describes (ipc/agentconf.h). A file is read when it is first asked for, and again
- * at a spawn or restart; what was read is kept for those that run, whatever becomes of the file.
+ * at a spawn or restart of any instance of it. What was read last holds for all of them, also for those that run: its
+ * patterns and keys are used from then on. A file that is gone, or wrong, changes nothing for them until the daemon is
+ * started anew; that there was none is remembered until the next spawn or restart, for events come often.
  */
 #include "daemon/agent/custom.h"
 
@@ -11,6 +13,7 @@
 #include "ipc/agentconf.h"
 
 #define QUIET_MS 2000
+#define ABSENT_MOST 32
 
 struct custom {
 	struct custom *next;
@@ -20,6 +23,8 @@ struct custom {
 
 static struct custom *all;
 static char *folder;
+static char *absent[ABSENT_MOST]; /* names without a usable file; the oldest gives way */
+static size_t nabsent;
 
 void custom_folder(const char *config_file)
 {
@@ -164,10 +169,37 @@ static struct custom *make(struct agentconf *conf)
 	return c;
 }
 
+static bool is_absent(const char *name)
+{
+	for (size_t i = 0; i < nabsent; i++)
+		if (!strcmp(absent[i], name))
+			return true;
+	return false;
+}
+
+static void absent_forget(const char *name)
+{
+	for (size_t i = 0; i < nabsent; i++) {
+		if (strcmp(absent[i], name) != 0)
+			continue;
+		free(absent[i]);
+		memmove(&absent[i], &absent[i + 1], (--nabsent - i) * sizeof(*absent));
+		return;
+	}
+}
+
+static void absent_add(const char *name)
+{
+	if (nabsent == ABSENT_MOST)
+		absent_forget(absent[0]);
+	absent[nabsent++] = xstrdup(name);
+}
+
 int custom_read(const char *name, struct err *e)
 {
 	struct agentconf *conf;
 
+	absent_forget(name);
 	if (!folder)
 		return err_set(e, ERR_NOT_FOUND, "there is no agent '%.64s'", name);
 	if (agentconf_load(folder, name, &conf, e) < 0)
@@ -181,8 +213,12 @@ const struct agent_program *custom_find(const char *name)
 	struct custom *c = find(name);
 	struct err e = {0};
 
-	if (!c && custom_read(name, &e) == 0)
+	if (c || is_absent(name))
+		return c ? &c->prog : NULL;
+	if (custom_read(name, &e) == 0)
 		c = find(name);
+	else
+		absent_add(name);
 	return c ? &c->prog : NULL;
 }
 

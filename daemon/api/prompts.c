@@ -35,6 +35,15 @@ static int newer(const void *va, const void *vb)
 	return strcmp(b->key, a->key);
 }
 
+/* The newest so many. */
+static void trim(struct found *f, size_t limit)
+{
+	if (f->n)
+		qsort(f->p, f->n, sizeof(*f->p), newer);
+	while (f->n > limit)
+		prompt_free(f->p[--f->n]);
+}
+
 static int read_all(struct call *c, struct instance *const *set, size_t n, struct prompt_query *q, struct found *f,
 	struct err *e)
 {
@@ -44,9 +53,8 @@ static int read_all(struct call *c, struct instance *const *set, size_t n, struc
 		q->instance = set[i]->id;
 		if (store_prompts(c->w->store, q, take, f, e) < 0)
 			return -1;
+		trim(f, (size_t)q->limit); /* of a thousand agents a thousand rows each are more than is kept here */
 	}
-	if (f->n)
-		qsort(f->p, f->n, sizeof(*f->p), newer);
 	return 0;
 }
 

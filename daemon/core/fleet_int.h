@@ -141,6 +141,7 @@ struct unit {
 	bool other_way;              /* this start goes the other way than its first attempt (start.c) */
 	int64_t turns_before;        /* as that found it */
 	struct track *tracks;        /* its conversations, the newest first (transcript.c) */
+	bool tracks_full;            /* it was said that further ones are not followed */
 };
 
 /* A place with what is only known while the daemon runs. */

@@ -337,6 +337,19 @@ static char *root_of(const struct unit *u)
 	return root || !u->tracks ? root : xstrdup(u->tracks->row.root);
 }
 
+/* Once, as long as this daemon runs. */
+static void too_many(struct unit *u)
+{
+	if (u->tracks_full)
+		return;
+	u->tracks_full = true;
+	P(u->f)->event_add(CTX(u->f), EV_NOTICE, u->in->id, NULL,
+		json_pack("{s:s, s:s, s:s}", "kind", "conversations", "text",
+			"it began more conversations than are followed: there is no transcript of this one",
+			"hint", "spawn a new instance for what is to be kept"));
+	log_warn("transcript", u->in->id, "it began more than %d conversations: further ones are not followed", TRACKS_MAX);
+}
+
 void transcript_report(struct unit *u, const json_t *body)
 {
 	const struct transcript_format *format = format_of(u);
@@ -351,8 +364,10 @@ void transcript_report(struct unit *u, const json_t *body)
 	t = track_find(u, conversation);
 	if (t && t == u->tracks && t->followed && !strcmp(t->row.path, path))
 		return;
-	if (!t && count(u) >= TRACKS_MAX)
+	if (!t && count(u) >= TRACKS_MAX) {
+		too_many(u);
 		return;
+	}
 	if (!t) {
 		begin(u, conversation, root, path);
 	} else if (t != u->tracks || strcmp(t->row.path, path) || strcmp(t->row.root, root)) {
@@ -504,7 +519,7 @@ enum transcript_saw transcript_saw_prompt(struct unit *u, const char *text, int6
 	sha256_hex(head, strlen(head), digest);
 	if (P(u->f)->transcript_prompt_since(CTX(u->f), u->in->id, digest, since_ms - CLOCK_SLACK_MS))
 		return TRANSCRIPT_SAW;
-	return all_read(u) ? TRANSCRIPT_SAW_NOT : TRANSCRIPT_SAW_UNSURE;
+	return all_read(u) && count(u) < TRACKS_MAX ? TRANSCRIPT_SAW_NOT : TRANSCRIPT_SAW_UNSURE;
 }
 
 /* ---- for the api ---- */

@@ -16,7 +16,7 @@ typedef void transcript_consumer_fn(struct unit *u, const struct transcript_line
 enum transcript_saw {
 	TRANSCRIPT_SAW_NOT,
 	TRANSCRIPT_SAW,
-	TRANSCRIPT_SAW_UNSURE, /* nothing of it is copied, or not all that is copied was read yet */
+	TRANSCRIPT_SAW_UNSURE, /* nothing of it is copied, or not all that is copied was read yet, or one may not be followed */
 };
 /* Does its transcript show that a prompt of this text was taken, at since_ms (wall clock) or later? By its head, blanks
  * run together; the clock of a machine may differ by some seconds. */

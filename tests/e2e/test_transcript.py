@@ -87,6 +87,11 @@ def test_copy_is_the_original(t):
     f.cli("transcript", "one", "--export", out + ".md")
     with open(out + ".md", encoding="utf-8") as markdown:
         contains(markdown.read(), "**Tool: Bash**")
+    # What was exported stays when nothing comes.
+    f.refused("transcript", "nobody", "--export", out + ".md")
+    with open(out + ".md", encoding="utf-8") as markdown:
+        contains(markdown.read(), "**Tool: Bash**")
+    check(not os.path.exists(out + ".md.part"), "what was begun is still there")
     f.cli("transcript", "one", "--raw", "--export", out + ".jsonl")
     with open(out + ".jsonl", "rb") as raw:
         equal(raw.read(), text)

@@ -226,6 +226,7 @@ static void shim_call(void *ctx, const char *place, const char *method, json_t *
 	(void)ms;
 	snprintf(c->place, sizeof(c->place), "%s", place);
 	snprintf(c->method, sizeof(c->method), "%s", method);
+	json_decref(c->params); /* of the one whose slot this was */
 	c->params = params;
 	c->fn = fn;
 	c->arg = arg;
@@ -328,9 +329,11 @@ void fake_turn(struct fake_world *w)
 
 struct fake_call *fake_find(struct fake_world *w, const char *method)
 {
-	for (size_t i = w->ncalls; i-- > 0;)
-		if (!w->call[i].answered && !strcmp(w->call[i].method, method))
-			return &w->call[i];
+	for (size_t n = w->ncalls; n-- > 0 && w->ncalls - n <= CALLS_MAX;) {
+		struct fake_call *c = &w->call[n % CALLS_MAX];
+		if (!c->answered && !strcmp(c->method, method))
+			return c;
+	}
 	return NULL;
 }
 

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: ISC */
+/* Conversations of an instance: how many are followed, and what is known when there are more. */
+#include "daemon/core/transcript.h"
+#include "tests/unit/core/fake_world.h"
+#include "tests/unit/run.h"
+
+#define FOLLOWED 256
+
+static struct fake_world w;
+static char id[ID_SIZE];
+static uint64_t seq;
+static int rows;
+
+static const struct agent_program *claude(void *ctx, const char *name)
+{
+	(void)ctx;
+	(void)name;
+	return agent_find("claude");
+}
+
+static void transcript_put(void *ctx, const struct transcript *t)
+{
+	(void)ctx;
+	(void)t;
+	rows++;
+}
+
+static char *transcript_root(void *ctx, const struct instance *in)
+{
+	(void)ctx;
+	(void)in;
+	return xstrdup("/root");
+}
+
+static bool prompt_since(void *ctx, const char *instance, const char *digest, int64_t since_ms)
+{
+	(void)ctx;
+	(void)instance;
+	(void)digest;
+	(void)since_ms;
+	return false;
+}
+
+static int64_t length(void *ctx, const char *instance, const char *conversation)
+{
+	(void)ctx;
+	(void)instance;
+	(void)conversation;
+	return 0;
+}
+
+static void spawned(void *arg, const struct instance *in, const struct err *e)
+{
+	(void)arg;
+	(void)in;
+	(void)e;
+}
+
+static void tell(const char *type, json_t *ev)
+{
+	json_object_set_new(ev, "instance", json_string(id));
+	fleet_on_shim_event(w.f, fleet_get(w.f, id)->place, ++seq, type, ev);
+	json_decref(ev);
+	fake_turn(&w);
+}
+
+static void setup(void)
+{
+	struct instance *in = instance_new();
+	struct caller who = {NULL};
+	struct spawn_args a = {.in = in, .done = spawned};
+
+	fake_init(&w);
+	w.port.agent = claude;
+	w.port.transcript_put = transcript_put;
+	w.port.transcript_root = transcript_root;
+	w.port.transcript_prompt_since = prompt_since;
+	w.port.transcript_length = length;
+	in->driver = xstrdup("vm");
+	in->agent = xstrdup("claude");
+	in->dir = xstrdup("/p");
+	in->cap = w.set.default_cap;
+	ck_assert_int_eq(fleet_spawn(w.f, &who, &a, id, NULL), 0);
+	fake_turn(&w);
+	json_t *hello = json_pack("{s:i, s:{s:i, s:b}, s:b, s:[]}", "shim_pid", 100, "holder", "pid", 101, "running", 1, "link", 0,
+		"instances");
+	fleet_on_hello(w.f, fleet_get(w.f, id)->place, hello);
+	json_decref(hello);
+	fake_turn(&w);
+	tell("link_up", json_object());
+	fake_answer(&w, "setup", json_object());
+	fake_answer(&w, "run", json_pack("{s:i}", "pid", 7));
+}
+
+static void teardown(void)
+{
+	fake_finish(&w);
+}
+
+/* /clear begins another. */
+static void conversation(int n)
+{
+	char uuid[40], path[80];
+
+	str_fmt(uuid, sizeof(uuid), "896f8f69-e15a-45cf-aca0-%012d", n);
+	str_fmt(path, sizeof(path), "/root/-p/%s.jsonl", uuid);
+	tell("report", json_pack("{s:{s:s, s:{s:s, s:s, s:s}}}", "body", "event", "SessionStart", "body", "source", "clear",
+			       "session_id", uuid, "transcript_path", path));
+	while (fake_find(&w, "tail"))
+		fake_answer(&w, "tail", json_object());
+}
+
+START_TEST(too_many_are_told_once)
+{
+	struct unit *u = unit_find(w.f, id);
+	json_t *all;
+
+	for (int i = 1; i < FOLLOWED; i++)
+		conversation(i);
+	ck_assert_int_eq(rows, FOLLOWED - 1);
+	ck_assert_int_eq(transcript_saw_prompt(u, "hello", 0), TRANSCRIPT_SAW_NOT);
+	conversation(FOLLOWED);
+	ck_assert_int_eq(fake_events(&w, "notice"), 0);
+	conversation(FOLLOWED + 1);
+	conversation(FOLLOWED + 2);
+	ck_assert_int_eq(rows, FOLLOWED);
+	ck_assert_int_eq(fake_events(&w, "notice"), 1);
+	/* What was said there nobody read. */
+	ck_assert_int_eq(transcript_saw_prompt(u, "hello", 0), TRANSCRIPT_SAW_UNSURE);
+	all = fleet_transcripts_json(w.f, u->in);
+	ck_assert_uint_eq(json_array_size(all), FOLLOWED);
+	json_decref(all);
+}
+END_TEST
+
+TEST_MAIN_FIXTURE("core/conversations", setup, teardown, too_many_are_told_once)
