@@ -62,6 +62,11 @@ def said(all_entries, kind):
     return [e["text"] for e in all_entries if e["kind"] == kind and not e.get("own")]
 
 
+def last_prompts(f, name, wanted):
+    """Claude Code writes its file a moment after it is idle."""
+    faults.until("its transcript ends with the prompts %s" % wanted, lambda: said(entries(f, name), "prompt")[-len(wanted):] == wanted)
+
+
 @deadline(240)
 def test_copy_is_the_original(t):
     f, _ = claude_fleet(t)
@@ -172,7 +177,7 @@ def test_fork(t):
     old, now = f.json("show", "one"), f.json("show", "two")
     check(now["conversation"] not in (None, old["conversation"]), "its conversation is %s", now["conversation"])
     equal((now["labels"], now["dir"], now["driver"], now["state"]), ({"a": "b"}, old["dir"], "host", "idle"))
-    equal(said(entries(f, "two"), "prompt")[-2:], ["say: common past", "say: of the branch"])
+    last_prompts(f, "two", ["say: common past", "say: of the branch"])
     # What was said before it was is not its own.
     prompts_seen(f, made["id"], 1)
     prompts_seen(f, new["id"], 1)
@@ -211,9 +216,7 @@ def test_adopt(t):
     f.cli("send", "one", "say: by us")
     f.wait("one", "idle")
     check(stub.requests()[-1]["messages"] > 2, "it does not remember")
-    # Claude Code writes its file a moment after it is idle.
-    faults.until("both prompts are in its transcript", lambda: said(entries(f, "one"), "prompt")[-2:] ==
-        ["say: by hand", "say: by us"])
+    last_prompts(f, "one", ["say: by hand", "say: by us"])
 
 
 @deadline(300)

@@ -10,6 +10,7 @@
 
 #include "base/conn.h"
 #include "place/guest/mount.h"
+#include "place/guest/way.h"
 #include "tests/unit/guest/program_help.h"
 
 /* One file server, its bytes passed on. */
@@ -259,6 +260,16 @@ START_TEST(what_would_wait_for_itself_is_refused)
 	ck_assert_int_eq(setup_files(&r.guest, files, &e), -1);
 	ck_assert_int_eq(e.code, ERR_STATE);
 	json_decref(files);
+	/* Neither by its name nor from above. */
+	cleanup_free char *inside = xasprintf("%s/file", r.at), *above = xstrdup(r.at);
+	char *slash = strrchr(above, '/');
+	*slash = '\0';
+	ck_assert_int_lt(way_open(&r.guest, inside, O_PATH), 0);
+	ck_assert_int_eq(errno, EXDEV);
+	cleanup_close int folder = way_open(&r.guest, above, O_PATH | O_DIRECTORY);
+	ck_assert_int_ge(folder, 0);
+	ck_assert_int_lt(way_open_below(&r.guest, folder, slash + 1, O_RDONLY), 0);
+	ck_assert_int_eq(errno, EXDEV);
 	rig_end();
 }
 END_TEST
