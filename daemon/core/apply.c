@@ -5,6 +5,7 @@
  */
 #include "daemon/core/admit.h"
 #include "daemon/core/limit.h"
+#include "daemon/core/stuck.h"
 #include "base/log.h"
 
 #define B(s) (1u << (s))
@@ -95,6 +96,8 @@ void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const c
 		tree_lives(u, state_living(to));
 	set_text(&in->reason, reason);
 	set_text(&in->detail, detail);
+	if ((from == ST_WORKING) != (to == ST_WORKING))
+		stuck_turned(u);
 	unit_save(u);
 	P(u->f)->event_add(CTX(u->f), EV_STATE, in->id, in->place[0] ? in->place : NULL,
 		tell_state(u, from));

@@ -178,21 +178,25 @@ static void expire(struct ask *k)
 	asks_state_follows(u);
 }
 
+/* Its hook could connect again. */
+static bool reachable(struct unit *u)
+{
+	const struct site *s = site_of(u);
+
+	return s && s->connected && !site_being_found(u);
+}
+
 static void ask_due(void *arg)
 {
 	struct ask *k = arg;
-	struct site *s = site_of(k->u);
 
 	if (k->a->expires_boot_ms && clock_boot_ms() >= k->a->expires_boot_ms) {
 		expire(k);
 		return;
 	}
-	if (k->alone_ms && clock_mono_ms() - k->alone_ms >= ASK_ALONE_MS) {
-		if (s && s->connected && !site_being_found(k->u)) {
-			withdraw(k, HOOK_GONE);
-			return;
-		}
-		k->alone_ms = clock_mono_ms(); /* there is no way to it yet */
+	if (k->alone_ms && reachable(k->u) && clock_mono_ms() - k->alone_ms >= ASK_ALONE_MS) {
+		withdraw(k, HOOK_GONE);
+		return;
 	}
 	ask_arm(k);
 }
@@ -201,7 +205,7 @@ static void ask_arm(struct ask *k)
 {
 	int64_t ms = INT64_MAX, left;
 
-	if (k->alone_ms)
+	if (k->alone_ms && reachable(k->u)) /* else from when there is a way to it: asks_reach */
 		ms = k->alone_ms + ASK_ALONE_MS - clock_mono_ms();
 	if (k->a->expires_boot_ms) {
 		left = k->a->expires_boot_ms - clock_boot_ms();
@@ -213,6 +217,16 @@ static void ask_arm(struct ask *k)
 		loop_timer_stop(k->timer);
 	else
 		loop_timer_start(k->timer, ms > 0 ? ms : 0);
+}
+
+void asks_reach(struct unit *u)
+{
+	for (struct ask *k = u->asks ? u->asks->open : NULL; k; k = k->next) {
+		if (!k->alone_ms)
+			continue;
+		k->alone_ms = clock_mono_ms();
+		ask_arm(k);
+	}
 }
 
 void approval_fresh_id(struct fleet *f, char out[ID_SIZE])

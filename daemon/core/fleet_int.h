@@ -360,6 +360,8 @@ bool marks_tell(const struct unit *u);
 void prompts_next(struct unit *u);
 void prompts_fact(struct unit *u, const struct agent_fact *fact);
 void prompts_fail(struct unit *u, const struct err *why);
+/* Its place does not answer, and may yet: what stays in the queue does, what was typed is asked about then. */
+void prompts_away(struct unit *u, const struct err *why);
 /* The prompt of spawn: a row from the beginning, given once its program runs; kept while no program of the
  * instance ever ran. */
 void prompt_first_make(struct unit *u, const char *text);
@@ -399,6 +401,8 @@ void spawn_key_note(struct unit *u, const struct spawn_args *a);
  * nobody. */
 bool asks_report(struct unit *u, const char *event, const json_t *report);
 void asks_state(struct unit *u, enum inst_state to, const char *reason); /* it entered this state */
+/* The way to its place broke, or is there again: hooks that are alone have their time from when it is. */
+void asks_reach(struct unit *u);
 void asks_drop(struct unit *u);
 
 /* wait.c */

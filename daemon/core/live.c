@@ -131,13 +131,14 @@ void live_place_lost(struct site *s, const char *reason, const char *detail)
 	P(u->f)->pane_close(CTX(u->f), u->in->id);
 	P(u->f)->intent_done(CTX(u->f), "pane", u->in->id);
 	start_answer(u, &err);
-	prompts_fail(u, &err);
-	if (strcmp(reason, "no_answer"))
-		answers_fail(u, &err);
-	if (!strcmp(reason, "no_answer")) /* it may answer yet, and what it was given too */
+	if (!strcmp(reason, "no_answer")) { /* it may answer yet, and what it was given too */
+		prompts_away(u, &err);
 		fleet_apply(u, ST_LOST, reason, detail);
-	else
-		unit_ends(u, strcmp(reason, "host_reboot") ? END_PLACE_LOST : END_REBOOT, ST_LOST, reason, detail);
+		return;
+	}
+	prompts_fail(u, &err);
+	answers_fail(u, &err);
+	unit_ends(u, strcmp(reason, "host_reboot") ? END_PLACE_LOST : END_REBOOT, ST_LOST, reason, detail);
 }
 
 static void on_place_exit(struct site *s, const json_t *ev)

@@ -210,8 +210,9 @@ static bool first_kept(const struct unit *u, const struct pending_prompt *pp)
 /* Nobody told that it was taken: the program's own transcript is the last that may know. */
 static void settle_unsure(struct unit *u, struct pending_prompt *pp, const struct err *why)
 {
+	/* Since it was handed over: an earlier one may have had the same words. */
 	bool saw = type_reported(u, pp->p) &&
-		   transcript_saw_prompt(u, pp->p->text, pp->p->created_ms) == TRANSCRIPT_SAW;
+		   transcript_saw_prompt(u, pp->p->text, pp->p->changed_ms) == TRANSCRIPT_SAW;
 
 	prompt_settle(u, pp, saw ? PR_DELIVERED : PR_UNKNOWN, saw ? NULL : why);
 }
@@ -223,8 +224,15 @@ static void transcript_read(void *arg, struct unit *u, bool read)
 	struct err err = {0};
 
 	(void)read;
-	if (!pp || !pp->typed || pp->typing)
+	if (!pp)
 		return;
+	if (!pp->typed || pp->typing) { /* its shim is asked, or it is to be typed once more */
+		if (pp->deadline == INT64_MAX && (pp->typed || !pp->p->stays)) {
+			pp->deadline = clock_mono_ms() + HALF_WAY_MS;
+			prompts_arm(u);
+		}
+		return;
+	}
 	err_set(&err, ERR_TIMEOUT, "instance %s took the prompt but did not report it in time", u->in->id);
 	err_hint(&err, "it may have got it: look with tmux-claude read %s before sending again", u->in->id);
 	settle_unsure(u, pp, &err);
@@ -516,6 +524,34 @@ void prompts_fail(struct unit *u, const struct err *why)
 			settle_unsure(u, pp, why);
 		else
 			prompt_settle(u, pp, PR_FAILED, why);
+	}
+}
+
+/* Nobody is left who would wait for it to be typed. */
+static struct pending_prompt *given_up(const struct unit *u, struct pending_prompt *pp)
+{
+	while (pp && (pp->typed || pp->p->stays || first_kept(u, pp)))
+		pp = pp->next;
+	return pp;
+}
+
+void prompts_away(struct unit *u, const struct err *why)
+{
+	struct pending_prompt *lists[2], *pp;
+
+	while ((pp = given_up(u, u->raws)) || (pp = given_up(u, u->prompts)))
+		prompt_settle(u, pp, PR_FAILED, why);
+	lists[0] = u->raws;
+	lists[1] = u->prompts;
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		for (pp = lists[i]; pp; pp = pp->next) {
+			if (!pp->typed)
+				continue;
+			pp->typing = false;
+			pp->again = true;
+			pp->ask = !pp->first_by_arg;
+			pp->deadline = INT64_MAX; /* until it can be asked about */
+		}
 	}
 }
 

@@ -10,6 +10,8 @@
 #define REPORT_MS 60000LL            /* for the report of one that could wait in the queue for ever */
 #define BY_ARGUMENT "argument"       /* the reason of a first prompt that is on its way so */
 
+#define HALF_WAY_MS 10000 /* for the report of one whose shim ended over it */
+
 /* Somebody who wants to hear of a prompt once it is so far. */
 struct prompt_waiter {
 	struct prompt_waiter *next;

@@ -29,6 +29,7 @@ void rejoin_known(struct site *s)
 	if (!s->u || s->stopping || (s->u->step != STEP_LIVE && s->u->step != STEP_READY))
 		return;
 	transcript_joined(s->u);
+	asks_reach(s->u);
 	waits_again(s->u);
 	prompts_next(s->u);
 }
@@ -63,6 +64,7 @@ static void resume_unit(struct site *s, struct unit *u, const json_t *row)
 		}
 		P(u->f)->pane_open(CTX(u->f), u->in); /* one that was told lost is told back when it stands */
 		transcript_joined(u);
+		asks_reach(u);
 		waits_again(u);
 		answers_found(u);
 		prompts_next(u);
@@ -233,6 +235,8 @@ void fleet_on_shim_lost(struct fleet *f, const char *place, const struct err *wh
 	if (!s)
 		return;
 	s->connected = s->starting = s->finding = false;
+	if (s->u)
+		asks_reach(s->u);
 	if (s->stopping) {
 		stop_shim_lost(s);
 		return;

@@ -115,15 +115,20 @@ static void timer_before(struct fleet *f, int64_t at)
 	loop_timer_start(f->stuck_timer, left > 0 ? left : 0);
 }
 
-void stuck_moved(struct unit *u)
+static void unsay(struct unit *u)
+{
+	if (!u->in->stuck_ms)
+		return;
+	u->in->stuck_ms = 0;
+	unit_save(u);
+	P(u->f)->event_add(CTX(u->f), EV_STUCK, u->in->id, NULL, json_pack("{s:b}", "stuck", 0));
+}
+
+static void moved(struct unit *u)
 {
 	int64_t now = clock_mono_ms();
 
-	if (u->in->stuck_ms) {
-		u->in->stuck_ms = 0;
-		unit_save(u);
-		P(u->f)->event_add(CTX(u->f), EV_STUCK, u->in->id, NULL, json_pack("{s:b}", "stuck", 0));
-	}
+	unsay(u);
 	if (u->moved_ms && u->moved_working) {
 		struct pace p = pace_from_json(u->in->pace);
 		pace_note(&p, now - u->moved_ms);
@@ -131,9 +136,20 @@ void stuck_moved(struct unit *u)
 		u->in->pace = pace_to_json(&p);
 	}
 	u->moved_ms = now;
-	u->moved_working = counts(u);
-	if (u->moved_working && !u->f->stuck_at)
+	if (counts(u))
 		timer_before(u->f, due_ms(u));
+}
+
+void stuck_moved(struct unit *u)
+{
+	moved(u);
+	u->moved_working = counts(u);
+}
+
+void stuck_turned(struct unit *u)
+{
+	moved(u);
+	u->moved_working = false; /* what was reported of it may follow in this turn, and is no silence */
 }
 
 void stuck_look(struct unit *u)

@@ -11,7 +11,6 @@
 #include "base/fault.h"
 
 #define KILL_LINE_KEY "C-u" /* VKILL of a terminal, and of readline and zle */
-#define HALF_WAY_MS 10000 /* for the report of one whose shim ended over it */
 #define ANSWER_MS 10000 /* behind an input's own deadline: the shim tells in time, or it is stuck */
 
 struct type_tick {
@@ -360,6 +359,10 @@ static bool handed_to_it(const struct unit *u, const struct pending_prompt *pp)
 static void ask(struct unit *u, struct pending_prompt *pp)
 {
 	pp->ask = false;
+	if (pp->deadline == INT64_MAX) { /* its place was away */
+		pp->deadline = clock_mono_ms() + u->f->set->start_timeout_ms;
+		prompts_arm(u);
+	}
 	if (!handed_to_it(u, pp)) {
 		if (!told(pp)) /* else its report tells, or the deadline */
 			lost_half_way(pp);

@@ -98,7 +98,9 @@ int store_prompt_put(struct store *s, const struct prompt *p, struct err *e)
 		" text=CASE WHEN excluded.status IN ('queued', 'delivering') THEN excluded.text ELSE '' END,"
 		" status=excluded.status, reason=excluded.reason, changed_ms=excluded.changed_ms,"
 		" code=excluded.code, hint=excluded.hint, untyped=excluded.untyped, interrupts=excluded.interrupts,"
-		" awaits=excluded.awaits, delivered_ms=excluded.delivered_ms";
+		" awaits=excluded.awaits, delivered_ms=excluded.delivered_ms,"
+		/* Of a retry, when nothing of it was typed before. */
+		" way=excluded.way, stays=excluded.stays, created_ms=excluded.created_ms";
 	bool open = p->status == PR_QUEUED || p->status == PR_DELIVERING;
 	sqlite3_stmt *st = store_write(s, sql, e);
 	if (!st)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The queue of approvals: each request one row, each answer once, whoever dies in between; rules; time. */
 #include "base/clock.h"
-#include "daemon/core/asks.h"
+#include "daemon/core/asks_int.h"
 #include "tests/unit/core/fake_world.h"
 #include "tests/unit/run.h"
 
@@ -658,6 +658,28 @@ START_TEST(test_bad_reports)
 }
 END_TEST
 
+/* A hook that nobody reaches is not waited for, nor given up. */
+START_TEST(test_away)
+{
+	struct err gone = {0};
+	struct ask *k;
+
+	ask("m1", "make");
+	k = unit_find(w.f, id)->asks->open;
+	ck_assert(loop_timer_active(k->timer));
+	err_set(&gone, ERR_UNAVAILABLE, "gone");
+	fleet_on_shim_lost(w.f, fleet_get(w.f, id)->place, &gone);
+	fake_turn(&w);
+	ck_assert(!loop_timer_active(k->timer));
+	hello(200, false); /* it has to ask the guest first */
+	ck_assert(!loop_timer_active(k->timer));
+	tell("link_up", json_object());
+	ck_assert(loop_timer_active(k->timer));
+	daemon_again(true);
+	ck_assert(loop_timer_active(unit_find(w.f, id)->asks->open->timer));
+}
+END_TEST
+
 TEST_MAIN_FIXTURE("core/asks", setup, teardown, test_once, test_whole_ids, test_no_keys_from_inside, test_same_answer_again, test_restart_between, test_withdrawn,
 	test_gone_before_the_commit, test_identical_ones, test_all_or_none, test_rules, test_rule_for_a_time, test_expiry,
-	test_flood, test_bad_reports)
+	test_flood, test_away, test_bad_reports)

@@ -836,6 +836,70 @@ START_TEST(a_place_that_does_not_tell_what_it_holds_is_lost_until_it_does)
 }
 END_TEST
 
+static struct prompt *prompt_row(const char *instance, const char *key, enum prompt_status status, bool stays)
+{
+	struct prompt *p = xcalloc(1, sizeof(*p));
+
+	prompt_set(p, PM_PASTE, key, strlen(key));
+	snprintf(p->key, sizeof(p->key), "%s", key);
+	snprintf(p->instance, sizeof(p->instance), "%s", instance);
+	p->status = status;
+	p->stays = stays;
+	return p;
+}
+
+START_TEST(what_is_queued_outlives_a_place_that_does_not_answer_for_a_while)
+{
+	struct instance *in;
+	json_t *ev;
+
+	w.set.ask_ms = 1;
+	fleet_load_instance(w.f, row("silent", "plcone", ST_IDLE, 1));
+	fleet_load_place(w.f, place_row("plcone", PL_UP, boot_id()));
+	fleet_load_prompt(w.f, prompt_row("silent", "typed", PR_DELIVERING, true));
+	fleet_load_prompt(w.f, prompt_row("silent", "stays", PR_QUEUED, true));
+	fleet_load_prompt(w.f, prompt_row("silent", "goes", PR_QUEUED, false));
+	fleet_reconcile(w.f);
+	greet("silent", hello(900, true, false));
+	in = fleet_get(w.f, "silent");
+	while (in->state == ST_IDLE)
+		loop_turn(w.port.loop, 1000);
+	fake_turn(&w);
+	ck_assert_int_eq(fake_events(&w, "prompt"), 1);
+	ev = json_pack("{s:[{s:s, s:i}]}", "instances", "id", "silent", "pid", 8);
+	fleet_on_shim_event(w.f, "plcone", 1, "adopted", ev);
+	json_decref(ev);
+	fake_turn(&w);
+	ck_assert_ptr_null(fake_find(&w, "input"));
+	report("silent", 2, "prompt"); /* what was typed had been taken */
+	ck_assert_int_eq(fake_events(&w, "prompt"), 2);
+	report("silent", 3, "stop");
+	ck_assert_int_eq(fake_events(&w, "prompt"), 3);
+	ck_assert_ptr_nonnull(fake_find(&w, "input"));
+	ck_assert_str_eq(json_string_value(json_object_get(fake_find(&w, "input")->params, "text")), "stays");
+	fake_answer(&w, "input", json_object());
+}
+END_TEST
+
+START_TEST(who_ends_is_stuck_no_more)
+{
+	char id[ID_SIZE];
+	struct instance *in;
+	struct heard h = {0};
+
+	w.set.stuck_after_ms = 60000;
+	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
+	up(id);
+	report(id, 3, "prompt");
+	in = fleet_get(w.f, id);
+	in->stuck_ms = 5;
+	tell(id, 4, "exited", json_pack("{s:i}", "code", 0));
+	ck_assert_int_eq(in->state, ST_EXITED);
+	ck_assert_int_eq(in->stuck_ms, 0);
+	ck_assert_int_eq(fake_events(&w, "instance.stuck"), 1);
+}
+END_TEST
+
 START_TEST(waiting_for_a_state_answers_or_says_that_it_never_comes)
 {
 	struct heard h = {0}, a = {0}, b = {0};
@@ -1112,6 +1176,7 @@ TEST_MAIN_FIXTURE("core/fleet", setup, teardown,
 		a_restart_adopts_the_living_undoes_the_half_done_and_ends_the_unowned,
 		a_start_of_which_nothing_ran_begins_again_once,
 		a_place_that_does_not_tell_what_it_holds_is_lost_until_it_does,
+		what_is_queued_outlives_a_place_that_does_not_answer_for_a_while, who_ends_is_stuck_no_more,
 		a_text_is_watched_from_when_there_is_a_screen,
 		waiting_for_a_state_answers_or_says_that_it_never_comes,
 		every_state_has_its_legal_moves, each_pair_of_states_is_allowed_or_refused_as_the_table_says,

@@ -184,6 +184,29 @@ START_TEST(test_settled_prompts_are_kept_but_not_loaded)
 }
 END_TEST
 
+START_TEST(test_a_prompt_that_is_sent_again_has_the_way_of_the_last_time)
+{
+	struct err e = {0};
+	struct store *s = must_open();
+	struct prompt q = {.key = "k", .instance = "aaaaaa", .text = "x", .status = PR_QUEUED, .created_ms = 1};
+	struct prompt *got;
+
+	ck_assert_int_eq(put_simple(s, "aaaaaa", "a", &e), 0);
+	ck_assert_int_eq(store_prompt_put(s, &q, &e), 0);
+	q.way = PW_NOW;
+	q.stays = true;
+	q.created_ms = 9;
+	ck_assert_int_eq(store_prompt_put(s, &q, &e), 0);
+	must_commit(s);
+	got = store_prompt_get(s, "k");
+	ck_assert_int_eq(got->way, PW_NOW);
+	ck_assert(got->stays);
+	ck_assert_int_eq(got->created_ms, 9);
+	prompt_free(got);
+	store_close(s);
+}
+END_TEST
+
 START_TEST(test_old_settled_prompts_go_whoever_settles_them)
 {
 	static const char *const ids[] = {"aaaaaa", "bbbbbb", "cccccc"};
@@ -491,7 +514,7 @@ TEST_MAIN_FIXTURE("store/store", help_setup, help_teardown,
 	test_the_times_of_spawns_are_kept_for_a_while, test_a_setting_can_be_taken_back,
 	test_everything_comes_back_after_reopening, test_a_row_has_a_column_for_every_key,
 	test_putting_an_instance_again_keeps_its_prompts,
-	test_settled_prompts_are_kept_but_not_loaded, test_old_settled_prompts_go_whoever_settles_them,
+	test_a_prompt_that_is_sent_again_has_the_way_of_the_last_time, test_settled_prompts_are_kept_but_not_loaded, test_old_settled_prompts_go_whoever_settles_them,
 	test_of_prompts_that_were_seen_the_newest_stay, test_an_id_is_never_given_out_twice,
 	test_two_living_instances_never_share_a_name, test_a_failed_write_spoils_its_transaction,
 	test_events_are_numbered_and_read_in_order, test_whose_a_removed_one_was_is_kept_as_long_as_its_events,
