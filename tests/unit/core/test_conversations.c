@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Conversations of an instance: how many are followed, and what is known when there are more. */
+#include "daemon/core/prompts.h"
 #include "daemon/core/transcript.h"
 #include "tests/unit/core/fake_world.h"
 #include "tests/unit/run.h"
@@ -10,6 +11,7 @@ static struct fake_world w;
 static char id[ID_SIZE];
 static uint64_t seq;
 static int rows;
+static int64_t since; /* when the transcript was last searched from */
 
 static const struct agent_program *claude(void *ctx, const char *name)
 {
@@ -37,7 +39,7 @@ static bool prompt_since(void *ctx, const char *instance, const char *digest, in
 	(void)ctx;
 	(void)instance;
 	(void)digest;
-	(void)since_ms;
+	since = since_ms;
 	return false;
 }
 
@@ -133,4 +135,64 @@ START_TEST(too_many_are_told_once)
 }
 END_TEST
 
-TEST_MAIN_FIXTURE("core/conversations", setup, teardown, too_many_are_told_once)
+static void reports(const char *event)
+{
+	tell("report", json_pack("{s:{s:s, s:{}}}", "body", "event", event, "body"));
+}
+
+static void prompt_done(void *arg, const struct prompt *p, const struct err *e)
+{
+	(void)e;
+	*(enum prompt_status *)arg = p->status;
+}
+
+/* One that waited in the queue, was typed at the moment that is returned, and is not reported in its time. */
+static int64_t typed_and_overdue(enum prompt_status *status)
+{
+	struct unit *u = unit_find(w.f, id);
+	struct send_args a = {.text = "hello", .len = 5, .timeout_ms = 60000, .done = prompt_done, .arg = status};
+	int64_t at;
+
+	conversation(1);
+	reports("UserPromptSubmit");
+	ck_assert_int_eq(fleet_send(w.f, u->in, &a, NULL), 0);
+	ck_assert_ptr_null(fake_find(&w, "input"));
+	u->prompts->p->created_ms -= 60000; /* a minute ago */
+	at = clock_wall_ms();
+	reports("Stop");
+	fake_answer(&w, "input", json_object());
+	u->prompts->deadline = 0;
+	prompts_arm(u);
+	while (!fake_find(&w, "tail_look")) {
+		loop_turn(w.port.loop, -1);
+		fake_turn(&w);
+	}
+	return at;
+}
+
+START_TEST(the_transcript_is_searched_from_when_it_was_typed)
+{
+	enum prompt_status status = PR_QUEUED;
+	int64_t at = typed_and_overdue(&status);
+
+	fake_answer(&w, "tail_look", json_object());
+	ck_assert_int_ge(since, at - 2000); /* the clocks may differ a little */
+	ck_assert_int_eq(status, PR_UNKNOWN);
+}
+END_TEST
+
+START_TEST(one_whose_shim_is_asked_has_its_time_still)
+{
+	enum prompt_status status = PR_QUEUED;
+	struct unit *u = unit_find(w.f, id);
+
+	typed_and_overdue(&status);
+	u->prompts->typing = true;
+	fake_answer(&w, "tail_look", json_object());
+	ck_assert_int_eq(status, PR_QUEUED);
+	ck_assert_int_lt(u->prompts->deadline, INT64_MAX);
+}
+END_TEST
+
+TEST_MAIN_FIXTURE("core/conversations", setup, teardown, too_many_are_told_once,
+	the_transcript_is_searched_from_when_it_was_typed, one_whose_shim_is_asked_has_its_time_still)
