@@ -169,6 +169,13 @@ START_TEST(in_a_machine_no_way_leads_through_links)
 	ck_assert_int_eq(errno, ELOOP);
 	ck_assert_int_lt(way_open(&machine, dots, O_PATH | O_DIRECTORY), 0);
 	ck_assert_int_eq(errno, EXDEV);
+	cleanup_free char *slashes = xasprintf("/%s//real/", root);
+	cleanup_close int twice = way_open(&machine, slashes, O_PATH | O_DIRECTORY);
+	ck_assert_int_ge(twice, 0);
+	cleanup_free char *kept = xasprintf("%s/kept", root);
+	ck_assert_int_eq(symlink(real, kept), 0);
+	cleanup_close int linked = way_open(&machine, kept, O_PATH | O_DIRECTORY);
+	ck_assert_int_ge(linked, 0);
 	cleanup_close int over = way_open(&host, link, O_PATH | O_DIRECTORY);
 	cleanup_close int below = way_open_below(&machine, folder, "file", O_RDONLY);
 	ck_assert_int_ge(over, 0);
