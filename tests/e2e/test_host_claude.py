@@ -287,6 +287,7 @@ def test_exit_by_itself(t):
     f, _ = claude_fleet(t)
     spawn(f, "one", "--permissions", "all")
     f.cli("send", "--raw", "one", "/exit")
+    f.wait("one", "text=/exit")  # what comes in one read is text, its Enter too
     f.cli("send", "--raw", "one", "\r")
     equal(f.wait("one", "exited")["exit"]["code"], 0)
 
