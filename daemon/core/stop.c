@@ -440,6 +440,10 @@ int fleet_kill(struct fleet *f, struct instance *in, bool cascade, bool force, b
 			if (state_living(c->in->state)) {
 				c->keep = false;
 				stop_one(c, force, rm, child_stopped, NULL);
+			} else if (c->in->wanted) { /* put aside by `down --keep`, or by a failure: it stays ended now */
+				c->keep = false;
+				unwanted(c);
+				unit_save(c);
 			}
 	}
 	u->keep = false;

@@ -95,10 +95,14 @@ static void up_done(void *arg, json_t *result)
 	const json_t *restored = json_object_get(result, "restored"), *left = json_object_get(result, "not_restored");
 
 	model_said(up->c, NULL);
-	for (size_t i = 0; i < up->n; i++)
-		if (among(restored, up->id[i]) == among(left, up->id[i]) && fleet_get(sim.w.fleet, up->id[i]))
+	for (size_t i = 0; i < up->n; i++) {
+		const struct instance *in = fleet_get(sim.w.fleet, up->id[i]);
+
+		/* One that was removed or killed before its turn came is wanted no more. */
+		if (among(restored, up->id[i]) == among(left, up->id[i]) && in && in->wanted)
 			sim_fail("%s should run and did not, and `up` tells of it %s", up->id[i],
 				among(left, up->id[i]) ? "twice" : "nothing");
+	}
 	json_decref(result);
 	free(up);
 }
