@@ -38,6 +38,8 @@ void policy_created(struct m_inst *m, const json_t *data)
 		printf("      %s is a child of %s\n", m->id, m->parent[0] ? m->parent : "nobody");
 	for (struct m_inst *a = m; a->parent[0];) {
 		a = model_inst(a->parent);
+		if (a->removed) /* who was below it has nobody above any more (docs/caps.md) */
+			break;
 		a->total++;
 	}
 }

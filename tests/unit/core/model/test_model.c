@@ -193,12 +193,14 @@ static void play_file(const char *file)
 	ck_assert_msg(run(seed, ops, n, text, sizeof(text)) == 0, "it fails");
 }
 
+/* Always the same ones in `make check`, so that it says the same of the same sources; 0: the clock's, to search. */
 static uint64_t first_seed(void)
 {
+	int64_t given = setting("TC_MODEL_SEED", 1);
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)setting("TC_MODEL_SEED", (int64_t)(now.tv_sec * 1000 + now.tv_nsec / 1000000) % 1000000000);
+	return given ? (uint64_t)given : (uint64_t)(now.tv_sec * 1000 + now.tv_nsec / 1000000) % 1000000000;
 }
 
 START_TEST(random_sequences_hold)
