@@ -256,6 +256,8 @@ def test_conversation(t):
     # Not only idle: on a slow machine it may seem so before its turn.
     faults.until("its answer is copied", lambda: '"text"' in f.run("transcript", "one", "--json").out, 300)
     wait(f, "one", "idle")
+    # What the machine had not written to its disk is lost with it: its program resumes from there.
+    f.cli("exec", "one", "--", "sync", timeout=SLOW)
     os.kill(made["place_pid"], signal.SIGKILL)
     wait(f, "one", "lost,exited,failed")
     f.cli("restart", "one", timeout=SLOW)
