@@ -35,11 +35,16 @@ int64_t clock_mono_us(void)
 }
 
 #ifdef TC_FAULT_POINTS
+const char *clock_wrong_file(void)
+{
+	return getenv("TMUX_CLAUDE_FAULT_CLOCK");
+}
+
 /* What a test says the clock is set wrong by: a file of milliseconds, read each time. */
-static int64_t set_wrong(void)
+int64_t clock_wrong_ms(void)
 {
 	static int fd = -2;
-	const char *path = fd == -2 ? getenv("TMUX_CLAUDE_FAULT_CLOCK") : NULL;
+	const char *path = fd == -2 ? clock_wrong_file() : NULL;
 	char text[24] = "";
 
 	if (fd == -2)
@@ -47,7 +52,12 @@ static int64_t set_wrong(void)
 	return fd >= 0 && pread(fd, text, sizeof(text) - 1, 0) > 0 ? strtoll(text, NULL, 10) : 0;
 }
 #else
-static int64_t set_wrong(void)
+const char *clock_wrong_file(void)
+{
+	return NULL;
+}
+
+int64_t clock_wrong_ms(void)
 {
 	return 0;
 }
@@ -55,7 +65,7 @@ static int64_t set_wrong(void)
 
 int64_t clock_wall_ms(void)
 {
-	return wall_source ? wall_source() : read_us(CLOCK_REALTIME) / 1000 + set_wrong();
+	return wall_source ? wall_source() : read_us(CLOCK_REALTIME) / 1000 + clock_wrong_ms();
 }
 
 void clock_set_source(int64_t (*mono)(void), int64_t (*wall)(void))

@@ -13,6 +13,9 @@ int64_t clock_boot_ms(void); /* since the host's boot, its sleep included; of on
 int64_t clock_wall_ms(void); /* since 1970 UTC; for people and records */
 /* Tests: all clocks (the boot's as mono) answer what fn says; NULL restores the real ones. */
 void clock_set_source(int64_t (*mono)(void), int64_t (*wall)(void));
+/* With fault points, what a test sets the wall clock wrong by, and the file that says so (NULL: none); else 0, NULL. */
+int64_t clock_wrong_ms(void);
+const char *clock_wrong_file(void);
 /* "2026-01-31T23:59:59.123Z" into out; returns out. */
 char *clock_iso(int64_t wall_ms, char out[CLOCK_ISO_MAX]);
 

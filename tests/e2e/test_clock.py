@@ -15,11 +15,14 @@ class Clock:
 
     def __init__(self, f):
         self.path = os.path.join(f.home, "clock")
+        with open(self.path, "w", encoding="utf-8"):
+            pass
         self.set(0)
         f.more_env["TMUX_CLAUDE_FAULT_CLOCK"] = self.path
 
     def set(self, ms):
-        with open(self.path, "w", encoding="utf-8") as out:
+        """In one write: nobody reads half of it, or nothing. The alarms of the wall clock hear of it."""
+        with open(self.path, "r+", encoding="utf-8") as out:
             out.write("%-20d" % ms)
 
 
