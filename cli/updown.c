@@ -108,7 +108,7 @@ int verb_up(struct cli *c)
 		err_hint(&e, "leave them out; TMUX_CLAUDE_HOME chooses another home");
 		return cli_fail_usage(c, &e);
 	}
-	/* The first call may find a dying daemon and starts another: one that changes nothing. */
+	/* The first call may find a dying daemon, which starts another: one that changes nothing. */
 	if (cli_call(c, "status", NULL, STATUS_TIMEOUT_MS, &result, &e) < 0)
 		return cli_fail(c, &e);
 	if (json_is_object(json_object_get(result, "read_only"))) {
@@ -118,7 +118,10 @@ int verb_up(struct cli *c)
 	}
 	json_decref(result);
 	result = NULL;
+	/* The one that answered may have been dying all the same. */
+	c->calls = 0;
 	restored = restore(c, &e);
+	c->calls = 0;
 	if (!restored || cli_call(c, "status", NULL, STATUS_TIMEOUT_MS, &result, &e) < 0) {
 		json_decref(restored);
 		return cli_fail(c, &e);

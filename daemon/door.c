@@ -25,7 +25,7 @@ struct door {
 	struct loop_defer *look;
 	dev_t dev;
 	ino_t ino;
-	bool homeless;
+	bool homeless, closed;
 	char told[ERR_MESSAGE_MAX]; /* why it could not be made, said once */
 };
 
@@ -90,6 +90,8 @@ static void look(void *arg)
 	struct door *d = arg;
 	struct err err = {0};
 
+	if (d->closed)
+		return;
 	if (!d->homeless && !home_is_there(d)) {
 		d->homeless = true;
 		d->ops->homeless(d->arg);
@@ -155,7 +157,10 @@ struct door *door_create(struct loop *l, const struct layout *layout, int lock_f
 
 void door_close(struct door *d)
 {
-	if (d && in_place(d))
+	if (!d)
+		return;
+	d->closed = true;
+	if (in_place(d))
 		unlink(d->layout->daemon_socket);
 }
 

@@ -23,7 +23,7 @@ struct door_ops {
 struct door *door_create(struct loop *l, const struct layout *layout, int lock_fd, const struct door_ops *ops,
 	void *arg);
 void door_destroy(struct door *d);
-/* Removes the socket if it is still ours. */
+/* Removes the socket if it is still ours, for good: it is not made again. NULL: nothing. */
 void door_close(struct door *d);
 
 #endif

@@ -18,6 +18,7 @@
 #include "daemon/door.h"
 #include "daemon/full.h"
 
+#define ANSWERS_LEAVE_MS 20
 #define READY_FD_MAX 1023
 
 struct daemon {
@@ -65,13 +66,28 @@ static void end_now(void *arg)
 	loop_stop(d->world.loop);
 }
 
-/* A moment for the answer to `down` to leave. */
+/* Who calls from now on finds no socket and waits for the next daemon: an answer of this one would be the last thing
+ * that is true of it. */
+static void shut(struct daemon *d)
+{
+	if (d->api)
+		api_listen(d->api, -1);
+	door_close(d->door);
+}
+
+/* A moment for the answers that are under way to leave. */
+static void end_soon(struct daemon *d)
+{
+	shut(d);
+	loop_timer_start(d->end, ANSWERS_LEAVE_MS);
+}
+
 static void on_down(void *arg)
 {
 	struct daemon *d = arg;
 
 	d->again = false;
-	loop_timer_start(d->end, 20);
+	end_soon(d);
 }
 
 static void on_broken(void *arg, const struct err *why)
@@ -87,7 +103,7 @@ static void on_broken(void *arg, const struct err *why)
 	}
 	if (why->code == ERR_DAMAGED)
 		store_damage_note(d->layout.db_file, why);
-	loop_timer_start(d->end, 20);
+	end_soon(d);
 }
 
 static void on_room(void *arg)
@@ -113,7 +129,7 @@ static void on_homeless(void *arg)
 		d->layout.state_dir);
 	d->broken = true;
 	d->again = false;
-	loop_timer_start(d->end, 20);
+	end_soon(d);
 }
 
 static const struct door_ops door_ops = {.moved = on_moved, .homeless = on_homeless};
@@ -223,6 +239,8 @@ static int wire(struct daemon *d, struct err *e)
 	d->api = api_create(w, take_fd(&fd));
 	api_on_down(d->api, on_down, d);
 	d->door = door_create(w->loop, &d->layout, d->lock_fd, &door_ops, d);
+	if (d->broken)
+		shut(d);
 	if (!w->damage)
 		turn_event(w->turn, EV_DAEMON_STARTED, NULL, NULL,
 		json_pack("{s:i, s:s, s:I}", "pid", (int)getpid(), "version", PACKAGE_VERSION, "living",
@@ -315,7 +333,8 @@ int main(int argc, char **argv)
 	log_info("main", NULL, "up, %zu instances, %zu living", fleet_count(d.world.fleet),
 		fleet_living(d.world.fleet));
 	FAULT_POINT("main.ready");
-	say_ready((int)ready);
+	if (!d.broken || d.again)
+		say_ready((int)ready);
 	FAULT_POINT("main.ready_told");
 	loop_run(d.world.loop);
 	if (!d.broken && !d.world.damage)

@@ -439,9 +439,10 @@ struct api *api_create(struct world *w, int listen_fd)
 void api_listen(struct api *a, int listen_fd)
 {
 	loop_io_free(a->listen_io);
-	close(a->listen_fd);
+	if (a->listen_fd >= 0)
+		close(a->listen_fd);
 	a->listen_fd = listen_fd;
-	a->listen_io = loop_io_add(a->w->loop, listen_fd, LOOP_READ, on_accept, a);
+	a->listen_io = listen_fd < 0 ? NULL : loop_io_add(a->w->loop, listen_fd, LOOP_READ, on_accept, a);
 }
 
 void api_destroy(struct api *a)
@@ -453,8 +454,7 @@ void api_destroy(struct api *a)
 	a->w->on_api = NULL;
 	a->w->on_api_closed = NULL;
 	a->w->on_stranger = NULL;
-	loop_io_free(a->listen_io);
-	close(a->listen_fd);
+	api_listen(a, -1);
 	while (a->clients)
 		client_free(a->clients);
 	subscriptions_closed(a, NULL, 0);

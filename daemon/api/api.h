@@ -12,7 +12,7 @@ struct api;
 
 /* Takes listen_fd over (bound by main before anything else is done). */
 struct api *api_create(struct world *w, int listen_fd);
-/* Takes connections at another descriptor from now on (taken over); those that stand go on. */
+/* Takes connections at another descriptor from now on (taken over; -1: no more); those that stand go on. */
 void api_listen(struct api *a, int listen_fd);
 void api_destroy(struct api *a);
 /* main is told to end: all: every instance was ended before. */

@@ -24,6 +24,19 @@ def test_shell_survives(t):
     f.wait("one", "text=got-2")
 
 
+def test_one_that_ends_is_found_by_nobody(t):
+    """What it still answers would be the last thing that is true of it; who calls waits for the next."""
+    f = t.fleet()
+    f.shell("one", "sleep", "1000")
+    for _ in range(5):
+        pid = f.up()
+        client = f.client()
+        client.call("down")
+        check(not os.path.exists(f.socket), "it said that it ends, and its socket stands")
+        check(f.up() != pid, "the one that ended is still there")
+        equal(f.state("one") in ("idle", "working"), True, "the agent goes on")
+
+
 def test_output_while_away_is_there(t):
     f = t.fleet()
     os.mkfifo(os.path.join(f.work, "fifo"))
