@@ -9,6 +9,7 @@ gone: what is left fails the test, and is killed by its pid.
 import contextlib
 import json
 import os
+import random
 import pwd
 import select
 import shutil
@@ -128,6 +129,11 @@ def why_left(pid):
             with contextlib.suppress(OSError):
                 text.append("fd %s %s" % (fd, os.readlink("/proc/%d/fd/%s" % (pid, fd))))
     return "\n    ".join(text)
+
+
+def seed_of(variable):
+    """The seed of a random test: 1 unless given, so that the same sources are tested the same; 0 is chance's."""
+    return int(os.environ.get(variable) or 1) or random.SystemRandom().randrange(1, 1 << 31)
 
 
 class Result:

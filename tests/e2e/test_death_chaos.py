@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: ISC
 """Chaos: rounds of doing something, killing something meanwhile, and looking at what must hold.
 
-The schedule comes from a seed, which is printed. Given again it makes the same choices (what falls
+The schedule comes from a seed, which is printed. It makes the same choices each time (what falls
 between them is the machine's):
-  TC_CHAOS_SEED=N     this seed
+  TC_CHAOS_SEED=N     this seed; 1 unless given; 0 is chance's, to search with
   TC_CHAOS_ROUNDS=N   so many rounds (and as long a deadline as they may need)
 """
 import contextlib
@@ -15,10 +15,10 @@ import subprocess
 import time
 
 import faults
-from harness import RpcError, check, deadline, equal, wait_gone
+from harness import RpcError, check, deadline, equal, seed_of, wait_gone
 from shim_rig import Terminal
 
-SEED = int(os.environ.get("TC_CHAOS_SEED") or random.SystemRandom().randrange(1 << 32))
+SEED = seed_of("TC_CHAOS_SEED")
 ROUNDS = int(os.environ.get("TC_CHAOS_ROUNDS") or 20)
 AGENTS = 3
 KINDS = ("server", "client", "view", "shim", "daemon")

@@ -5,10 +5,10 @@ import random
 import sqlite3
 import threading
 
-from harness import Client, RpcError, check, deadline, equal
+from harness import Client, RpcError, check, deadline, equal, seed_of
 from invariants import MOVING, Follower
 
-SEED = int(os.environ.get("TC_SEED", "0")) or random.randrange(1 << 31)
+SEED = seed_of("TC_SEED")
 OPS = int(os.environ.get("TC_FOLD_OPS", "70"))
 LIMITS = ("max_children", "max_descendants", "max_depth", "spawn_rate", "max_total", "max_memory", "max_disk")
 ENDED = ("exited", "failed")

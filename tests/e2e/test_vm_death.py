@@ -7,12 +7,12 @@ import subprocess
 import time
 
 import faults
-from harness import check, deadline, equal, wait_gone
+from harness import check, deadline, equal, seed_of, wait_gone
 from test_death import Stopped
 from test_death_chaos import Chaos
 from test_vm_claude import vm_fleet
 
-SEED = int(os.environ.get("TC_CHAOS_SEED") or random.SystemRandom().randrange(1 << 32))
+SEED = seed_of("TC_CHAOS_SEED")
 ROUNDS = int(os.environ.get("TC_CHAOS_VM_ROUNDS") or 0)
 KINDS = ("view", "server", "client", "egress", "files", "shim", "daemon")
 COUNTER = "n=0; while :; do n=$((n+1)); echo \"<$n>\"; if read -t 0.2 line; then echo \"{$line}\"; fi; done"
