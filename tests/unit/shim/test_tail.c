@@ -8,7 +8,13 @@
 #define events_mention fake_events_mention
 #define conf_has_instance fake_conf_has_instance
 #define inst_id_valid fake_inst_id_valid
-#include "place/shim/tail.c" /* its parts are static, and its name stands for the only one of a process */
+/* Its parts are static, and its name stands for the only one of a process. */
+#include "place/shim/tail.c"
+#include "place/shim/tail_again.c"
+#include "place/shim/tail_copy.c"
+#include "place/shim/tail_look.c"
+
+#include <sys/stat.h>
 
 #include "tests/unit/run.h"
 
@@ -90,7 +96,7 @@ static void begin(int max)
 
 	ck_assert_msg(tail_follow(&shim, params, &length, &e) == 0, "%s", e.message);
 	json_decref(params);
-	t = tails;
+	t = shim_tails;
 }
 
 static void setup(void)
