@@ -184,6 +184,8 @@ int adopt_asked(struct call *c, struct instance *in, struct err *e);
 /* restart.c: the restart policy a call names, *ret as it was when it names none. */
 int call_policy(const struct call *c, enum restart_policy *ret, struct err *e);
 /* life.c: a fleet_progress_fn of a call that asked for `progress`. */
+/* A fleet_done_fn: the call that started an instance is answered with it. */
+void call_started(void *call, const struct instance *in, const struct err *error);
 void call_progress(void *call, const char *id, const char *stage, const char *text);
 /* An instance learns that a name is taken, for names are the fleet's, but not by whom. */
 void call_by_somebody(const struct call *c, struct err *e);

@@ -15,17 +15,6 @@
 
 /* ---- fork ---- */
 
-static void started(void *arg, const struct instance *in, const struct err *error)
-{
-	struct call *c = arg;
-
-	c->started[0] = 0;
-	if (error)
-		call_error(c, error);
-	else
-		call_instance(c, in);
-}
-
 /* Its environment is the other's, over which goes what was given. */
 static int env_of(struct call *c, const struct instance *of, struct instance *in, struct err *e)
 {
@@ -88,7 +77,7 @@ static void branch(void *arg, const struct instance *of, bool read)
 	struct call *c = arg;
 	struct err err = {0};
 	struct spawn_args a = {.prompt = call_str(c, "prompt"), .wait = !call_bool(c, "no_wait"), .progress = call_progress,
-		.done = started, .arg = c};
+		.done = call_started, .arg = c};
 
 	(void)read;
 	if (!of)

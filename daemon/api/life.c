@@ -13,7 +13,7 @@ void call_progress(void *arg, const char *id, const char *stage, const char *tex
 				"stage", stage, "text", text));
 }
 
-static void started(void *arg, const struct instance *in, const struct err *error)
+void call_started(void *arg, const struct instance *in, const struct err *error)
 {
 	struct call *c = arg;
 
@@ -134,7 +134,7 @@ static void asked_digest(const struct call *c, char out[SHA256_HEX])
 void api_SPAWN(struct call *c)
 {
 	struct instance *in = instance_asked(c);
-	struct spawn_args a = {.in = in, .progress = call_progress, .done = started, .arg = c};
+	struct spawn_args a = {.in = in, .progress = call_progress, .done = call_started, .arg = c};
 	const char *parent;
 	char key[KEY_SIZE], digest[SHA256_HEX];
 	struct err err = {0};

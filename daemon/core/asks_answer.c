@@ -30,22 +30,6 @@ static struct ask *find_open(struct fleet *f, const char *ref, int *ret_n)
 	return *ret_n == 1 ? found : NULL;
 }
 
-static struct approval *approval_copy(const struct approval *a)
-{
-	struct approval *c = xcalloc(1, sizeof(*c));
-
-	*c = *a;
-	c->about = xstrdup(a->about);
-	c->args = xstrdup(a->args);
-	c->diff = xstrdup(a->diff);
-	c->cwd = xstrdup(a->cwd);
-	c->boot = xstrdup(a->boot);
-	c->by = xstrdup(a->by);
-	c->reason = xstrdup(a->reason);
-	c->output = xstrdup(a->output);
-	return c;
-}
-
 struct approval *fleet_ask_find(struct fleet *f, const char *ref, struct err *e)
 {
 	int n;

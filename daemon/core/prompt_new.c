@@ -210,7 +210,7 @@ static int may_press(const struct unit *u, const struct send_args *a, struct err
 {
 	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
 
-	if (!a->inside || a->mode == PM_PASTE || !prog->ask || u->in->permissions == PERM_ALL)
+	if (!a->inside || a->mode == PM_PASTE || prog->argv_is_program || u->in->permissions == PERM_ALL)
 		return 0;
 	err_set(e, ERR_DENIED, "instance %s asks for permission at its terminal: keys and raw bytes could answer it",
 		u->in->id);

@@ -25,6 +25,22 @@ void approval_free(struct approval *a)
 	free(a);
 }
 
+struct approval *approval_copy(const struct approval *a)
+{
+	struct approval *c = xcalloc(1, sizeof(*c));
+
+	*c = *a;
+	c->about = xstrdup(a->about);
+	c->args = xstrdup(a->args);
+	c->diff = xstrdup(a->diff);
+	c->cwd = xstrdup(a->cwd);
+	c->boot = xstrdup(a->boot);
+	c->by = xstrdup(a->by);
+	c->reason = xstrdup(a->reason);
+	c->output = xstrdup(a->output);
+	return c;
+}
+
 void grant_free(struct grant *g)
 {
 	if (!g)

@@ -52,6 +52,7 @@ struct grant {
 };
 
 void approval_free(struct approval *a); /* NULL ok */
+struct approval *approval_copy(const struct approval *a); /* owned by the caller */
 void grant_free(struct grant *g);
 const char *approval_kind_name(enum approval_kind k);
 int approval_kind_from_name(const char *s, enum approval_kind *ret); /* -1 when unknown */

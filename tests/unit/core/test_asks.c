@@ -17,22 +17,6 @@ static struct grant *grants[KEPT_MAX];
 static size_t ngrants;
 static int64_t now_boot, now_wall;
 
-static struct approval *copy(const struct approval *a)
-{
-	struct approval *c = xcalloc(1, sizeof(*c));
-
-	*c = *a;
-	c->about = xstrdup(a->about);
-	c->args = xstrdup(a->args);
-	c->diff = xstrdup(a->diff);
-	c->cwd = xstrdup(a->cwd);
-	c->boot = xstrdup(a->boot);
-	c->by = xstrdup(a->by);
-	c->reason = xstrdup(a->reason);
-	c->output = xstrdup(a->output);
-	return c;
-}
-
 static void approval_put(void *ctx, const struct approval *a)
 {
 	size_t i = 0;
@@ -45,7 +29,7 @@ static void approval_put(void *ctx, const struct approval *a)
 		nkept++;
 	else
 		approval_free(kept[i]);
-	kept[i] = copy(a);
+	kept[i] = approval_copy(a);
 }
 
 static struct approval *approval_get(void *ctx, const char *ref)
@@ -53,7 +37,7 @@ static struct approval *approval_get(void *ctx, const char *ref)
 	(void)ctx;
 	for (size_t i = 0; i < nkept; i++)
 		if (!strcmp(kept[i]->id, ref))
-			return copy(kept[i]);
+			return approval_copy(kept[i]);
 	return NULL;
 }
 
@@ -62,7 +46,7 @@ static struct approval *approval_once(void *ctx, const char *instance, const cha
 	(void)ctx;
 	for (size_t i = 0; i < nkept; i++)
 		if (!strcmp(kept[i]->instance, instance) && !strcmp(kept[i]->once, once))
-			return copy(kept[i]);
+			return approval_copy(kept[i]);
 	return NULL;
 }
 
@@ -388,7 +372,7 @@ static void daemon_again(bool with_rows)
 	fleet_load_place(w.f, pl);
 	for (size_t i = 0; with_rows && i < nkept; i++)
 		if (kept[i]->status == AP_PENDING)
-			fleet_load_approval(w.f, copy(kept[i]));
+			fleet_load_approval(w.f, approval_copy(kept[i]));
 	for (size_t i = 0; i < ngrants; i++)
 		fleet_load_grant(w.f, grant_copy(grants[i]));
 	fleet_reconcile(w.f);
