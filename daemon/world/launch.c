@@ -8,7 +8,7 @@
 #include "base/util.h"
 #include "daemon/agent/custom.h"
 #include "daemon/driver/folder.h"
-#include "daemon/login.h"
+#include "login/account.h"
 #include "daemon/world/world_int.h"
 #include "ipc/hostport.h"
 

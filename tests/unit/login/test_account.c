@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include "base/util.h"
-#include "daemon/login.h"
+#include "login/account.h"
 #include "tests/unit/run.h"
 
 static char dir[64], path[96];
@@ -123,7 +123,7 @@ START_TEST(test_a_huge_file_is_refused)
 }
 END_TEST
 
-TEST_MAIN_FIXTURE("world/login", setup, teardown, test_an_absent_file_is_no_login,
+TEST_MAIN_FIXTURE("login/account", setup, teardown, test_an_absent_file_is_no_login,
 	test_both_kinds_are_read, test_a_file_that_others_may_read_is_refused,
 	test_a_link_or_something_else_is_refused, test_another_users_file_is_refused,
 	test_what_cannot_be_understood_is_refused_without_saying_it, test_a_huge_file_is_refused)
