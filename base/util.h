@@ -70,6 +70,9 @@ void strv_env_set(char ***env, const char *key, const char *value);
 bool str_starts(const char *s, const char *prefix);
 /* snprintf into a fixed array that reports truncation: 0, or -1 when it did not fit. */
 int str_fmt(char *out, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* What of text fits, on one line: runs of blanks and control characters become one blank, and it is cut at a whole character.
+ * NULL: nothing. */
+void str_line(char *out, size_t size, const char *text);
 /* Strict decimal parse of the whole string within [min, max]. */
 int str_to_i64(const char *s, int64_t min, int64_t max, int64_t *ret);
 bool utf8_valid(const void *data, size_t len);

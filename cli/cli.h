@@ -92,6 +92,11 @@ void selector_named(struct cli *c, json_t *ids);
 /* Verbs that take one instance: with a selector, `id` becomes the one that it chooses. */
 int selector_settle(struct cli *c, struct err *e);
 
+/* events.c. Every event of that filter (of `subscribe`, borrowed) after `since`, over restarts of the daemon, until Ctrl-C or
+ * until fn sets cli_stop. fleet: the database that since counts in; may be NULL. */
+typedef void event_fn(void *arg, const json_t *event);
+int events_follow(struct cli *c, const json_t *filter, json_int_t since, const char *fleet, event_fn *fn, void *arg, struct err *e);
+
 /* render.c */
 void render_result(const struct writer *w, enum result_kind kind, const json_t *result);
 void render_instances(const struct writer *w, const json_t *list, int64_t now_ms);
@@ -108,6 +113,8 @@ void render_event(const struct writer *w, const json_t *event);
 /* approvals.c */
 void render_approvals(const struct writer *w, const json_t *rows);
 void render_approval(const struct writer *w, const json_t *a);
+/* attention.c */
+void render_attention(const struct writer *w, const json_t *items);
 void render_grants(const struct writer *w, const json_t *rows);
 void render_audit(const struct writer *w, const json_t *result);
 enum color state_color(const char *state);
@@ -122,7 +129,7 @@ int agents_check(struct cli *c, struct err *e);
 
 /* The verbs that need more than one call. */
 verb_fn verb_spawn, verb_fork, verb_transcript, verb_restart, verb_kill, verb_list, verb_send, verb_broadcast, verb_read, verb_wait, verb_attach, verb_exec,
-	verb_events, verb_audit, verb_up, verb_down, verb_status, verb_template_build, verb_template_list, verb_login,
+	verb_events, verb_attention, verb_audit, verb_up, verb_down, verb_status, verb_template_build, verb_template_list, verb_login,
 	verb_replay, verb_logs, verb_cap_set, verb_config_show, verb_config_check, verb_doctor, verb_version,
 	verb_agents_list, verb_agents_show, verb_shell_integration, verb_db_path, verb_db_check, verb_db_backup, verb_db_restore;
 

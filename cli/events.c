@@ -24,10 +24,14 @@ struct follower {
 	json_int_t left; /* how many may still be printed; -1: all */
 	bool away;      /* the daemon's absence was said */
 	bool dropped;   /* we did not read fast enough: subscribe again */
+	event_fn *fn;
+	void *arg;
 };
 
-static void print_event(struct follower *f, const json_t *ev)
+static void print_event(void *arg, const json_t *ev)
 {
+	struct follower *f = arg;
+
 	cli_print_line(f->cli, &f->left, ev, render_event);
 }
 
@@ -44,7 +48,7 @@ static void on_notice(void *arg, const char *method, json_t *params)
 	if (seq <= f->last)
 		return;
 	if (strcmp(method, "event") == 0)
-		print_event(f, params);
+		f->fn(f->arg, params);
 	else if (strcmp(method, "position") != 0)
 		return;
 	f->last = seq;
@@ -137,6 +141,17 @@ static int follow(struct follower *f, struct err *e)
 	return 0;
 }
 
+int events_follow(struct cli *c, const json_t *filter, json_int_t since, const char *fleet, event_fn *fn, void *arg, struct err *e)
+{
+	struct follower f = {.cli = c, .left = -1, .last = since, .fn = fn, .arg = arg, .filter = json_deep_copy(filter),
+		.fleet = fleet && *fleet ? xstrdup(fleet) : NULL};
+	int r = follow(&f, e);
+
+	json_decref(f.filter);
+	free(f.fleet);
+	return r;
+}
+
 /* What happened before: the last ones, or with --since all from there on, page by page. */
 static int past(struct follower *f, struct err *e)
 {
@@ -199,7 +214,7 @@ static int pages(struct cli *c)
 
 int verb_events(struct cli *c)
 {
-	struct follower f = {.cli = c, .left = -1};
+	struct follower f = {.cli = c, .left = -1, .fn = print_event, .arg = &f};
 	const json_t *limit = json_object_get(c->args.params, "limit");
 	struct err e = {0};
 	int r;

@@ -20,6 +20,7 @@ static verb_fn *const verbs[METHOD_COUNT] = {
 	[METHOD_ATTACH] = verb_attach,
 	[METHOD_EXEC] = verb_exec,
 	[METHOD_EVENTS] = verb_events,
+	[METHOD_ATTENTION_LIST] = verb_attention,
 	[METHOD_AUDIT] = verb_audit,
 	[METHOD_UP] = verb_up,
 	[METHOD_DOWN] = verb_down,

@@ -87,6 +87,7 @@ enum result_kind {
 	R_APPROVALS,  /* an array of approvals, see approval_to_json */
 	R_APPROVAL,   /* one whole, with its arguments and diff */
 	R_GRANTS,     /* an array of grants, see grant_to_json */
+	R_ATTENTION,  /* {items:[], total, seq, fleet}: the most urgent first, see attention_to_json */
 	R_TRANSCRIPT, /* {instance, conversation, conversations:[], copy, entries:[], from, next, more} */
 	R_DOCTOR,     /* {checks:[{name, ok, level, text, hint}]} */
 };

@@ -104,28 +104,7 @@ void agent_launch_finish(struct agent_launch *l)
 
 void agent_text(char *out, size_t size, const char *text)
 {
-	size_t n = 0;
-
-	for (const char *p = text ? text : ""; *p && n + 1 < size; p++) {
-		unsigned char c = (unsigned char)*p;
-		/* Runs of blanks and control characters become one blank: it is shown on one line. */
-		if (c <= ' ' || c == 0x7f) {
-			if (n && out[n - 1] != ' ')
-				out[n++] = ' ';
-			continue;
-		}
-		out[n++] = (char)c;
-	}
-	/* A character that was cut in its middle goes whole. */
-	size_t start = n;
-	while (start > 0 && ((unsigned char)out[start - 1] & 0xc0) == 0x80)
-		start--;
-	if (start > 0 && (unsigned char)out[start - 1] >= 0xc0 &&
-		!utf8_valid(out + start - 1, n - start + 1))
-		n = start - 1;
-	while (n && out[n - 1] == ' ')
-		n--;
-	out[n] = '\0';
+	str_line(out, size, text);
 }
 
 /* Variables by which an enclosing agent, tmux or daemon would be taken for this one. */

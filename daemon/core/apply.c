@@ -102,6 +102,9 @@ void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const c
 	P(u->f)->event_add(CTX(u->f), EV_STATE, in->id, in->place[0] ? in->place : NULL,
 		tell_state(u, from));
 	asks_state(u, to, reason);
+	if (from != to)
+		u->seen = false;
+	attention_look(u);
 	waits_check(u);
 	admit_look(u);
 	if (to == ST_IDLE || to == ST_WORKING)

@@ -143,6 +143,7 @@ void ask_settle(struct ask *k, enum approval_status status, const char *by, cons
 	a->reason = xstrdup(reason);
 	a->output = output ? json_dumps(output, JSON_COMPACT) : NULL;
 	json_decref(output);
+	u->ask_settled_ms = clock_boot_ms();
 	put(k);
 	tell(k, status == AP_WITHDRAWN ? EV_APPROVAL_WITHDRAWN : EV_APPROVAL_ANSWERED);
 	answer_waiter(k);
@@ -158,6 +159,7 @@ void ask_settle(struct ask *k, enum approval_status status, const char *by, cons
 	} else {
 		ask_free(k);
 	}
+	attention_look(u);
 }
 
 static void withdraw(struct ask *k, const char *why)
@@ -336,6 +338,7 @@ static bool asked(struct unit *u, const struct agent_ask *q, const json_t *repor
 	json_t *output = g ? prog->verdict(k->a, &yes, &err) : NULL;
 	if (!output) {
 		ask_arm(k);
+		attention_look(u);
 		return false;
 	}
 	g->uses++;

@@ -83,6 +83,7 @@ void unit_drop(struct unit *u)
 		s->u = NULL;
 	waits_end(u);
 	asks_drop(u);
+	attention_drop(u);
 	transcripts_drop(u);
 	prompts_drop(u);
 	while (u->stop_done || u->start_more) {

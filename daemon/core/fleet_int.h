@@ -134,6 +134,9 @@ struct unit {
 	int64_t busy_until; /* monotonic: its shim had no room; 0: nothing is held back */
 	struct wait_handle *waits;
 	struct asks *asks; /* asks_int.h; NULL: it never asked */
+	int64_t ask_settled_ms; /* when the last of them was, by the boot's clock */
+	struct need *needs;     /* why it needs a person (attention.c) */
+	bool seen;              /* somebody looked since it became idle */
 	struct held held;    /* what of it is counted above */
 	struct tally below;
 	struct spawn_window spawned; /* by it, in the last minute */
@@ -196,6 +199,8 @@ struct fleet {
 	int64_t stuck_at; /* it stands at; 0: nowhere */
 	struct alarm *limit_alarm;
 	int64_t limit_at; /* it stands at; 0: nowhere */
+	struct need *needs; /* all of them (attention.c) */
+	size_t nneeds;
 };
 
 #define P(f) ((f)->port)
@@ -404,6 +409,12 @@ void asks_state(struct unit *u, enum inst_state to, const char *reason); /* it e
 /* The way to its place broke, or is there again: hooks that are alone have their time from when it is. */
 void asks_reach(struct unit *u);
 void asks_drop(struct unit *u);
+
+/* attention.c */
+void attention_look(struct unit *u);      /* what it needs a person for may have changed */
+void attention_gone(struct unit *u);      /* it is removed: so is what it needed */
+void attention_drop(struct unit *u);      /* forgets it; nobody is told */
+void attention_loaded(struct fleet *f);   /* a new daemon knows how things are */
 
 /* wait.c */
 void waits_check(struct unit *u);

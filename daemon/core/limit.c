@@ -49,10 +49,14 @@ static int64_t due_ms(const struct unit *u)
 	return limit_spread_ms(u->in->id, u->in->limited_until_ms, usage, usage ? RESUME_SPREAD_MS : RESUME_SPREAD_MS / 4);
 }
 
+bool limit_goes_on(const struct unit *u)
+{
+	return u->in->limited_until_ms && u->f->set->resume_limited && u->in->limited_tries < TRIES_MAX;
+}
+
 static bool to_resume(const struct unit *u)
 {
-	return u->in->state == ST_LIMITED && u->in->limited_until_ms && u->step == STEP_LIVE && u->f->set->resume_limited &&
-	       u->in->limited_tries < TRIES_MAX && !u->f->closing;
+	return u->in->state == ST_LIMITED && limit_goes_on(u) && u->step == STEP_LIVE && !u->f->closing;
 }
 
 static void alarm_before(struct fleet *f, int64_t at);
@@ -78,6 +82,7 @@ static void resume(struct unit *u)
 	if (!u->prompts) { /* nothing would wake it */
 		u->in->limited_until_ms = clock_wall_ms() + limit_pause_ms(u->in->reason ?: "", u->in->limited_tries);
 		unit_save(u);
+		attention_look(u);
 		return;
 	}
 	log_info("core", u->in->id, "its limit is over: it goes on%s", queued ? " with what was queued" : "");

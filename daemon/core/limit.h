@@ -11,6 +11,8 @@ int64_t limit_pause_ms(const char *reason, int64_t tries);
 /* Pure: when this one is resumed. said: its program may go on by itself, so it is given time to. */
 int64_t limit_spread_ms(const char *id, int64_t until_ms, bool said, int64_t spread_ms);
 
+/* It comes out of its limit by itself. */
+bool limit_goes_on(const struct unit *u);
 void limit_entered(struct unit *u, const struct agent_fact *fact); /* before it enters the state */
 void limit_look(struct unit *u);                                   /* it did, or was found again so */
 void limit_left(struct unit *u);                                   /* the caller saves the row */

@@ -14,6 +14,7 @@
 #include "base/loop.h"
 #include "daemon/agent/agent.h"
 #include "daemon/core/backoff.h"
+#include "daemon/model/attention.h"
 #include "daemon/model/host.h"
 #include "daemon/model/model.h"
 #include "daemon/model/transcript.h"
@@ -51,6 +52,7 @@ struct core_settings {
 	struct backoff_rules again;
 	int64_t transcript_max; /* bytes kept of an instance's conversations */
 	bool resume_limited;
+	bool attention_finished; /* that an agent's turn has ended needs a person, until somebody looks */
 	int64_t stuck_after_ms; /* at least; 0: nobody is ever called stuck */
 	int64_t resume_spread_ms; /* tests: over how long; 0: the default */
 };
@@ -77,6 +79,9 @@ struct core_port {
 	struct approval *(*approval_once)(void *ctx, const char *instance, const char *once);
 	void (*grant_put)(void *ctx, const struct grant *g);
 	void (*grant_delete)(void *ctx, const char *id);
+	/* What needs a person (attention.h); NULL: it is kept in memory alone. */
+	void (*attention_put)(void *ctx, const struct attention *a);
+	void (*attention_delete)(void *ctx, const char *key);
 	void (*meta_put)(void *ctx, const char *key, const char *value); /* NULL removes it */
 	void (*intent_add)(void *ctx, const char *kind, const char *key);
 	void (*intent_done)(void *ctx, const char *kind, const char *key);

@@ -186,6 +186,7 @@ int fleet_reconcile(struct fleet *f)
 	removals_again(f);
 	FAULT_POINT("reconcile.end");
 	revive_loaded(f);
+	attention_loaded(f);
 	return f->adopting;
 }
 

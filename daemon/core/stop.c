@@ -494,6 +494,7 @@ static void unit_remove(struct unit *u)
 		P(f)->place_delete(CTX(f), s->pl->id);
 		site_drop(s);
 	}
+	attention_gone(u);
 	P(f)->instance_delete(CTX(f), u->in->id);
 	P(f)->event_add(CTX(f), EV_REMOVED, u->in->id, NULL,
 		json_pack("{s:s?, s:s?, s:O}", "name", u->in->name, "parent", u->in->parent[0] ? u->in->parent : NULL,

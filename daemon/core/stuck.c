@@ -81,6 +81,7 @@ static void say(struct unit *u)
 	unit_save(u);
 	P(u->f)->event_add(CTX(u->f), EV_STUCK, u->in->id, NULL, json_pack("{s:b, s:I, s:I}", "stuck", 1, "silent_ms",
 		(json_int_t)silent, "usual_ms", (json_int_t)(due_ms(u) - u->moved_ms)));
+	attention_look(u);
 }
 
 static void on_timer(void *arg)
@@ -122,6 +123,7 @@ static void unsay(struct unit *u)
 	u->in->stuck_ms = 0;
 	unit_save(u);
 	P(u->f)->event_add(CTX(u->f), EV_STUCK, u->in->id, NULL, json_pack("{s:b}", "stuck", 0));
+	attention_look(u);
 }
 
 static void moved(struct unit *u)

@@ -91,6 +91,8 @@ int spawn_time_load(struct store *s, const struct store_load_ops *ops, void *arg
 int gone_trim(struct store *s, int64_t to, struct err *e);
 /* approval.c: grants, too */
 int approval_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
+/* attention.c */
+int attention_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 /* transcript.c */
 int transcript_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 /* misc.c */

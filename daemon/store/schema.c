@@ -172,6 +172,21 @@ static const char version_5[] =
 	"CREATE INDEX answers_instance ON answers(instance, seq, bytes);"
 	"ALTER TABLE instances ADD COLUMN branch_of TEXT;"
 	"ALTER TABLE instances ADD COLUMN branch_from TEXT;"
+	/* Who needs a person (core/attention.c). Notices: what was, or is to be, told of that on a channel, by its id; body
+	 * is what is sent. notified: which things went into which notice (NULL: its time has not come); a thing is told once
+	 * on each channel. */
+	"CREATE TABLE attention("
+	" key TEXT PRIMARY KEY, instance TEXT NOT NULL, why TEXT NOT NULL, subject TEXT NOT NULL, text TEXT NOT NULL,"
+	" since_ms INTEGER NOT NULL, acked_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE notices("
+	" n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, channel TEXT NOT NULL, status TEXT NOT NULL,"
+	" body TEXT NOT NULL, attempts INTEGER NOT NULL, next_ms INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
+	" changed_ms INTEGER NOT NULL, error TEXT) STRICT;"
+	"CREATE INDEX notices_open ON notices(n) WHERE status IN ('pending', 'sending');"
+	"CREATE TABLE notified("
+	" key TEXT NOT NULL, channel TEXT NOT NULL, notice TEXT, due_ms INTEGER NOT NULL,"
+	" PRIMARY KEY(key, channel)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX notified_notice ON notified(notice);"
 	"";
 
 const struct migration store_migrations[] = {

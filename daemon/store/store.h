@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 #include "daemon/model/approval.h"
+#include "daemon/model/attention.h"
 #include "daemon/model/model.h"
 #include "daemon/model/transcript.h"
 #include "ipc/schema.h"
@@ -90,6 +91,9 @@ int store_transcript_put(struct store *s, const struct transcript *t, struct err
 int store_transcript_prompt_add(struct store *s, const char *instance, int64_t time_ms, const char *digest, struct err *e);
 int store_transcript_prompts_trim(struct store *s, const char *instance, struct err *e);
 bool store_transcript_prompt_since(struct store *s, const char *instance, const char *digest, int64_t since_ms);
+/* What needs a person; put: insert or replace. */
+int store_attention_put(struct store *s, const struct attention *a, struct err *e);
+int store_attention_delete(struct store *s, const char *key, struct err *e);
 int store_intent_add(struct store *s, const char *kind, const char *key, struct err *e);
 int store_intent_done(struct store *s, const char *kind, const char *key, struct err *e);
 /* Appends an event; data is borrowed. *ret_seq is its number: rising by one, never reused. */
@@ -180,6 +184,7 @@ struct store_load_ops {
 	void (*approval)(void *arg, struct approval *a); /* pending ones; may be NULL */
 	void (*grant)(void *arg, struct grant *g);       /* may be NULL */
 	void (*transcript)(void *arg, const struct transcript *t); /* likewise; its strings become the callee's */
+	void (*attention)(void *arg, struct attention *a); /* likewise; owned by the callee */
 	/* Of a damaged database: a row (or all that follows in its table) that cannot be read. */
 	void (*unread)(void *arg, const struct err *why);
 };

@@ -108,6 +108,20 @@ static void w_grant_delete(void *ctx, const char *id)
 	check(w, store_grant_delete(w->store, id, &err), &err);
 }
 
+static void w_attention_put(void *ctx, const struct attention *a)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_attention_put(w->store, a, &err), &err);
+}
+
+static void w_attention_delete(void *ctx, const char *key)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_attention_delete(w->store, key, &err), &err);
+}
+
 static void w_meta_put(void *ctx, const char *key, const char *value)
 {
 	struct world *w = ctx;
@@ -225,6 +239,8 @@ void rows_port(struct core_port *p)
 	p->approval_once = w_approval_once;
 	p->grant_put = w_grant_put;
 	p->grant_delete = w_grant_delete;
+	p->attention_put = w_attention_put;
+	p->attention_delete = w_attention_delete;
 	p->meta_put = w_meta_put;
 	p->intent_add = w_intent_add;
 	p->intent_done = w_intent_done;

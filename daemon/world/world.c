@@ -4,6 +4,7 @@
 #include "base/util.h"
 #include "ipc/tmuxconf.h"
 #include "daemon/core/asks.h"
+#include "daemon/core/attention.h"
 #include "daemon/store/files.h"
 #include "daemon/world/world_int.h"
 
@@ -77,6 +78,7 @@ static void settings_read(struct world *w)
 	s->fleet_spawn_rate = config_int(c, OPT_FLEET_SPAWN_RATE);
 	s->boot_retries = config_int(c, OPT_BOOT_RETRIES);
 	s->stuck_after_ms = config_int(c, OPT_STUCK_AFTER) * 1000;
+	s->attention_finished = config_int(c, OPT_ATTENTION_FINISHED);
 	s->resume_limited = config_int(c, OPT_RESUME_LIMITED);
 	s->start_timeout_ms = config_int(c, OPT_START_TIMEOUT) * 1000;
 	s->again = (struct backoff_rules){.delay_ms = config_int(c, OPT_RESTART_DELAY),
@@ -194,6 +196,11 @@ static void load_grant(void *arg, struct grant *g)
 	fleet_load_grant(((struct world *)arg)->fleet, g);
 }
 
+static void load_attention(void *arg, struct attention *a)
+{
+	fleet_load_attention(((struct world *)arg)->fleet, a);
+}
+
 static void load_transcript(void *arg, const struct transcript *t)
 {
 	fleet_load_transcript(((struct world *)arg)->fleet, t);
@@ -265,7 +272,7 @@ static void settle_restored(struct world *w)
 int world_load(struct world *w, struct err *e)
 {
 	const struct store_load_ops ops = {.instance = load_instance, .place = load_place,
-		.prompt = load_prompt, .intent = load_intent, .spawn_time = load_spawn_time, .approval = load_approval, .grant = load_grant, .transcript = load_transcript,
+		.prompt = load_prompt, .intent = load_intent, .spawn_time = load_spawn_time, .approval = load_approval, .grant = load_grant, .transcript = load_transcript, .attention = load_attention,
 		.unread = load_unread};
 	cleanup_free char *caps = store_meta_get(w->store, fleet_caps_key());
 
