@@ -485,10 +485,10 @@ def test_ended_instances_share_a_bound(t):
     f = t.fleet(config={"record_max": 2, "record_total": 2})
     ids = []
     for n in range(3):
-        made = f.shell("i%d" % n, "sh", "-c", "echo ready; read x; head -c 900000 /dev/urandom | base64; echo e''nd; read x")
+        made = f.shell("i%d" % n, "sh", "-c", "echo ready; read x; head -c 900000 /dev/urandom | base64; echo -e''nd-; read x")
         f.wait(made["id"], "text=ready")
         f.cli("send", made["id"], "go")
-        f.wait(made["id"], "text=end")
+        f.wait(made["id"], "text=-end-")
         f.cli("kill", made["id"])
         ids.append(made["id"])
     sizes = lambda: [sum(size for name, size in disk(os.path.join(f.state_dir, "r", i)).items() if name != "term.json") for i in ids]

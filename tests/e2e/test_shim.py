@@ -148,7 +148,7 @@ def test_large_pastes_arrive_whole(t):
     place.input(I, "stty -echo; cat > pasted; stty echo; echo o''k")
     place.input(I, text, enter=False)
     place.daemon.call("key", instance=I, keys=["C-d", "C-d"])
-    place.text(I, "\nok")
+    place.text(I, "\nok\n$")
     with open(os.path.join(place.home, "pasted"), encoding="utf-8") as file:
         equal(file.read(), text)
     place.input(I, "cat")
