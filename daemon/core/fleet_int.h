@@ -114,6 +114,8 @@ struct unit {
 	bool interrupted; /* our interrupt is the last it was told; no report since */
 	uint64_t reports[REPORTS_KNOWN]; /* a ring of the newest reports' marks */
 	unsigned nreports;
+	unsigned ignored;   /* reports, since the last of which it was told */
+	int64_t ignored_ms; /* when that was */
 	struct loop_timer *quiet;
 	struct loop_timer *settle;
 	int64_t moved_ms;   /* monotonic: when something of it moved last; 0: not yet */
@@ -201,6 +203,7 @@ struct fleet {
 	int64_t limit_at; /* it stands at; 0: nowhere */
 	struct need *needs; /* all of them (attention.c) */
 	size_t nneeds;
+	int64_t resumed_ms; /* monotonic: when a limited one went on last; 0: none did */
 };
 
 #define P(f) ((f)->port)

@@ -5,7 +5,8 @@
  * A limit is a moment of the wall clock, kept in the row; one alarm stands at the nearest of the fleet. Claude Code
  * may go on by itself at that moment (2.1.329 does, in a session that stands at its prompt), so we come RESUME_AFTER_MS later, and each
  * instance a little later than the others by its id: what was limited together does not come back together, and at
- * most RESUME_AT_ONCE of them are on their way at a time. One that is limited again waits for its new moment; where
+ * most RESUME_AT_ONCE of them are on their way at a time; those that are overdue (the host slept, a slot came free) come
+ * RESUME_GAP_MS apart. One that is limited again waits for its new moment; where
  * none is said, or one that has passed, the wait doubles. "continue" is a prompt with a key of that limit and try, queued
  * in the transaction that ends the limit: no crash doubles it. What was queued meanwhile goes instead of it.
  */
@@ -15,6 +16,7 @@
 #define RESUME_AFTER_MS 20000
 #define RESUME_SPREAD_MS 40000
 #define RESUME_AT_ONCE 4
+#define RESUME_GAP_MS 1000
 #define RESUME_SLOT_MS 60000 /* one that shows nothing holds its slot no longer */
 #define RESUME_TIMEOUT_MS (10 * 60000)
 #define TRIES_MAX 24
@@ -86,7 +88,7 @@ static void resume(struct unit *u)
 		return;
 	}
 	log_info("core", u->in->id, "its limit is over: it goes on%s", queued ? " with what was queued" : "");
-	u->resumed_ms = clock_mono_ms();
+	u->resumed_ms = u->f->resumed_ms = clock_mono_ms();
 	fleet_apply(u, ST_IDLE, "limit_over", NULL);
 }
 
@@ -103,7 +105,11 @@ static void on_alarm(void *arg)
 		struct unit *u = f->order[i];
 		int64_t at = to_resume(u) ? due_ms(u) : INT64_MAX;
 
-		if (at <= now && busy < RESUME_AT_ONCE) {
+		int64_t gap = f->resumed_ms ? f->resumed_ms + RESUME_GAP_MS - mono : 0;
+
+		if (at <= now && busy < RESUME_AT_ONCE && gap > 0) {
+			at = now + gap;
+		} else if (at <= now && busy < RESUME_AT_ONCE) {
 			busy++;
 			resume(u);
 			at = to_resume(u) ? due_ms(u) : INT64_MAX;

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "daemon/core/transcript.h"
 
+#define IGNORED_AGAIN_MS 60000 /* before another report that was ignored is told */
+
 void report_fact(struct unit *u, const struct agent_fact *fact)
 {
 	if (u->step != STEP_READY && u->step != STEP_LIVE && u->step != STEP_RUN)
@@ -52,6 +54,23 @@ static bool told_again(struct unit *u, const json_t *ev)
 	return false;
 }
 
+/* One that sends many such fills no log: how many there were is told with the next that is told. */
+static void ignored(struct unit *u, const char *why)
+{
+	int64_t now = clock_mono_ms();
+	char more[64] = "";
+
+	if (u->ignored_ms && now - u->ignored_ms < IGNORED_AGAIN_MS) {
+		u->ignored++;
+		return;
+	}
+	if (u->ignored)
+		str_fmt(more, sizeof(more), " (and %u others since the last that was told)", u->ignored);
+	log_warn("core", u->in->id, "a report was ignored: %s%s", why, more);
+	u->ignored_ms = now;
+	u->ignored = 0;
+}
+
 void report_came(struct unit *u, const json_t *ev)
 {
 	const json_t *report = json_object_get(ev, "body");
@@ -63,12 +82,12 @@ void report_came(struct unit *u, const json_t *ev)
 	if (told_again(u, ev))
 		return;
 	if (!name || !prog->report) {
-		log_warn("core", u->in->id, "a report without an event, or from a program that has none");
+		ignored(u, "it names no event, or its program makes none");
 		return;
 	}
 	transcript_report(u, json_object_get(report, "body"));
 	if (prog->report(u->in, name, json_object_get(report, "body"), &fact, &err) < 0) {
-		log_warn("core", u->in->id, "a report was ignored: %s", err.message);
+		ignored(u, err.message);
 		return;
 	}
 	if (fact.session[0]) {

@@ -10,22 +10,12 @@
 #include "base/clock.h"
 #include "base/util.h"
 #include "daemon/world/world_int.h"
+#include "tests/unit/core/model/fake_loop.h"
 
 #define PLACES_MAX 96
 #define MSGS_MAX 256
 #define KEPT_MAX 64
 #define TYPED_MAX 64
-
-/* fake_loop.c */
-void time_begin(uint64_t seed);
-void time_jump_wall(int64_t ms);
-void time_new_boot(void);   /* the boot's clock begins anew, the wall's goes on */
-int64_t time_true(void);    /* ms that passed, whatever clocks say and boots begin */
-int64_t time_to_timer(void); /* ms, -1: none runs */
-/* Fires the next timer due by `until` (true), or moves the clock there (false). */
-bool time_step(int64_t until);
-bool loop_work(void); /* runs one deferred call */
-void loop_forget(void);
 
 /* The program of an instance, in the guest. */
 struct sim_prog {
