@@ -98,6 +98,21 @@ json_t *arg_scalar(const struct arg_def *a, const char *s, struct err *e)
 		json_decref(checked);
 		return v;
 	}
+	case ARG_USD:
+	case ARG_TOKENS:
+	case ARG_SPAN: {
+		json_t *v = arg_text(a, s, e);
+		if (!v)
+			return NULL;
+		if (schema_check_arg(a, v, &checked, NULL) < 0) {
+			json_decref(v);
+			return bad(a, s, a->type == ARG_USD ? "an amount of dollars (for example 5 or 2.50), or 'unlimited'"
+				      : a->type == ARG_TOKENS ? "a number of tokens (for example 500k or 2M), or 'unlimited'"
+							      : "a time (for example 90m or 4h), or 'unlimited'", e);
+		}
+		json_decref(checked);
+		return v;
+	}
 	case ARG_SECONDS: {
 		double d = strtod(s, &end);
 		if (end == s || *end || strspn(s, "0123456789.") != strlen(s) || !isfinite(d) || d > 1e9)

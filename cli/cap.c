@@ -16,6 +16,8 @@ static bool in_mib(const char *cap)
 /* An integer or "unlimited" as text; owned. */
 static char *amount(const json_t *v, const char *cap)
 {
+	if (str_starts(cap, "budget_") && json_is_number(v))
+		return usage_amount(cap, json_number_value(v));
 	if (json_is_integer(v))
 		return xasprintf("%lld%s", (long long)json_integer_value(v), in_mib(cap) ? " MiB" : "");
 	return xstrdup(json_is_string(v) ? json_string_value(v) : "-");
@@ -70,7 +72,7 @@ void render_caps(const struct writer *w, const json_t *caps, const char *holder)
 		cleanup_free char *name = cap_words(o), *limit = amount(json_object_get(o, "limit"), cap);
 		cleanup_free char *count = amount(json_object_get(o, "count"), cap);
 		cleanup_free char *left = amount(json_object_get(o, "left"), cap), *by = binds(o, holder);
-		bool none = json_is_integer(json_object_get(o, "left")) && jint(o, "left") == 0;
+		bool none = json_is_number(json_object_get(o, "left")) && json_number_value(json_object_get(o, "left")) <= 0;
 		table_row(t);
 		table_cell(t, C_NONE, name);
 		table_cell(t, C_NONE, limit);

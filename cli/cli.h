@@ -116,6 +116,11 @@ void render_approval(const struct writer *w, const json_t *a);
 /* attention.c */
 void render_attention(const struct writer *w, const json_t *items);
 void render_grants(const struct writer *w, const json_t *rows);
+/* usage.c: the answer of `usage`; in one line, of an instance shown whole. */
+/* $1.50, 2000000, 4h: of a budget; owned. */
+char *usage_amount(const char *cap, double n);
+void render_usage(const struct writer *w, const json_t *result);
+void render_usage_line(const struct writer *w, const json_t *in);
 void render_audit(const struct writer *w, const json_t *result);
 enum color state_color(const char *state);
 /* Members of JSON objects, with "" and 0 where they are missing. */

@@ -209,6 +209,7 @@ static void render_instance(const struct writer *w, const json_t *in)
 	field_number(w, "pid", jint(in, "pid"));
 	field_number(w, "place pid", jint(in, "place_pid"));
 	field_number(w, "shim pid", jint(in, "shim_pid"));
+	render_usage_line(w, in);
 	render_caps(w, json_object_get(in, "caps"), jstr(in, "id"));
 }
 
@@ -384,7 +385,7 @@ void render_result(const struct writer *w, enum result_kind kind, const json_t *
 		break;
 	case R_SENT:
 		if (strcmp(jstr(result, "status"), "delivered") != 0)
-			writer_printf(w, "%s\n", jstr(result, "status"));
+			writer_printf(w, "%s%s%s\n", jstr(result, "status"), jstr(result, "reason")[0] ? ": " : "", jstr(result, "reason"));
 		break;
 	case R_PROMPT:
 		render_prompt(w, result);
@@ -413,6 +414,9 @@ void render_result(const struct writer *w, enum result_kind kind, const json_t *
 		break;
 	case R_CAPS:
 		render_caps(w, json_object_get(result, "caps"), jstr(result, "holder"));
+		break;
+	case R_USAGE:
+		render_usage(w, result);
 		break;
 	case R_APPROVALS:
 		render_approvals(w, result);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "base/util.h"
+#include "ipc/prices.h"
 #include "ipc/roles.h"
 
 #define CONFIG_FILE_MAX (256 * 1024)
@@ -161,6 +162,8 @@ static int set_value(struct config *c, enum option_id id, const char *value, enu
 		if (id == OPT_ALLOW && check_hosts(o, value, e) < 0)
 			return -1;
 		if (id == OPT_ROLES && roles_check(value, e) < 0)
+			return err_prefix(e, "%s", o->name);
+		if (id == OPT_PRICES && prices_check(value, e) < 0)
 			return err_prefix(e, "%s", o->name);
 		if (id == OPT_MAX_ROLES && role_limits_check(value, e) < 0)
 			return err_prefix(e, "%s", o->name);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "ipc/amount.h"
 #include "ipc/roles.h"
 
 /* The largest integer that every JSON reader keeps exact. */
@@ -231,6 +232,35 @@ static int check_seconds(const struct arg_def *a, const json_t *v, json_t **ret,
 	return 0;
 }
 
+static const char *amount_form(const struct arg_def *a)
+{
+	return a->type == ARG_USD ? "an amount of dollars like 5 or 2.50, or \"unlimited\""
+	     : a->type == ARG_TOKENS ? "a number of tokens like 500k or 2M, or \"unlimited\""
+				     : "a time like 90m or 4h, or \"unlimited\"";
+}
+
+/* Numbers are taken as they would be written. */
+static int check_amount(const struct arg_def *a, const json_t *v, json_t **ret, struct err *e)
+{
+	char text[64] = "";
+	const char *s = json_string_value(v);
+	int64_t n;
+
+	if (!s && !json_is_number(v))
+		return wrong_type(a, v, amount_form(a), e);
+	if (!s && json_is_integer(v))
+		str_fmt(text, sizeof(text), "%lld", (long long)json_integer_value(v));
+	else if (!s)
+		str_fmt(text, sizeof(text), "%.9f", json_real_value(v));
+	s = s ? s : text;
+	if (count_word(a, s, ret))
+		return 0;
+	if ((a->type == ARG_USD ? amount_usd(s, &n) : a->type == ARG_TOKENS ? amount_tokens(s, &n) : amount_span(s, &n)) < 0)
+		return bad_text(a, s, amount_form(a), e);
+	*ret = json_integer(n);
+	return 0;
+}
+
 static int check_strings(const struct arg_def *a, const json_t *v, json_t **ret, struct err *e)
 {
 	size_t i;
@@ -322,6 +352,10 @@ static int check_value(const struct arg_def *a, const json_t *v, json_t **ret, s
 		return check_counts(a, v, ret, e);
 	case ARG_RATE:
 		return check_rate(a, v, ret, e);
+	case ARG_USD:
+	case ARG_TOKENS:
+	case ARG_SPAN:
+		return check_amount(a, v, ret, e);
 	case ARG_SECONDS:
 		return check_seconds(a, v, ret, e);
 	case ARG_BOOL:

@@ -32,6 +32,9 @@ enum arg_type {
 	ARG_CHANGES, /* an array of strings K=V, K-; on the command line told from other words by their looks */
 	ARG_KV,      /* an object of strings; repeated K=V */
 	ARG_ARGV,    /* an array of strings; what stands after -- */
+	ARG_USD,     /* dollars: a number, or "2.50", or "unlimited" (given to the handler in billionths, or -1) */
+	ARG_TOKENS,  /* an integer, or "2M", or "unlimited" (given to the handler as an integer, or -1) */
+	ARG_SPAN,    /* seconds, or "4h", or "unlimited" (given to the handler in milliseconds, or -1) */
 	ARG_JSON,    /* any value; not on the command line */
 };
 
@@ -84,6 +87,7 @@ enum result_kind {
 	R_TEMPLATES,
 	R_CONFIG,
 	R_CAPS,       /* {holder, name, role, caps:[{cap, role?, limit, count, left, by, by_name, by_cap}]} */
+	R_USAGE,      /* {by, zone, since, rows:[...], total:{...}}: docs/usage.md */
 	R_APPROVALS,  /* an array of approvals, see approval_to_json */
 	R_APPROVAL,   /* one whole, with its arguments and diff */
 	R_GRANTS,     /* an array of grants, see grant_to_json */

@@ -15,7 +15,20 @@
 #include "daemon/model/model.h"
 
 #define AGENT_WORD_MAX 32
+#define AGENT_SPENT_MAX 32 /* messages in one report */
 #define AGENT_TEXT_MAX 512
+
+/* What a report or a transcript says of one message of a model: what it cost. */
+struct agent_spent {
+	char message[TRANSCRIPT_WORD_MAX]; /* the program's id of it: the same again, the later figures hold */
+	char conversation[TRANSCRIPT_ID_MAX];
+	char model[TRANSCRIPT_WORD_MAX], effort[16]; /* "": not said */
+	int64_t time_ms; /* wall clock of the place; 0: not said */
+	bool side;       /* of a subagent, beside the conversation */
+	struct transcript_usage usage;
+	int64_t context; /* tokens that it was about (prompt and answer); 0: as usage says */
+	int64_t cost_nano; /* billionths of a dollar, where the program says so; -1: by our own table */
+};
 
 /* What starting needs to know beyond the instance. All borrowed. */
 struct agent_place {
@@ -155,6 +168,9 @@ struct agent_program {
 	/* What its session file's word (in->session) says against the present state; NULL: it has no such file. */
 	void (*session)(const struct instance *in, struct agent_fact *ret);
 	const struct transcript_format *transcript; /* NULL: it writes none that we can read */
+	/* What a report says was spent: one message each, into ret, at most max; how many. NULL: its reports say nothing of
+	 * it (a transcript that is read may: TR_REPLY with has_usage). */
+	size_t (*spent)(const char *event, const json_t *body, struct agent_spent *ret, size_t max);
 	/* What a report asks for; false: nothing. NULL: this program asks at its terminal alone. */
 	bool (*ask)(const char *event, const json_t *body, struct agent_ask *ret);
 	/* What it ends of what was asked. *ret: tool, agent and match of OVER_TOOL, agent of OVER_AGENT. */

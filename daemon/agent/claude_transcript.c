@@ -18,7 +18,7 @@
 #define UUID_LEN 36
 #define NANO 1e9
 #define COST_MOST 1e9 /* dollars: more is nonsense */
-#define TOKENS_MOST (INT64_C(1) << 50)
+#define TOKENS_MOST INT64_C(1000000000) /* of one kind in a message: more is nonsense */
 #define MODELS_MOST 64
 #define PASTED "<pasted_content"
 #define PASTED_END "</pasted_content>"

@@ -179,6 +179,8 @@ char **call_strv(const struct call *c, const char *name); /* owned; NULL when no
 int call_key(struct call *c, char out[KEY_SIZE], const char **ret, struct err *e);
 /* cap.c: role and caps, where none are given those of the role and the options. */
 int caps_asked(struct call *c, struct instance *in, struct err *e);
+/* moment.c: "15m" ago (s, m, h, d), "14:30" today, "2026-01-31", "2026-01-31T14:30[:00][Z]". -1: it is none. */
+int moment_read(const char *text, int64_t *ret_ms);
 /* fork.c: a conversation of the user's own is to be gone on with. */
 int adopt_asked(struct call *c, struct instance *in, struct err *e);
 /* restart.c: the restart policy a call names, *ret as it was when it names none. */

@@ -446,41 +446,17 @@ void audit_destroy(struct audit *au)
 
 /* ---- reading ---- */
 
-/* "90", or a time: "15m" ago (s, m, h, d), "14:30" today, "2026-01-31T14:30[:00][Z]". */
+/* "90", or a time. */
 static int since_of(const char *text, struct audit_query *q, struct err *e)
 {
-	int64_t n, unit = 0, now = clock_wall_ms();
-	size_t digits = strspn(text, "0123456789");
-	char number[24];
-	time_t t = now / 1000;
-	struct tm tm;
-	const char *end;
+	int64_t n;
 
-	if (str_fmt(number, sizeof(number), "%.*s", (int)digits, text) == 0 &&
-		str_to_i64(number, 0, INT64_C(1) << 53, &n) == 0) {
-		if (!text[digits]) {
-			q->since = n;
-			return 0;
-		}
-		unit = text[digits] == 's' ? 1000 : text[digits] == 'm' ? 60000 : text[digits] == 'h' ? 3600000
-			: text[digits] == 'd' ? DAY_MS : 0;
-		if (unit && !text[digits + 1] && n < now / unit) {
-			q->since_ms = now - n * unit;
-			return 0;
-		}
-	}
-	localtime_r(&t, &tm);
-	tm.tm_sec = 0;
-	tm.tm_isdst = -1;
-	end = strptime(text, "%Y-%m-%dT%H:%M", &tm);
-	if (!end)
-		end = strptime(text, "%H:%M", &tm);
-	if (end && *end == ':')
-		end = strptime(end, ":%S", &tm);
-	if (end && (!*end || !strcmp(end, "Z"))) {
-		q->since_ms = (int64_t)(*end ? timegm(&tm) : mktime(&tm)) * 1000;
+	if (str_to_i64(text, 0, INT64_C(1) << 53, &n) == 0) {
+		q->since = n;
 		return 0;
 	}
+	if (moment_read(text, &q->since_ms) == 0)
+		return 0;
 	err_set(e, ERR_PARAMS, "'%.40s' is neither a number nor a time", text);
 	return err_hint(e, "a row's number, 15m (ago), 14:30, or 2026-01-31T14:30:00");
 }

@@ -68,6 +68,54 @@ static void take_role_limits(struct call *c, struct instance *in)
 	}
 }
 
+static int action_asked(struct call *c, enum budget_action *ret, struct err *e)
+{
+	const char *action = call_str(c, "budget_action");
+
+	if (!action || budget_action_from_name(action, ret) == 0)
+		return 0;
+	err_set(e, ERR_PARAMS, "'%.32s' is nothing a budget can do", action);
+	return err_hint(e, "choose warn, pause or end");
+}
+
+/* -1 with an error; *ret: 0 for unlimited. */
+static int amount_asked(struct call *c, enum budget_kind k, int64_t *ret, struct err *e)
+{
+	int64_t n = call_int(c, budget_name(k), CAP_UNLIMITED);
+
+	if (!n)
+		return err_set(e, ERR_PARAMS, "%s must be more than 0", budget_name(k));
+	*ret = n == CAP_UNLIMITED ? 0 : n;
+	return 0;
+}
+
+static int budget_asked(struct call *c, struct budget *b, struct err *e)
+{
+	b->action = BUDGET_PAUSE;
+	for (int k = 0; k < BUDGET_KINDS; k++)
+		if (amount_asked(c, (enum budget_kind)k, &b->limit[k], e) < 0)
+			return -1;
+	return action_asked(c, &b->action, e);
+}
+
+static int budget_change(struct call *c, const struct instance *in, struct cap_change *ret, bool *any, struct err *e)
+{
+	for (int k = 0; k < BUDGET_KINDS; k++) {
+		if (!json_object_get(c->params, budget_name((enum budget_kind)k)))
+			continue;
+		ret->budget_given[k] = *any = true;
+		if (amount_asked(c, (enum budget_kind)k, &ret->budget[k], e) < 0)
+			return -1;
+	}
+	if (call_str(c, "budget_action"))
+		ret->action_given = *any = true;
+	if (*any && !in) {
+		err_set(e, ERR_PARAMS, "the fleet has no budget");
+		return err_hint(e, "give one to the instances at the top");
+	}
+	return action_asked(c, &ret->action, e);
+}
+
 int caps_asked(struct call *c, struct instance *in, struct err *e)
 {
 	if (take_role(c, in, e) < 0)
@@ -75,7 +123,7 @@ int caps_asked(struct call *c, struct instance *in, struct err *e)
 	for (int k = 0; k < CAP_KINDS; k++)
 		*cap_at(&in->cap, k) = call_int(c, cap_name(k), cap_otherwise(c, instance_role(in), k));
 	take_role_limits(c, in);
-	return 0;
+	return budget_asked(c, &in->budget, e);
 }
 
 /* Whose caps: 1 the fleet's, 0 *ret's; -1 after answering. */
@@ -118,6 +166,8 @@ static int change_asked(struct call *c, const struct instance *in, struct cap_ch
 {
 	bool any = false;
 
+	if (budget_change(c, in, ret, &any, e) < 0)
+		return -1;
 	for (int k = 0; k < CAP_KINDS; k++) {
 		bool living = k == CAP_DESCENDANTS && !in;
 		const char *name = living ? "max_instances" : cap_name(k);

@@ -46,6 +46,16 @@ static void put_time(json_t *o, const char *key, int64_t ms)
 	json_object_set_new(o, key, ms ? json_string(clock_iso(ms, iso)) : json_null());
 }
 
+/* Why one that waits is not given now, when a budget is the reason. */
+static void held_back(const struct call *c, const struct prompt *p, json_t *o)
+{
+	const struct instance *in = p->status == PR_QUEUED && p->mode == PM_PASTE ? fleet_get(c->w->fleet, p->instance) : NULL;
+	cleanup_free char *held = in ? fleet_budget_held(c->w->fleet, in) : NULL;
+
+	if (held)
+		json_object_set_new(o, "reason", json_string(held));
+}
+
 json_t *prompt_json(const struct call *c, const struct prompt *p, size_t text_max)
 {
 	/* A key of the caller's own goes by the name it gave. */
@@ -57,6 +67,7 @@ json_t *prompt_json(const struct call *c, const struct prompt *p, size_t text_ma
 		"code", p->code ? err_code_name(p->code) : NULL, "reason",
 		p->status == PR_DELIVERING ? NULL : p->reason, "hint", p->hint);
 
+	held_back(c, p, o);
 	put_time(o, "created_at", p->created_ms);
 	put_time(o, "changed_at", p->changed_ms);
 	put_time(o, "delivered_at", p->delivered_ms);

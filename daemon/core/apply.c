@@ -4,6 +4,7 @@
  * time spent in each state, and writes row and event into the same transaction.
  */
 #include "daemon/core/admit.h"
+#include "daemon/core/budget.h"
 #include "daemon/core/limit.h"
 #include "daemon/core/stuck.h"
 #include "base/log.h"
@@ -57,7 +58,7 @@ void state_stamp(struct instance *in)
 
 /* How long it has been in its state: by the boot's clock, which nobody sets. Over a boot of the host there is the wall
  * clock alone; one that was set back meanwhile counts as no time. */
-static int64_t time_in_state(const struct instance *in)
+int64_t state_ms(const struct instance *in)
 {
 	int64_t ms = in->state_boot && same(in->state_boot, boot_id()) ? clock_boot_ms() - in->state_boot_ms
 								       : clock_wall_ms() - in->state_since_ms;
@@ -84,7 +85,7 @@ void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const c
 		return;
 	}
 	if (from != to) {
-		in->time_in_state[from] += time_in_state(in);
+		in->time_in_state[from] += state_ms(in);
 		state_stamp(in);
 	}
 	if (to == ST_QUEUED && (state_final(from) || from == ST_LOST))
@@ -105,6 +106,7 @@ void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const c
 	if (from != to)
 		u->seen = false;
 	attention_look(u);
+	budget_state(u);
 	waits_check(u);
 	admit_look(u);
 	if (to == ST_IDLE || to == ST_WORKING)

@@ -6,7 +6,7 @@
  * which cap it was: one event with the number of times, after a pause that doubles while they keep coming.
  * So whoever asks for ever leaves a handful of rows. (Times not told yet end with the daemon.)
  */
-#include "daemon/core/fleet_int.h"
+#include "daemon/core/budget.h"
 
 #define REFUSAL_KINDS (CAP_KINDS + 1) /* one more: all roles */
 #define REFUSAL_PAUSE_MS 10000
@@ -279,6 +279,7 @@ json_t *caps_report(struct fleet *f, struct unit *u)
 		json_array_append_new(list, o);
 	}
 	add_roles(f, u, list);
+	budget_report(f, u, list);
 	return list;
 }
 

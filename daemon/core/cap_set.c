@@ -6,7 +6,7 @@
  * What the operator sets of the fleet's own is kept in the store and wins over the config until it is set back
  * to its default.
  */
-#include "daemon/core/fleet_int.h"
+#include "daemon/core/budget.h"
 #include "ipc/schema.h"
 
 #define FLEET_CAPS_KEY "fleet_caps"
@@ -45,6 +45,8 @@ static int check_lower(struct fleet *f, const struct caller *who, const struct u
 		err_set(e, ERR_DENIED, "an instance may only lower caps, and %s of %s is lower", cap_name(k), u->in->id);
 		return err_hint(e, "ask the operator");
 	}
+	if (budget_check_lower(u, c, e) < 0)
+		return -1;
 	json_object_foreach((json_t *)c->roles, role, v) {
 		if (!higher(json_integer_value(v), holder_role_limit(f, u, role)))
 			continue;
@@ -167,6 +169,7 @@ static void set_unit(struct unit *u, const struct cap_change *c, json_t *before,
 		note(before, after, cap_name(k), was, c->v[k]);
 	}
 	set_roles(u->f, u, &u->in->max_roles, c, before, after);
+	budget_set(u, c, before, after);
 	unit_save(u);
 }
 
@@ -185,6 +188,8 @@ int fleet_cap_set(struct fleet *f, const struct caller *who, struct instance *in
 		P(f)->event_add(CTX(f), EV_CAP, in ? in->id : NULL, NULL,
 			json_pack("{s:s, s:s, s:O, s:O}", "holder", in ? in->id : "fleet", "who",
 				who->instance ? who->instance : "operator", "before", before, "after", after));
+	if (r == 0 && u)
+		budget_changed(u);
 	json_decref(before);
 	json_decref(after);
 	return r;

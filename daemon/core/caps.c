@@ -10,7 +10,7 @@
  * A child's own caps are narrowed to what each ancestor has left at that moment, itself not counted; what it
  * got less of is kept in its row (`narrowed`) and told to whoever spawned it.
  */
-#include "daemon/core/fleet_int.h"
+#include "daemon/core/budget.h"
 
 static struct cap fleet_cap(const struct fleet *f)
 {
@@ -250,7 +250,7 @@ int caps_reserve(struct fleet *f, struct unit *parent, struct instance *child, s
 {
 	struct need n = need_of(child, parent);
 
-	if (ask_all(f, &n, e) < 0)
+	if (ask_all(f, &n, e) < 0 || budget_reserve(f, parent, false, e) < 0)
 		return -1;
 	narrow_all(f, &n, child);
 	return 0;
@@ -264,7 +264,7 @@ int caps_reserve_again(struct unit *u, bool restoring, struct err *e)
 	n.of[CAP_RATE] = restoring ? -1 : 0;
 	if (u->held.holds)
 		n.of[CAP_MEMORY] = n.of[CAP_DISK] = 0;
-	return ask_all(u->f, &n, e);
+	return ask_all(u->f, &n, e) < 0 || budget_reserve(u->f, u, true, e) < 0 ? -1 : 0;
 }
 
 int caps_reserve_rate(struct unit *u, struct err *e)

@@ -3,6 +3,7 @@
 #include "daemon/core/transcript.h"
 #include "base/alarm.h"
 #include "daemon/core/admit.h"
+#include "daemon/core/usage.h"
 
 struct fleet *fleet_create(const struct core_port *port, const struct core_settings *set)
 {
@@ -85,6 +86,7 @@ void unit_drop(struct unit *u)
 	asks_drop(u);
 	attention_drop(u);
 	transcripts_drop(u);
+	usage_drop(u);
 	prompts_drop(u);
 	while (u->stop_done || u->start_more) {
 		struct waiter_done **at = u->stop_done ? &u->stop_done : &u->start_more, *w = *at;
@@ -97,6 +99,7 @@ void unit_drop(struct unit *u)
 	loop_timer_free(u->quiet);
 	loop_timer_free(u->settle);
 	loop_timer_free(u->again_timer);
+	loop_timer_free(u->budget_timer);
 	free(u->title);
 	tally_finish(&u->below);
 	window_finish(&u->spawned);

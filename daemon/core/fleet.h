@@ -79,6 +79,15 @@ struct fleet_page {
  * them; what stays is in exactly one. -1: no cursor of ours. */
 int fleet_list(struct fleet *f, struct fleet_page *p, struct buf *out, struct err *e);
 
+/* ---- usage and budgets: docs/usage.md ---- */
+
+void fleet_load_usage(struct fleet *f, const struct usage_row *r);
+void fleet_load_usage_state(struct fleet *f, const struct usage_state *s);
+/* What an instance spent, or it and all below it (tree), with what else is known of it; a new object. */
+json_t *fleet_usage_json(struct fleet *f, const struct instance *in, bool tree);
+/* Which budget keeps it from being given anything, in words (owned); NULL: none. */
+char *fleet_budget_held(struct fleet *f, const struct instance *in);
+
 /* ---- caps: docs/caps.md ---- */
 
 #define CAP_DEFAULT (-2) /* in a change of the fleet's: what the config says */
@@ -86,6 +95,9 @@ int fleet_list(struct fleet *f, struct fleet_page *p, struct buf *out, struct er
 struct cap_change {
 	bool given[CAP_KINDS];
 	int64_t v[CAP_KINDS];
+	bool budget_given[BUDGET_KINDS], action_given;
+	int64_t budget[BUDGET_KINDS]; /* 0: none */
+	enum budget_action action;
 	const json_t *roles; /* role to limit (integer; CAP_UNLIMITED takes it away); may be NULL */
 };
 /* in NULL: the fleet's own (its CAP_DESCENDANTS are its instances). ERR_DENIED: an instance may lower those of

@@ -146,6 +146,9 @@ struct unit {
 	bool other_way;              /* this start goes the other way than its first attempt (start.c) */
 	int64_t turns_before;        /* as that found it */
 	struct track *tracks;        /* its conversations, the newest first (transcript.c) */
+	struct usage_kept *usage;    /* usage.h; NULL: nothing was spent by it, nor below it */
+	struct loop_timer *budget_timer;
+	int64_t budget_pressed_ms; /* monotonic: it was interrupted for its budget; 0: not */
 	bool tracks_full;            /* it was said that further ones are not followed */
 };
 
@@ -237,6 +240,7 @@ struct unit *tree_prev(const struct unit *u);
  * wakes who waits. reason and detail may be NULL. */
 void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const char *detail);
 void state_stamp(struct instance *in); /* it entered its state now */
+int64_t state_ms(const struct instance *in); /* for how long it has been in it */
 bool move_legal(enum inst_state from, enum inst_state to);
 void place_apply(struct site *s, enum place_state to, const char *reason);
 void site_save(struct site *s);

@@ -18,6 +18,7 @@
 #include "daemon/model/host.h"
 #include "daemon/model/model.h"
 #include "daemon/model/transcript.h"
+#include "daemon/model/usage.h"
 #include "ipc/schema.h"
 
 typedef void port_done_fn(void *arg, const struct err *error); /* error NULL: done */
@@ -50,6 +51,7 @@ struct core_settings {
 	/* The database is older than the world (restored, or lost and made anew): what it does not know is left alone. */
 	bool spare_unknown;
 	struct backoff_rules again;
+	const char *prices; /* model/price.h: the option, borrowed; NULL: none */
 	int64_t transcript_max; /* bytes kept of an instance's conversations */
 	bool resume_limited;
 	bool attention_finished; /* that an agent's turn has ended needs a person, until somebody looks */
@@ -144,6 +146,16 @@ struct core_port {
 	void (*transcript_prompt_add)(void *ctx, const char *instance, int64_t time_ms, const char *digest);
 	void (*transcript_prompts_trim)(void *ctx, const char *instance); /* some time after adding */
 	bool (*transcript_prompt_since)(void *ctx, const char *instance, const char *digest, int64_t since_ms);
+	/* What agents spend (core/usage.c, store/store.h); all NULL in tests that need none. */
+	bool (*usage_get)(void *ctx, const char *instance, const char *message, struct usage_message *ret);
+	void (*usage_put)(void *ctx, const struct usage_message *m);
+	void (*usage_trim)(void *ctx, const char *instance);
+	void (*usage_add)(void *ctx, const char *instance, enum usage_kind kind, int64_t day, const char *model,
+		const struct usage_sum *delta);
+	void (*usage_state_put)(void *ctx, const struct usage_state *s);
+	void (*usage_removed)(void *ctx, const char *instance, const char *parent);
+	bool (*usage_conversation)(void *ctx, const char *instance, const char *conversation, const char *but,
+		struct usage_sum *ret);
 	/* The folder below which the instance's program keeps them in its place; owned, NULL: it is not known (its
 	 * environment is not). */
 	char *(*transcript_root)(void *ctx, const struct instance *in);

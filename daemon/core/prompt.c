@@ -18,6 +18,7 @@
  * The row is what outlives the daemon; how it comes to be is in prompt_new.c, the handing over itself in
  * type.c, the end of its turn in answer.c. docs/prompts.md is the table of all of it.
  */
+#include "daemon/core/budget.h"
 #include "daemon/core/prompts.h"
 #include "daemon/core/transcript.h"
 
@@ -395,25 +396,6 @@ static void raws_next(struct unit *u)
 	}
 }
 
-/* The keys that interrupt, as a row of their own. */
-static void interrupt_for(struct unit *u, struct pending_prompt *pp, const struct agent_program *prog)
-{
-	struct prompt *p = xcalloc(1, sizeof(*p));
-	json_t *keys = json_array();
-	char *text;
-
-	for (const char *const *k = prog->interrupt_keys; *k; k++)
-		json_array_append_new(keys, json_string(*k));
-	text = json_dumps(keys, JSON_COMPACT);
-	prompt_set(p, PM_KEYS, text, strlen(text));
-	free(text);
-	json_decref(keys);
-	pp->p->interrupts = true;
-	prompt_status_put(u, pp, PR_QUEUED);
-	prompt_queue(u, prompt_pending_new(u, p, NULL, SHIM_CALL_MS));
-	raws_next(u);
-}
-
 static bool interrupting(const struct unit *u)
 {
 	for (const struct pending_prompt *raw = u->raws; raw; raw = raw->next)
@@ -422,22 +404,20 @@ static bool interrupting(const struct unit *u)
 	return false;
 }
 
-/* A turn is under way that can be interrupted: one that asks may be, too. */
-static bool interruptible(const struct instance *in)
-{
-	return in->state == ST_WORKING ||
-	       (in->state == ST_WAITING && in->reason &&
-		       (!strcmp(in->reason, "permission") || !strcmp(in->reason, "answer")));
-}
-
 /* May the first in the queue be typed? */
 static bool its_turn(struct unit *u, struct pending_prompt *pp)
 {
 	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
 	bool now = pp->p->way == PW_NOW;
 
-	if (now && !prompt_at(u->in) && interruptible(u->in) && !pp->p->interrupts && prog->interrupt_keys[0])
-		interrupt_for(u, pp, prog);
+	if (budget_holds(u))
+		return false;
+	if (now && !prompt_at(u->in) && prompt_interruptible(u) && !pp->p->interrupts) {
+		pp->p->interrupts = true;
+		prompt_status_put(u, pp, PR_QUEUED);
+		prompt_interrupt(u);
+		raws_next(u);
+	}
 	if (now && interrupting(u))
 		return false;
 	if (!prog->reports && !prog->idle_only)

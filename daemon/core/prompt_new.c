@@ -8,6 +8,7 @@
  * The order of those that wait: the first prompt of a spawn, those that go now, those that merge, the others; of a kind
  * as they came. What is with the shim stays the first of all.
  */
+#include "daemon/core/budget.h"
 #include "daemon/core/prompts.h"
 
 /* ---- the queue ---- */
@@ -95,7 +96,7 @@ const char *prompt_first_by_arg(struct unit *u)
 {
 	struct pending_prompt *pp = u->prompts;
 
-	if (!pp || !pp->p->first || pp->typed)
+	if (!pp || !pp->p->first || pp->typed || budget_holds(u))
 		return NULL;
 	pp->first_by_arg = pp->typed = true;
 	free(pp->p->reason);
@@ -152,7 +153,7 @@ static void hears(struct unit *u, struct pending_prompt *pp, const struct send_a
 	struct prompt_waiter *due;
 
 	prompt_wait_for(&pp->waiters, a->until, deadline, a->done, a->arg);
-	due = prompt_waiters_due(pp, reached[pp->p->status]);
+	due = prompt_waiters_due(pp, budget_holds(u) ? UNTIL_DELIVERED : reached[pp->p->status]);
 	if (due)
 		prompt_tell_later(u->f, prompt_copy(pp->p), due);
 	prompts_arm(u);
@@ -264,7 +265,7 @@ int fleet_send(struct fleet *f, struct instance *in, const struct send_args *a, 
 
 	prompt_set(p, a->mode, a->text, a->len);
 	p->way = a->mode == PM_PASTE ? a->way : PW_ORDER;
-	p->stays = a->stays && a->mode == PM_PASTE;
+	p->stays = (a->stays || budget_holds(u)) && a->mode == PM_PASTE;
 	before = may_press(u, a, e) < 0 ? -1 : sent_before(u, a, p, e);
 	if (before || may_wait(u, a, p, e) < 0 || may_send(u, a, e) < 0) {
 		prompt_free(p);

@@ -43,6 +43,14 @@ void prompts_arm(struct unit *u);
 /* At its prompt: idle, or with work left in the background only (which may never end). */
 bool prompt_at(const struct instance *in);
 
+/* interrupt.c */
+/* A turn is under way, and its program can be told to stop. */
+bool prompt_interruptible(const struct unit *u);
+/* Queues the keys that do, as a row of their own: no crash forgets or repeats them. The caller goes on with prompts_next. */
+void prompt_interrupt(struct unit *u);
+/* What waits in the queue stays there as long as it takes; its callers hear that it is queued. */
+void prompts_hold(struct unit *u);
+
 /* prompt_new.c */
 struct pending_prompt *prompt_pending_new(struct unit *u, struct prompt *p, const char *key, int64_t ms);
 void prompt_queue(struct unit *u, struct pending_prompt *pp);

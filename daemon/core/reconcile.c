@@ -11,6 +11,7 @@
  *                         said while the database is one that was restored, or made anew beside a world that lives
  *   intent "remove"    -> the removal is finished
  */
+#include "daemon/core/budget.h"
 #include "daemon/core/admit.h"
 #include "daemon/core/transcript.h"
 #include "base/fault.h"
@@ -187,6 +188,7 @@ int fleet_reconcile(struct fleet *f)
 	FAULT_POINT("reconcile.end");
 	revive_loaded(f);
 	attention_loaded(f);
+	budgets_begin(f);
 	return f->adopting;
 }
 

@@ -3,7 +3,7 @@
 #include "daemon/core/limit.h"
 #include "daemon/core/stuck.h"
 #include "base/log.h"
-#include "daemon/core/transcript.h"
+#include "daemon/core/usage.h"
 
 #define IGNORED_AGAIN_MS 60000 /* before another report that was ignored is told */
 
@@ -21,6 +21,7 @@ void report_fact(struct unit *u, const struct agent_fact *fact)
 	if (fact->turn_ended) {
 		u->in->turns++;
 		unit_save(u);
+		usage_turn_ended(u);
 	}
 	/* Ready before the state: entering idle hands out the next prompt. */
 	if (fact->ready && u->step == STEP_READY)
@@ -86,6 +87,7 @@ void report_came(struct unit *u, const json_t *ev)
 		return;
 	}
 	transcript_report(u, json_object_get(report, "body"));
+	usage_report(u, name, json_object_get(report, "body"));
 	if (prog->report(u->in, name, json_object_get(report, "body"), &fact, &err) < 0) {
 		ignored(u, err.message);
 		return;

@@ -2,6 +2,8 @@
 /* How an instance is shown, and many of them in pages. */
 #include "daemon/core/admit.h"
 #include "daemon/core/asks_int.h"
+#include "daemon/core/usage.h"
+#include "daemon/model/price.h"
 #include "ipc/jsonw.h"
 #include "ipc/rpc.h"
 
@@ -177,6 +179,56 @@ static void put_restart(struct jsonw *w, const struct instance *in)
 	jsonw_json(w, in->wanted ? json_true() : json_false());
 }
 
+static void write_usd(struct jsonw *w, const struct usage_sum *s)
+{
+	char text[40];
+
+	if (s->n[US_UNPRICED] && !s->n[US_COST]) {
+		jsonw_null(w);
+		return;
+	}
+	str_fmt(text, sizeof(text), "%" PRId64 ".%09" PRId64, s->n[US_COST] / USAGE_NANO, s->n[US_COST] % USAGE_NANO);
+	jsonw_raw(w, text, strlen(text));
+	w->comma = true;
+}
+
+/* What it spent, and it with all below it; what holds it back. Nothing here is added up: the sums are kept. */
+static void put_usage(struct jsonw *w, const struct unit *u)
+{
+	const struct usage_kept *k = u->usage;
+	struct usage_sum tree;
+	int64_t window;
+
+	jsonw_next_key(w, "usage");
+	if (!k) {
+		jsonw_null(w);
+		return;
+	}
+	tree = usage_tree(u);
+	window = price_window(k->state.model);
+	jsonw_open(w, '{');
+	jsonw_key(w, "tokens");
+	jsonw_int(w, usage_tokens(&k->sum[USAGE_OWN]));
+	jsonw_next_key(w, "cost_usd");
+	write_usd(w, &k->sum[USAGE_OWN]);
+	put_int(w, "turns", k->sum[USAGE_OWN].n[US_TURNS]);
+	put_int(w, "tree_tokens", usage_tokens(&tree));
+	jsonw_next_key(w, "tree_cost_usd");
+	write_usd(w, &tree);
+	put_int_or_null(w, "context", k->state.context, k->state.context);
+	put_int_or_null(w, "context_window", window && k->state.context <= window, window);
+	put_string(w, "model", k->state.model);
+	put_string(w, "effort", k->state.effort);
+	jsonw_close(w, '}');
+}
+
+static void put_held(struct jsonw *w, const struct unit *u)
+{
+	cleanup_free char *held = u->f->count ? fleet_budget_held(u->f, u->in) : NULL;
+
+	put_string(w, "held", held);
+}
+
 static void put_instance(struct jsonw *w, const struct unit *u, bool whole)
 {
 	const struct instance *in = u->in;
@@ -228,6 +280,8 @@ static void put_instance(struct jsonw *w, const struct unit *u, bool whole)
 	put_int_or_null(w, "last_exit", u->marks.exit_known, u->marks.exit);
 	put_int(w, "starts", in->starts);
 	put_times(w, in);
+	put_usage(w, u);
+	put_held(w, u);
 	put_restart(w, in);
 	jsonw_close(w, '}');
 }

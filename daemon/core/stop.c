@@ -11,7 +11,7 @@
 #include "daemon/core/fleet_int.h"
 #include "base/fault.h"
 #include "base/log.h"
-#include "daemon/core/transcript.h"
+#include "daemon/core/usage.h"
 
 static void place_gone(struct site *s);
 
@@ -495,6 +495,7 @@ static void unit_remove(struct unit *u)
 		site_drop(s);
 	}
 	attention_gone(u);
+	usage_removed(u);
 	P(f)->instance_delete(CTX(f), u->in->id);
 	P(f)->event_add(CTX(f), EV_REMOVED, u->in->id, NULL,
 		json_pack("{s:s?, s:s?, s:O}", "name", u->in->name, "parent", u->in->parent[0] ? u->in->parent : NULL,

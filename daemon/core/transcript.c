@@ -16,6 +16,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "daemon/core/usage.h"
 
 #define STEP_BYTES (128 * 1024)
 #define STEP_LINES 200   /* that are of interest */
@@ -76,6 +77,7 @@ static void see_prompt(struct unit *u, const struct transcript_line *l, bool inh
 
 static transcript_consumer_fn *const consumers[] = {
 	see_prompt,
+	usage_line,
 };
 
 /* ---- reading ---- */

@@ -8,6 +8,7 @@
  */
 #include "daemon/core/fleet_int.h"
 #include "base/log.h"
+#include "daemon/core/usage.h"
 
 static bool closes_ring(const struct unit *u, const struct unit *parent)
 {
@@ -28,6 +29,7 @@ static void count_above(struct unit *u, int sign)
 	for (struct unit *a = u->up; a; a = a->up)
 		a->living_below += n;
 	tally_hang(u, sign);
+	usage_hang(u, sign);
 }
 
 static void hang(struct unit *u, struct unit *parent)

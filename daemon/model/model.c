@@ -339,6 +339,9 @@ json_t *instance_to_row(const struct instance *i)
 	json_t *again = again_to_json(&i->again);
 	if (again)
 		json_object_set_new(row, "again", again);
+	json_t *budget = budget_to_json(&i->budget);
+	if (budget)
+		json_object_set_new(row, "budget", budget);
 	json_t *times = json_object();
 	for (int s = 0; s < ST_COUNT; s++)
 		if (i->time_in_state[s])
@@ -424,6 +427,7 @@ static int row_rest(struct instance *i, const json_t *row, struct err *e)
 	if (restart && restart_policy_from_name(restart, &i->restart))
 		return bad(e, "restart", "is unknown");
 	again_from_json(&i->again, json_object_get(row, "again"));
+	budget_from_json(&i->budget, json_object_get(row, "budget"));
 	const json_t *labels = json_object_get(row, "labels");
 	if (!json_is_object(labels))
 		return bad(e, "labels", "is not an object");

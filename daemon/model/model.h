@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/sha256.h"
 #include "daemon/model/again.h"
+#include "daemon/model/budget.h"
 
 #define ID_LEN 6
 #define ID_SIZE (ID_LEN + 1)
@@ -87,6 +88,7 @@ struct instance {
 	bool rm;        /* remove when ended */
 	struct cap cap;
 	json_t *max_roles;     /* most living descendants of a role: object of integers, or NULL */
+	struct budget budget;  /* of it and all below it */
 	json_t *narrowed;      /* caps it got less of than it asked for, see caps.c: array, or NULL */
 	int64_t spawned_total; /* ever, below it */
 	int64_t vm_memory_mib, vm_disk_mib; /* what its machine takes; 0 when it has none */

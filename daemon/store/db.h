@@ -95,6 +95,8 @@ int approval_load(struct store *s, const struct store_load_ops *ops, void *arg, 
 int attention_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 /* transcript.c */
 int transcript_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
+/* usage.c */
+int usage_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 /* misc.c */
 int intent_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 

@@ -30,6 +30,7 @@ static const struct {
 	{"queue_no", C_INT},	{"requeued", C_INT},	    {"begun", C_INT},
 	{"restart", C_TEXT},	{"wanted", C_INT},	    {"again", C_JSON},
 	{"branch_of", C_TEXT},	{"branch_from", C_TEXT},
+	{"budget", C_JSON},
 	{"state_boot", C_TEXT},	{"state_boot_ms", C_INT},
 };
 

@@ -187,6 +187,29 @@ static const char version_5[] =
 	" key TEXT NOT NULL, channel TEXT NOT NULL, notice TEXT, due_ms INTEGER NOT NULL,"
 	" PRIMARY KEY(key, channel)) STRICT, WITHOUT ROWID;"
 	"CREATE INDEX notified_notice ON notified(notice);"
+	/* What agents spent: their newest messages one by one; sums by day and model, which outlive instances (those of a
+	 * removed one become its parent's, kind 1); what else is known of an instance. */
+	"CREATE TABLE usage("
+	" seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" instance TEXT NOT NULL REFERENCES instances(id) ON DELETE CASCADE, message TEXT NOT NULL,"
+	" conversation TEXT NOT NULL, turn INTEGER NOT NULL, time_ms INTEGER NOT NULL, day INTEGER NOT NULL,"
+	" model TEXT NOT NULL, effort TEXT NOT NULL, side INTEGER NOT NULL,"
+	" turns INTEGER NOT NULL, messages INTEGER NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL, cache_read INTEGER"
+	" NOT NULL, cache_write INTEGER NOT NULL, cache_write_1h INTEGER NOT NULL, thinking INTEGER NOT"
+	" NULL, web_searches INTEGER NOT NULL, cost_nano INTEGER NOT NULL, unpriced INTEGER NOT NULL,"
+	" UNIQUE(instance, message)) STRICT;"
+	"CREATE INDEX usage_instance ON usage(instance, seq);"
+	"CREATE TABLE usage_days("
+	" instance TEXT NOT NULL, kind INTEGER NOT NULL, day INTEGER NOT NULL, model TEXT NOT NULL,"
+	" turns INTEGER NOT NULL, messages INTEGER NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL, cache_read INTEGER"
+	" NOT NULL, cache_write INTEGER NOT NULL, cache_write_1h INTEGER NOT NULL, thinking INTEGER NOT"
+	" NULL, web_searches INTEGER NOT NULL, cost_nano INTEGER NOT NULL, unpriced INTEGER NOT NULL,"
+	" PRIMARY KEY(instance, kind, day, model)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE usage_state("
+	" instance TEXT PRIMARY KEY REFERENCES instances(id) ON DELETE CASCADE, begun INTEGER NOT NULL,"
+	" context INTEGER NOT NULL, model TEXT NOT NULL, effort TEXT NOT NULL)"
+	" STRICT, WITHOUT ROWID;"
+	"ALTER TABLE instances ADD COLUMN budget TEXT;"
 	"";
 
 const struct migration store_migrations[] = {

@@ -17,6 +17,7 @@
 #include "daemon/model/attention.h"
 #include "daemon/model/model.h"
 #include "daemon/model/transcript.h"
+#include "daemon/model/usage.h"
 #include "ipc/schema.h"
 
 #define PROMPTS_KEPT 1000
@@ -94,6 +95,26 @@ bool store_transcript_prompt_since(struct store *s, const char *instance, const 
 /* What needs a person; put: insert or replace. */
 int store_attention_put(struct store *s, const struct attention *a, struct err *e);
 int store_attention_delete(struct store *s, const char *key, struct err *e);
+/* usage.c: what agents spent. Of each instance trimming leaves the newest USAGE_MESSAGES_KEPT messages; sums by day stay. */
+#define USAGE_MESSAGES_KEPT 5000
+#define USAGE_TURNS_SHOWN 1000
+bool store_usage_get(struct store *s, const char *instance, const char *message, struct usage_message *ret); /* day, model, sum */
+int store_usage_put(struct store *s, const struct usage_message *m, struct err *e); /* the same message again: its new figures */
+int store_usage_trim(struct store *s, const char *instance, struct err *e);
+int store_usage_add(struct store *s, const char *instance, enum usage_kind kind, int64_t day, const char *model,
+	const struct usage_sum *delta, struct err *e);
+/* What a removed instance and those removed below it spent becomes its parent's ("": nobody's). */
+int store_usage_removed(struct store *s, const char *instance, const char *parent, struct err *e);
+int store_usage_state_put(struct store *s, const struct usage_state *u, struct err *e);
+/* All messages of a conversation but that one; false: not all of them are kept, or can be read now. */
+bool store_usage_conversation(struct store *s, const char *instance, const char *conversation, const char *but,
+	struct usage_sum *ret);
+/* Sums by instance, kind (own and gone), day and model, of the days from that one on. */
+int store_usage_days(struct store *s, int64_t since_day, void (*fn)(void *arg, const struct usage_row *r), void *arg,
+	struct err *e);
+/* The newest USAGE_TURNS_SHOWN turns of an instance, the newest first. */
+int store_usage_turns(struct store *s, const char *instance, int64_t since_ms, void (*fn)(void *arg, const struct usage_row *r),
+	void *arg, struct err *e);
 int store_intent_add(struct store *s, const char *kind, const char *key, struct err *e);
 int store_intent_done(struct store *s, const char *kind, const char *key, struct err *e);
 /* Appends an event; data is borrowed. *ret_seq is its number: rising by one, never reused. */
@@ -185,6 +206,8 @@ struct store_load_ops {
 	void (*grant)(void *arg, struct grant *g);       /* may be NULL */
 	void (*transcript)(void *arg, const struct transcript *t); /* likewise; its strings become the callee's */
 	void (*attention)(void *arg, struct attention *a); /* likewise; owned by the callee */
+	void (*usage)(void *arg, const struct usage_row *r);        /* instance, kind, sum; may be NULL */
+	void (*usage_state)(void *arg, const struct usage_state *u); /* not NULL when usage is not */
 	/* Of a damaged database: a row (or all that follows in its table) that cannot be read. */
 	void (*unread)(void *arg, const struct err *why);
 };

@@ -86,6 +86,7 @@ static void settings_read(struct world *w)
 		.calm_ms = config_int(c, OPT_RESTART_CALM) * 1000,
 		.window_ms = config_int(c, OPT_RESTART_WINDOW) * 1000,
 		.most = config_int(c, OPT_RESTART_BRAKE)};
+	s->prices = config_string(c, OPT_PRICES);
 	s->transcript_max = config_int(c, OPT_TRANSCRIPT_MAX) * MIB;
 	s->rows = config_int(c, OPT_ROWS);
 	s->cols = config_int(c, OPT_COLS);
@@ -137,6 +138,7 @@ int world_init(struct world *w, struct err *e)
 		.agent = w_agent, .check = launch_check, .isolated = w_isolated,
 		.setup_params = launch_setup_params, .run_params = launch_run_params};
 	transcripts_port(&w->port);
+	usage_port(&w->port);
 	rows_port(&w->port);
 	places_port(&w->port);
 	panes_port(&w->port);
@@ -206,6 +208,16 @@ static void load_transcript(void *arg, const struct transcript *t)
 	fleet_load_transcript(((struct world *)arg)->fleet, t);
 }
 
+static void load_usage(void *arg, const struct usage_row *r)
+{
+	fleet_load_usage(((struct world *)arg)->fleet, r);
+}
+
+static void load_usage_state(void *arg, const struct usage_state *s)
+{
+	fleet_load_usage_state(((struct world *)arg)->fleet, s);
+}
+
 /* The egress program may be newer than the places: every living one is told again. */
 static void routes_again(struct world *w)
 {
@@ -273,6 +285,7 @@ int world_load(struct world *w, struct err *e)
 {
 	const struct store_load_ops ops = {.instance = load_instance, .place = load_place,
 		.prompt = load_prompt, .intent = load_intent, .spawn_time = load_spawn_time, .approval = load_approval, .grant = load_grant, .transcript = load_transcript, .attention = load_attention,
+		.usage = load_usage, .usage_state = load_usage_state,
 		.unread = load_unread};
 	cleanup_free char *caps = store_meta_get(w->store, fleet_caps_key());
 

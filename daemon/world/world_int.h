@@ -13,6 +13,9 @@ void transcripts_port(struct core_port *p);
 /* What its conversation begins with has to be in its machine: adds that file to files. */
 int transcripts_branch(struct world *w, const struct instance *in, json_t *files, struct err *e);
 
+/* usage.c */
+void usage_port(struct core_port *p);
+
 /* places.c */
 void places_port(struct core_port *p);
 void places_finish(struct world *w); /* lets go of every shim */

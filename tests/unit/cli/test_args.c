@@ -65,6 +65,12 @@ static const char *sample(const struct arg_def *a)
 		return "unlimited";
 	case ARG_RATE:
 		return "5/minute";
+	case ARG_USD:
+		return "2.50";
+	case ARG_TOKENS:
+		return "2M";
+	case ARG_SPAN:
+		return "90m";
 	case ARG_SECONDS:
 		return "1.5";
 	case ARG_MIB:
