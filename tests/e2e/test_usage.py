@@ -10,8 +10,12 @@ from test_host_claude import claude_fleet, spawn
 
 # What the stub says of each message.
 INPUT, OUTPUT = 10, 5
-# $2.50 for each input token, $1 for each output token: a message costs $30.
+# Dollars for a million tokens: a message costs three cents.
 PRICES = "claude-opus-5-5=2500,1000,0,0 "
+
+
+def env(f):
+    return [o for i, o in enumerate(f.options) if o == "--env" or f.options[i - 1] == "--env"]
 
 
 def usage(f, *args):
@@ -53,13 +57,12 @@ def test_counted_once(t):
         f.cli("send", "one", "say: after a crash %d" % n)
         f.wait("one", "idle")
     counted(f, "one", 5)
-    f.cli("restart", "one")
+    f.cli("restart", "one", *env(f))
     f.cli("send", "one", "say: resumed")
     f.wait("one", "idle")
     counted(f, "one", 6)
     # A branch begins with what the other spent: that is not its own.
-    f.json("fork", "one", "two", *[o for i, o in enumerate(f.options) if f.options[i - 1] == "--env" or o == "--env"],
-           "--prompt", "say: of the branch")
+    f.json("fork", "one", "two", *env(f), "--prompt", "say: of the branch")
     f.wait("two", "idle")
     counted(f, "two", 1)
     counted(f, "one", 6)
@@ -95,49 +98,48 @@ def test_subagent_is_counted_when_it_is_known(t):
 @deadline(240)
 def test_budget_pauses_and_goes_on(t):
     f, stub = claude_fleet(t, prices=PRICES)
-    made = spawn(f, "one", "--permissions", "all", "--budget-usd", "50")
-    with f.subscribe() as events:
-        f.cli("send", "one", "say: first")
-        equal(events.event("budget", made["id"], level="over" if INPUT > 99 else None)["data"]["cap"], "budget_usd") \
-            if False else None
-        f.wait("one", "idle")
-        counted(f, "one", 1)
-        # The second message uses it up while a tool runs: the turn is interrupted.
-        f.cli("send", "one", "bash: sleep 600")
-        event = events.event("budget", made["id"], where=lambda e: e["data"]["level"] == "over")
-        equal((event["data"]["count"], event["data"]["limit"], event["data"]["action"]), (60.0, 50.0, "pause"))
-        f.wait("one", "idle")
-        before = sent(stub)
-        held = f.json("send", "one", "say: it waits")
-        equal(held["status"], "queued")
-        contains(held["reason"], "budget_usd of instance %s (one) is used up: $60.00 of $50.00" % made["id"])
-        contains(f.json("show", "one")["held"], "budget_usd")
-        contains(f.cli("prompts", "one"), "is used up")
-        f.refused("spawn", "below", "--parent", "one", *f.options, code="cap_reached", says=("used up",))
-        f.kill_daemon()
-        f.up()
-        faults.until("it is found again", lambda: f.json("show", "one")["held"])
-        equal(sent(stub), before, "nothing more was asked of the API")
-        f.cli("cap", "set", "one", "--budget-usd", "1000")
-        faults.until("what waited was given", lambda: f.json("prompts", "show", held["key"])["status"] == "answered")
-        equal(f.json("show", "one")["held"], None)
+    made = spawn(f, "one", "--permissions", "all", "--budget-usd", "0.05")
+    events = f.subscribe()
+    f.cli("send", "one", "say: first")
+    f.wait("one", "idle")
+    counted(f, "one", 1)
+    # The second message uses it up and calls a tool: the turn is interrupted.
+    f.cli("send", "one", "bash: sleep 600")
+    data = events.event("budget", made["id"], where=lambda e: e["data"]["level"] == "over")["data"]
+    equal((data["count"], data["limit"], data["action"], data["by"]), (0.06, 0.05, "pause", made["id"]))
+    f.wait("one", "idle")
+    before = sent(stub)
+    held = f.json("send", "one", "say: it waits")
+    equal(held["status"], "queued")
+    contains(held["reason"], "budget_usd of instance %s (one) is used up: $0.06 of $0.05" % made["id"])
+    contains(f.json("show", "one")["held"], "budget_usd")
+    contains(f.cli("prompts", "one"), "is used up")
+    f.refused("spawn", "below", "--parent", "one", *f.options, code="cap_reached", says=("used up",))
+    f.kill_daemon()
+    f.up()
+    contains(f.json("show", "one")["held"], "budget_usd")
+    equal(f.json("prompts", "show", held["key"])["status"], "queued")
+    equal(sent(stub), before, "messages that the stub answered")
+    f.cli("cap", "set", "one", "--budget-usd", "10")
+    faults.until("what waited was given", lambda: f.json("prompts", "show", held["key"])["status"] == "answered")
+    equal(f.json("show", "one")["held"], None)
 
 
 @deadline(240)
 def test_budget_of_a_tree_ends_it(t):
     f, _ = claude_fleet(t, prices=PRICES)
-    spawn(f, "top", "--permissions", "all", "--budget-usd", "45", "--budget-action", "end")
+    spawn(f, "top", "--permissions", "all", "--budget-usd", "0.045", "--budget-action", "end")
     spawn(f, "below", "--permissions", "all", "--parent", "top", "--restart", "always")
     f.cli("send", "below", "say: thirty")
     f.wait("below", "idle")
     counted(f, "below", 1)
-    equal({r["name"]: r["cost_usd"] for r in usage(f, "--by", "tree")["rows"]}, {"top": 30.0, "below": 30.0})
+    equal({r["name"]: r["cost_usd"] for r in usage(f, "--by", "tree")["rows"]}, {"top": 0.03, "below": 0.03})
     f.cli("send", "top", "say: thirty more")
     f.wait("top", "exited")
     f.wait("below", "exited")
     f.refused("restart", "top", code="cap_reached", says=("used up",))
     cap = [c for c in f.json("cap", "show", "below")["caps"] if c["cap"] == "budget_usd"]
-    equal([(c["limit"], c["count"], c["left"], c["by_name"]) for c in cap], [("unlimited", 30.0, 0.0, "top")])
+    equal([(c["limit"], c["count"], c["left"], c["by_name"]) for c in cap], [("unlimited", 0.03, 0.0, "top")])
     equal(json.loads(f.cli("--json", "list")), [])
 
 
@@ -147,8 +149,7 @@ def test_budgets_of_turns_and_time(t):
     f.refused("spawn", "x", "--driver", "host", "--agent", "shell", "--budget-usd", "0", exit=2)
     f.refused("spawn", "x", "--driver", "host", "--agent", "shell", "--budget-time", "soon", exit=2)
     f.refused("spawn", "x", "--driver", "host", "--agent", "shell", "--budget-action", "shout", exit=1)
-    with f.subscribe() as events:
-        made = f.shell("brief", "sleep", "600", options=("--budget-time", "2s", "--budget-action", "end"))
-        levels = [events.event("budget", made["id"])["data"]["level"] for _ in range(2)]
-        equal(levels, ["near", "over"])
+    events = f.subscribe()
+    made = f.shell("brief", "sleep", "600", options=("--budget-time", "2s", "--budget-action", "end"))
+    equal([events.event("budget", made["id"])["data"]["level"] for _ in range(2)], ["near", "over"])
     f.wait("brief", "exited")
