@@ -9,7 +9,7 @@
 
 static struct fake_world w;
 static struct usage_message kept_message; /* the last that was written */
-static int puts, removed;
+static int writes, removed;
 static char ids[4][ID_SIZE]; /* a tree: 0 above 1 above 2 */
 
 static bool usage_get(void *ctx, const char *instance, const char *message, struct usage_message *ret)
@@ -25,7 +25,7 @@ static void usage_put(void *ctx, const struct usage_message *m)
 {
 	(void)ctx;
 	kept_message = *m;
-	puts++;
+	writes++;
 }
 
 static void usage_trim(void *ctx, const char *instance)
@@ -89,7 +89,7 @@ static void setup(void)
 	w.port.usage_state_put = state_put;
 	w.port.usage_removed = removed_put;
 	kept_message = (struct usage_message){0};
-	puts = removed = 0;
+	writes = removed = 0;
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(spawn(i, i ? ids[i - 1] : "", NULL), 0);
 	fake_turn(&w);
@@ -125,7 +125,7 @@ START_TEST(a_message_counts_once_and_with_its_last_figures)
 {
 	say(2, "a", "claude-opus-5-5", 10, 1);
 	say(2, "a", "claude-opus-5-5", 10, 1);
-	ck_assert_int_eq(puts, 1);
+	ck_assert_int_eq(writes, 1);
 	say(2, "a", "claude-opus-5-5", 10, 7);
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(tokens(i), 17);
@@ -143,11 +143,11 @@ START_TEST(what_was_inherited_and_what_cannot_be_is_not_counted)
 	struct transcript_line l = {.kind = TR_REPLY, .has_usage = true, .message = "m", .usage = {.input = 5}};
 
 	usage_line(unit(0), &l, true);
-	ck_assert_int_eq(puts, 0);
+	ck_assert_int_eq(writes, 0);
 	say(0, "b", "x", -5, 0);
 	say(0, "c", "x", INT64_MAX, 0);
 	say(0, "", "x", 5, 5);
-	ck_assert_int_eq(puts, 0);
+	ck_assert_int_eq(writes, 0);
 	for (int i = 0; i < 100; i++) {
 		char id[8];
 		str_fmt(id, sizeof(id), "n%d", i);
