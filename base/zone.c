@@ -2,6 +2,7 @@
 /* The wall clocks of other time zones, by the C library. */
 #include "base/zone.h"
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -9,24 +10,35 @@
 #include "base/util.h"
 
 #define ZONES "/usr/share/zoneinfo/"
-#define ZONE_MAX 64
+#define DAY_S 86400
+#define YEAR_MOST 9999
 
-static bool zone_known(const char *zone)
+/* A file of a zone, and not one of the tables beside them: of those the C library would make UTC without a word. */
+static bool is_zone_file(const char *path)
 {
-	char path[sizeof(ZONES) + ZONE_MAX];
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char magic[4];
+
+	return fd >= 0 && read(fd, magic, sizeof(magic)) == sizeof(magic) && !memcmp(magic, "TZif", sizeof(magic));
+}
+
+bool zone_known(const char *zone)
+{
+	char path[sizeof(ZONES) + ZONE_NAME_MAX];
 	size_t n = strlen(zone);
 
 	if (!strcmp(zone, "UTC"))
 		return true;
-	return n && n < ZONE_MAX && zone[0] != '/' && !strstr(zone, "..") &&
+	/* "right/" counts leap seconds, which no clock here does. */
+	return n && n < ZONE_NAME_MAX && zone[0] != '/' && !strstr(zone, "..") && !str_starts(zone, "right/") &&
 	       strspn(zone, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/") == n &&
-	       str_fmt(path, sizeof(path), ZONES "%s", zone) == 0 && access(path, R_OK) == 0;
+	       str_fmt(path, sizeof(path), ZONES "%s", zone) == 0 && is_zone_file(path);
 }
 
 /* The C library knows one zone at a time. Returns what was set before (owned, or NULL: nothing). */
 static char *zone_enter(const char *zone)
 {
-	char *before = xstrdup(getenv("TZ")), name[ZONE_MAX + 2];
+	char *before = xstrdup(getenv("TZ")), name[ZONE_NAME_MAX + 2];
 
 	str_fmt(name, sizeof(name), ":%s", zone);
 	setenv("TZ", strcmp(zone, "UTC") ? name : "UTC0", 1);
@@ -73,4 +85,65 @@ int zone_to_ms(const char *zone, const struct tm *tm, int64_t *ret)
 		return -1;
 	*ret = (int64_t)at * 1000;
 	return 0;
+}
+
+static int64_t offset_at(int64_t at)
+{
+	time_t t = (time_t)at;
+	struct tm tm;
+
+	return localtime_r(&t, &tm) ? tm.tm_gmtoff : 0;
+}
+
+/* Shown: what clocks are to show, as if it were UTC. Clocks change at most once within two days. */
+static int64_t first_shown(int64_t shown)
+{
+	int64_t before = shown - offset_at(shown - DAY_S), after = shown - offset_at(shown + DAY_S);
+	int64_t low = before < after ? before : after, high = before < after ? after : before;
+	int64_t old = offset_at(low);
+
+	if (low + old == shown)
+		return low;
+	if (high + offset_at(high) == shown)
+		return high;
+	while (high - low > 1) {
+		int64_t middle = low + (high - low) / 2;
+		if (offset_at(middle) == old)
+			low = middle;
+		else
+			high = middle;
+	}
+	return high;
+}
+
+int zone_first_ms(const char *zone, const struct tm *tm, int64_t *ret)
+{
+	struct tm copy = *tm;
+	int64_t shown = (int64_t)timegm(&copy);
+
+	if (copy.tm_year < 1 - 1900 || copy.tm_year > YEAR_MOST - 1900 || (zone && !zone_known(zone)))
+		return -1;
+	char *before = zone ? zone_enter(zone) : NULL;
+	*ret = first_shown(shown) * 1000;
+	if (zone)
+		zone_leave(before);
+	return 0;
+}
+
+void zone_own(char out[ZONE_NAME_MAX])
+{
+	const char *tz = getenv("TZ");
+	char link[sizeof(ZONES) + 2 * ZONE_NAME_MAX] = "", *at;
+	ssize_t n;
+
+	if (tz) {
+		tz += tz[0] == ':';
+		tz += str_starts(tz, ZONES) ? strlen(ZONES) : 0;
+		str_fmt(out, ZONE_NAME_MAX, "%s", tz[0] ? tz : "UTC");
+		return;
+	}
+	n = readlink("/etc/localtime", link, sizeof(link) - 1);
+	at = n > 0 ? strstr(link, "zoneinfo/") : NULL;
+	if (!at || str_fmt(out, ZONE_NAME_MAX, "%s", at + strlen("zoneinfo/")) < 0 || !zone_known(out))
+		str_fmt(out, ZONE_NAME_MAX, "UTC");
 }

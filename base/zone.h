@@ -3,6 +3,7 @@
 #ifndef BASE_ZONE_H
 #define BASE_ZONE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -10,5 +11,13 @@
 int zone_from_ms(const char *zone, int64_t wall_ms, struct tm *ret);
 /* Fields out of range are carried over, an hour that a change of clocks leaves out becomes the next. */
 int zone_to_ms(const char *zone, const struct tm *tm, int64_t *ret);
+/* The first moment at which clocks there show these fields; one that a change of clocks leaves out becomes the moment of
+ * that change, which is the first time that exists after it. -1: no such zone, or a year beyond four digits. */
+int zone_first_ms(const char *zone, const struct tm *tm, int64_t *ret);
+/* The zone that this process's user lives in, as the system's tables call it: of TZ, else of /etc/localtime, else "UTC". A TZ
+ * that names no such zone is given as it is. */
+#define ZONE_NAME_MAX 64
+void zone_own(char out[ZONE_NAME_MAX]);
+bool zone_known(const char *zone);
 
 #endif

@@ -105,6 +105,12 @@ void render_tree(const struct writer *w, const json_t *list, size_t most, int64_
 /* prompts.c: a table of them; one whole. */
 void render_prompts(const struct writer *w, const json_t *list, int64_t now_ms);
 void render_prompt(const struct writer *w, const json_t *p);
+/* schedules.c */
+void render_schedules(const struct writer *w, const json_t *rows);
+void render_schedule(const struct writer *w, const json_t *s);
+/* Does this send say when? Then its text is sent later. */
+bool schedule_asked(const struct cli *c);
+int schedule_make(struct cli *c);
 /* cap.c: how caps stand, of the holder of this id or "fleet". */
 void render_caps(const struct writer *w, const json_t *caps, const char *holder);
 /* What a spawn got less of than it asked for, as a sentence. */

@@ -393,6 +393,12 @@ void render_result(const struct writer *w, enum result_kind kind, const json_t *
 	case R_PROMPTS:
 		render_prompts(w, result, clock_wall_ms());
 		break;
+	case R_SCHEDULES:
+		render_schedules(w, result);
+		break;
+	case R_SCHEDULE:
+		render_schedule(w, result);
+		break;
 	case R_SCREEN:
 		section(w, "screen", jstr(result, "text"));
 		break;

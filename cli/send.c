@@ -111,6 +111,8 @@ int verb_send(struct cli *c)
 		return cli_fail_usage(c, &e);
 	}
 	cli_catch_signals();
+	if (schedule_asked(c))
+		return schedule_make(c);
 	if (send_on(c, &result, &e) == 0)
 		return sent(c, result);
 	json_decref(result);

@@ -92,6 +92,8 @@ enum result_kind {
 	R_APPROVAL,   /* one whole, with its arguments and diff */
 	R_GRANTS,     /* an array of grants, see grant_to_json */
 	R_ATTENTION,  /* {items:[], total, seq, fleet}: the most urgent first, see attention_to_json */
+	R_SCHEDULES,  /* an array of schedules, see schedule_to_json */
+	R_SCHEDULE,   /* one, with its text while it has not ended */
 	R_TRANSCRIPT, /* {instance, conversation, conversations:[], copy, entries:[], from, next, more} */
 	R_DOCTOR,     /* {checks:[{name, ok, level, text, hint}]} */
 };

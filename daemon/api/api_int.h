@@ -206,6 +206,8 @@ void sending_begin(struct call *c, struct instance *const *set, size_t n, const 
 bool sending_cancel(struct call *c);
 /* A prompt; of the text of one that is not typed yet the first text_max bytes. New reference. */
 json_t *prompt_json(const struct call *c, const struct prompt *p, size_t text_max);
+/* The beginning of a text, whole characters of it; NULL: bytes that are no text. */
+json_t *text_head(const char *text, size_t len, size_t most);
 /* send.c: texts that this connection has not given whole. */
 void uploads_drop(struct api *a, const struct client_conn *client, const char *place, json_int_t conn);
 

@@ -6,7 +6,6 @@
  * same call again sends to nobody twice. What goes wrong with one is in its row of the answer, and stops no other.
  */
 #include "daemon/api/api_int.h"
-#include "base/clock.h"
 
 #define BROADCAST_MAX 4096 /* their answers have to fit into a line */
 #define BROADCAST_KEY_MAX (KEY_MAX_LEN - 1 - ID_LEN)
@@ -29,21 +28,13 @@ struct sending {
 
 /* ---- a prompt as JSON ---- */
 
-/* The beginning of a text, whole characters of it; NULL: bytes that are no text. */
-static json_t *text_head(const char *text, size_t len, size_t most)
+json_t *text_head(const char *text, size_t len, size_t most)
 {
 	size_t keep = len < most ? len : most;
 
 	while (keep > 0 && keep < len && ((unsigned char)text[keep] & 0xc0) == 0x80)
 		keep--;
 	return json_stringn(text, keep);
-}
-
-static void put_time(json_t *o, const char *key, int64_t ms)
-{
-	char iso[CLOCK_ISO_MAX];
-
-	json_object_set_new(o, key, ms ? json_string(clock_iso(ms, iso)) : json_null());
 }
 
 /* Why one that waits is not given now, when a budget is the reason. */
@@ -68,9 +59,9 @@ json_t *prompt_json(const struct call *c, const struct prompt *p, size_t text_ma
 		p->status == PR_DELIVERING ? NULL : p->reason, "hint", p->hint);
 
 	held_back(c, p, o);
-	put_time(o, "created_at", p->created_ms);
-	put_time(o, "changed_at", p->changed_ms);
-	put_time(o, "delivered_at", p->delivered_ms);
+	json_object_set_new(o, "created_at", time_json(p->created_ms));
+	json_object_set_new(o, "changed_at", time_json(p->changed_ms));
+	json_object_set_new(o, "delivered_at", time_json(p->delivered_ms));
 	if (p->len && (p->status == PR_QUEUED || p->status == PR_DELIVERING)) {
 		json_object_set_new(o, "text", text_head(p->text, p->len, text_max));
 		json_object_set_new(o, "bytes", json_integer((json_int_t)p->len));

@@ -111,6 +111,7 @@ void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const c
 	admit_look(u);
 	if (to == ST_IDLE || to == ST_WORKING)
 		prompts_next(u); /* it looks itself whether one may be given */
+	schedules_moved(u->f);
 }
 
 void site_save(struct site *s)

@@ -21,6 +21,7 @@ void fleet_destroy(struct fleet *f)
 	if (!f)
 		return;
 	restores_drop(f);
+	schedules_drop(f);
 	transcripts_end(f);
 	while (f->count)
 		unit_drop(f->order[f->count - 1]);

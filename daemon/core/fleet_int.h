@@ -207,6 +207,7 @@ struct fleet {
 	struct need *needs; /* all of them (attention.c) */
 	size_t nneeds;
 	int64_t resumed_ms; /* monotonic: when a limited one went on last; 0: none did */
+	struct schedules *schedules; /* schedule_int.h; NULL: there never was one */
 };
 
 #define P(f) ((f)->port)
@@ -389,6 +390,12 @@ void answers_found(struct unit *u);
 void answers_interrupted(struct unit *u); /* the keys that interrupt were pressed */
 /* Forgets all of them; nobody is told. */
 void prompts_drop(struct unit *u);
+
+/* schedule.c, schedule_due.c */
+void schedules_begin(struct fleet *f); /* the fleet is known: from now on they come due */
+void schedules_moved(struct fleet *f); /* an instance may take what is held back for it */
+void schedules_removed(struct unit *u);
+void schedules_drop(struct fleet *f);
 
 /* type.c: handing prompts to the shim */
 void type_later(struct unit *u, struct pending_prompt *pp);

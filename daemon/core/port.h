@@ -17,6 +17,7 @@
 #include "daemon/model/attention.h"
 #include "daemon/model/host.h"
 #include "daemon/model/model.h"
+#include "daemon/model/schedule.h"
 #include "daemon/model/transcript.h"
 #include "daemon/model/usage.h"
 #include "ipc/schema.h"
@@ -84,6 +85,9 @@ struct core_port {
 	/* What needs a person (attention.h); NULL: it is kept in memory alone. */
 	void (*attention_put)(void *ctx, const struct attention *a);
 	void (*attention_delete)(void *ctx, const char *key);
+	/* Schedules (schedule.h); both may be NULL: then they are kept in memory alone. used: of that id there was one. */
+	void (*schedule_put)(void *ctx, const struct schedule *s);
+	bool (*schedule_used)(void *ctx, const char *id);
 	void (*meta_put)(void *ctx, const char *key, const char *value); /* NULL removes it */
 	void (*intent_add)(void *ctx, const char *kind, const char *key);
 	void (*intent_done)(void *ctx, const char *kind, const char *key);

@@ -431,6 +431,7 @@ void prompts_next(struct unit *u)
 {
 	struct pending_prompt *pp;
 
+	schedules_moved(u->f);
 	if (!u->prompts && !u->raws && !u->awaited)
 		return;
 	prompts_arm(u);

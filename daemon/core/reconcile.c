@@ -189,6 +189,7 @@ int fleet_reconcile(struct fleet *f)
 	revive_loaded(f);
 	attention_loaded(f);
 	budgets_begin(f);
+	schedules_begin(f);
 	return f->adopting;
 }
 

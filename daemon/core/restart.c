@@ -28,6 +28,7 @@ void fleet_close(struct fleet *f, bool closing)
 		if (again_waits(f->order[i]->in))
 			again_arm(f->order[i]);
 	admit_open(f);
+	schedules_moved(f);
 }
 
 int restore_room(struct unit *u, bool restoring, struct err *e)

@@ -4,6 +4,7 @@
 #include "daemon/core/asks_int.h"
 #include "daemon/core/usage.h"
 #include "daemon/model/price.h"
+#include "daemon/core/schedule.h"
 #include "ipc/jsonw.h"
 #include "ipc/rpc.h"
 
@@ -102,14 +103,19 @@ static void put_cap(struct jsonw *w, const struct unit *u)
 	jsonw_close(w, '}');
 }
 
-/* What only one instance shown whole says: how each cap stands, and what it got less of than it asked for. */
-static void put_caps_whole(struct jsonw *w, const struct unit *u)
+/* What only one instance shown whole says: how each cap stands, what it got less of than it asked for, what is to be sent
+ * to it later. */
+static void put_whole(struct jsonw *w, const struct unit *u)
 {
 	json_t *caps = caps_report(u->f, (struct unit *)u);
 
 	jsonw_next_key(w, "caps");
 	jsonw_json(w, caps);
 	json_decref(caps);
+	json_t *schedules = fleet_schedules_json(u->f, u->in);
+	jsonw_next_key(w, "schedules");
+	jsonw_json(w, schedules);
+	json_decref(schedules);
 	if (!u->in->narrowed || !json_array_size(u->in->narrowed))
 		return;
 	jsonw_next_key(w, "narrowed");
@@ -258,7 +264,7 @@ static void put_instance(struct jsonw *w, const struct unit *u, bool whole)
 	put_string(w, "place", in->place);
 	put_cap(w, u);
 	if (whole)
-		put_caps_whole(w, u);
+		put_whole(w, u);
 	put_string(w, "role", instance_role(in));
 	jsonw_next_key(w, "labels");
 	jsonw_json(w, in->labels);

@@ -496,6 +496,7 @@ static void unit_remove(struct unit *u)
 	}
 	attention_gone(u);
 	usage_removed(u);
+	schedules_removed(u);
 	P(f)->instance_delete(CTX(f), u->in->id);
 	P(f)->event_add(CTX(f), EV_REMOVED, u->in->id, NULL,
 		json_pack("{s:s?, s:s?, s:O}", "name", u->in->name, "parent", u->in->parent[0] ? u->in->parent : NULL,

@@ -61,14 +61,6 @@ const char *approval_status_name(enum approval_status s)
 	return statuses[s];
 }
 
-static int name_find(const char *const *names, int n, const char *s)
-{
-	for (int i = 0; s && i < n; i++)
-		if (!strcmp(names[i], s))
-			return i;
-	return -1;
-}
-
 int approval_kind_from_name(const char *s, enum approval_kind *ret)
 {
 	int i = name_find(kinds, AK_COUNT, s);
@@ -85,13 +77,6 @@ int approval_status_from_name(const char *s, enum approval_status *ret)
 	if (i >= 0)
 		*ret = (enum approval_status)i;
 	return i < 0 ? -1 : 0;
-}
-
-static void set_time(json_t *o, const char *key, int64_t wall_ms)
-{
-	char text[CLOCK_ISO_MAX];
-
-	json_object_set_new(o, key, wall_ms ? json_string(clock_iso(wall_ms, text)) : json_null());
 }
 
 /* When a time of the boot's clock is by the wall's, as both stand now; 0: never, or of another boot. */
@@ -116,10 +101,10 @@ json_t *approval_to_json(const struct approval *a, bool whole)
 		text_or_null(a->agent), "about", text_or_null(a->about), "cut", a->cut, "digest",
 		text_or_null(a->digest), "by", text_or_null(a->by), "reason", text_or_null(a->reason));
 
-	set_time(o, "created", a->created_ms);
-	set_time(o, "changed", a->changed_ms);
-	set_time(o, "expires", a->status == AP_PENDING ? boot_to_wall(a->boot, a->expires_boot_ms) : 0);
-	set_time(o, "used", a->used_ms);
+	json_object_set_new(o, "created", time_json(a->created_ms));
+	json_object_set_new(o, "changed", time_json(a->changed_ms));
+	json_object_set_new(o, "expires", time_json(a->status == AP_PENDING ? boot_to_wall(a->boot, a->expires_boot_ms) : 0));
+	json_object_set_new(o, "used", time_json(a->used_ms));
 	if (!whole)
 		return o;
 	json_t *args = a->args ? json_loads(a->args, JSON_DECODE_ANY, NULL) : NULL;
@@ -135,7 +120,7 @@ json_t *grant_to_json(const struct grant *g)
 		g->tool, "scope", g->whole_tool ? "tool" : "same", "about", text_or_null(g->about), "by",
 		text_or_null(g->by), "uses", (json_int_t)g->uses);
 
-	set_time(o, "created", g->created_ms);
-	set_time(o, "until", boot_to_wall(g->boot, g->until_boot_ms));
+	json_object_set_new(o, "created", time_json(g->created_ms));
+	json_object_set_new(o, "until", time_json(boot_to_wall(g->boot, g->until_boot_ms)));
 	return o;
 }

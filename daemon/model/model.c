@@ -2,6 +2,7 @@
 /* The fleet's data: making and freeing it, its names, and whole rows to and from JSON. */
 #include "daemon/model/model.h"
 
+#include "base/clock.h"
 #include "base/util.h"
 
 static const char *const state_names[ST_COUNT] = {
@@ -465,4 +466,19 @@ struct instance *instance_from_row(const json_t *row, struct err *e)
 fail:
 	instance_free(i);
 	return NULL;
+}
+
+int name_find(const char *const *names, int n, const char *s)
+{
+	for (int i = 0; s && i < n; i++)
+		if (!strcmp(names[i], s))
+			return i;
+	return -1;
+}
+
+json_t *time_json(int64_t wall_ms)
+{
+	char text[CLOCK_ISO_MAX];
+
+	return wall_ms ? json_string(clock_iso(wall_ms, text)) : json_null();
 }

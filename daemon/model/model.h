@@ -224,6 +224,8 @@ bool state_final(enum inst_state s);  /* exited, failed */
 bool state_living(enum inst_state s); /* counts against caps: everything but exited, failed */
 const char *place_state_name(enum place_state s);
 int place_state_from_name(const char *s, enum place_state *ret);
+int name_find(const char *const *names, int n, const char *s); /* its index; -1: none of them, or s is NULL */
+json_t *time_json(int64_t wall_ms); /* as text; null for 0. New reference */
 const char *prompt_status_name(enum prompt_status s);
 int prompt_status_from_name(const char *s, enum prompt_status *ret);
 const char *prompt_mode_name(enum prompt_mode m);

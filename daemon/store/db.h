@@ -93,6 +93,8 @@ int gone_trim(struct store *s, int64_t to, struct err *e);
 int approval_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 /* attention.c */
 int attention_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
+/* schedule.c */
+int schedule_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 /* transcript.c */
 int transcript_load(struct store *s, const struct store_load_ops *ops, void *arg, struct err *e);
 /* usage.c */

@@ -210,6 +210,16 @@ static const char version_5[] =
 	" context INTEGER NOT NULL, model TEXT NOT NULL, effort TEXT NOT NULL)"
 	" STRICT, WITHOUT ROWID;"
 	"ALTER TABLE instances ADD COLUMN budget TEXT;"
+	/* What is to be sent later, or again and again (model/schedule.h); newest by n. */
+	"CREATE TABLE schedules("
+	" n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, instance TEXT NOT NULL, made_by TEXT NOT NULL,"
+	" key TEXT UNIQUE, digest TEXT, kind TEXT NOT NULL, status TEXT NOT NULL, way TEXT NOT NULL, late INTEGER NOT NULL, start INTEGER NOT NULL,"
+	" states INTEGER NOT NULL, text TEXT, rule TEXT, zone TEXT NOT NULL, boot TEXT, due_ms INTEGER NOT NULL,"
+	" due_boot_ms INTEGER NOT NULL, times INTEGER NOT NULL, until_ms INTEGER NOT NULL, held_ms INTEGER NOT NULL,"
+	" count INTEGER NOT NULL, missed INTEGER NOT NULL, last_due_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,"
+	" reason TEXT, created_ms INTEGER NOT NULL, changed_ms INTEGER NOT NULL) STRICT;"
+	"CREATE INDEX schedules_instance ON schedules(instance, n);"
+	"CREATE INDEX schedules_open ON schedules(n) WHERE status IN ('active', 'paused');"
 	"";
 
 const struct migration store_migrations[] = {

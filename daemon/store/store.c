@@ -275,7 +275,7 @@ int store_load(struct store *s, const struct store_load_ops *ops, void *arg, str
 		return salvage_load(s, ops, arg, e);
 	return place_load(s, ops, arg, e) || instance_load(s, ops, arg, e) ||
 				       prompt_load(s, ops, arg, e) || intent_load(s, ops, arg, e) ||
-			       spawn_time_load(s, ops, arg, e) || approval_load(s, ops, arg, e) || transcript_load(s, ops, arg, e) ||
+			       spawn_time_load(s, ops, arg, e) || approval_load(s, ops, arg, e) || schedule_load(s, ops, arg, e) || transcript_load(s, ops, arg, e) ||
 			       attention_load(s, ops, arg, e) ||
 			       usage_load(s, ops, arg, e)
 		? -1

@@ -16,6 +16,7 @@
 #include "daemon/model/approval.h"
 #include "daemon/model/attention.h"
 #include "daemon/model/model.h"
+#include "daemon/model/schedule.h"
 #include "daemon/model/transcript.h"
 #include "daemon/model/usage.h"
 #include "ipc/schema.h"
@@ -30,6 +31,7 @@
 #define APPROVALS_KEPT 1000
 #define APPROVALS_KEPT_ALL 100000
 #define APPROVALS_WHOLE 100
+#define SCHEDULES_KEPT 1000 /* of those that ended */
 
 struct store;
 
@@ -85,6 +87,18 @@ int store_approvals(struct store *s, const char *instance, int64_t limit,
 	bool (*fn)(void *arg, const struct approval *a), void *arg, struct err *e);
 int store_grant_put(struct store *s, const struct grant *g, struct err *e);
 int store_grant_delete(struct store *s, const char *id, struct err *e);
+/* schedule.c. put: insert, or what changes of it. */
+int store_schedule_put(struct store *s, const struct schedule *sc, struct err *e);
+struct schedule_query {
+	const char *instance; /* NULL: of all */
+	const char *prefix;   /* of the id, letters and digits; NULL: any */
+	const char *key;      /* its caller's; NULL: any */
+	bool ended;           /* also those that ended */
+	int64_t limit;
+};
+/* The newest first; fn takes ownership. */
+int store_schedules(struct store *s, const struct schedule_query *q, void (*fn)(void *arg, struct schedule *sc),
+	void *arg, struct err *e);
 /* How far a conversation was read; it goes with its instance, and so do the prompts that were seen in it (by the digest of
  * their head; of each instance trimming leaves the newest TRANSCRIPT_PROMPTS_KEPT). */
 #define TRANSCRIPT_PROMPTS_KEPT 500
@@ -204,6 +218,7 @@ struct store_load_ops {
 	void (*spawn_time)(void *arg, const struct spawn_time *t); /* may be NULL */
 	void (*approval)(void *arg, struct approval *a); /* pending ones; may be NULL */
 	void (*grant)(void *arg, struct grant *g);       /* may be NULL */
+	void (*schedule)(void *arg, struct schedule *sc); /* those that have not ended; may be NULL */
 	void (*transcript)(void *arg, const struct transcript *t); /* likewise; its strings become the callee's */
 	void (*attention)(void *arg, struct attention *a); /* likewise; owned by the callee */
 	void (*usage)(void *arg, const struct usage_row *r);        /* instance, kind, sum; may be NULL */

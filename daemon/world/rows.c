@@ -122,6 +122,28 @@ static void w_attention_delete(void *ctx, const char *key)
 	check(w, store_attention_delete(w->store, key, &err), &err);
 }
 
+static void w_schedule_put(void *ctx, const struct schedule *s)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+	check(w, store_schedule_put(w->store, s, &err), &err);
+}
+
+static void schedule_seen(void *arg, struct schedule *s)
+{
+	*(bool *)arg = true;
+	schedule_free(s);
+}
+
+static bool w_schedule_used(void *ctx, const char *id)
+{
+	const struct schedule_query q = {.prefix = id, .ended = true, .limit = 1};
+	bool seen = false;
+
+	store_schedules(((struct world *)ctx)->store, &q, schedule_seen, &seen, NULL);
+	return seen;
+}
+
 static void w_meta_put(void *ctx, const char *key, const char *value)
 {
 	struct world *w = ctx;
@@ -241,6 +263,8 @@ void rows_port(struct core_port *p)
 	p->grant_delete = w_grant_delete;
 	p->attention_put = w_attention_put;
 	p->attention_delete = w_attention_delete;
+	p->schedule_put = w_schedule_put;
+	p->schedule_used = w_schedule_used;
 	p->meta_put = w_meta_put;
 	p->intent_add = w_intent_add;
 	p->intent_done = w_intent_done;

@@ -5,6 +5,7 @@
 #include "ipc/tmuxconf.h"
 #include "daemon/core/asks.h"
 #include "daemon/core/attention.h"
+#include "daemon/core/schedule.h"
 #include "daemon/store/files.h"
 #include "daemon/world/world_int.h"
 
@@ -203,6 +204,11 @@ static void load_attention(void *arg, struct attention *a)
 	fleet_load_attention(((struct world *)arg)->fleet, a);
 }
 
+static void load_schedule(void *arg, struct schedule *s)
+{
+	fleet_load_schedule(((struct world *)arg)->fleet, s);
+}
+
 static void load_transcript(void *arg, const struct transcript *t)
 {
 	fleet_load_transcript(((struct world *)arg)->fleet, t);
@@ -284,7 +290,7 @@ static void settle_restored(struct world *w)
 int world_load(struct world *w, struct err *e)
 {
 	const struct store_load_ops ops = {.instance = load_instance, .place = load_place,
-		.prompt = load_prompt, .intent = load_intent, .spawn_time = load_spawn_time, .approval = load_approval, .grant = load_grant, .transcript = load_transcript, .attention = load_attention,
+		.prompt = load_prompt, .intent = load_intent, .spawn_time = load_spawn_time, .approval = load_approval, .grant = load_grant, .schedule = load_schedule, .transcript = load_transcript, .attention = load_attention,
 		.usage = load_usage, .usage_state = load_usage_state,
 		.unread = load_unread};
 	cleanup_free char *caps = store_meta_get(w->store, fleet_caps_key());

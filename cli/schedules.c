@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: ISC */
+/* What is sent later: send --at, --every, --when, and schedules as text. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/util.h"
+#include "base/zone.h"
+#include "cli/cli.h"
+#include "cli/text.h"
+
+static const char *const words[] = {"at", "every", "when", "zone", "until", "times", "missed", "start"};
+
+bool schedule_asked(const struct cli *c)
+{
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (json_object_get(c->args.local, words[i]))
+			return true;
+	return false;
+}
+
+/* The parameters of schedules.make from those of send; NULL with the error. */
+static json_t *make_params(const struct cli *c, struct err *e)
+{
+	static const char *const taken[] = {"id", "text", "key", "now", "merge"};
+	json_t *o = json_object(), *v;
+	char zone[ZONE_NAME_MAX];
+	const char *name;
+
+	json_object_foreach(c->args.params, name, v) {
+		size_t i = 0;
+		while (i < ARRAY_LEN(taken) && strcmp(taken[i], name) != 0)
+			i++;
+		if (i < ARRAY_LEN(taken)) {
+			json_object_set(o, name, v);
+			continue;
+		}
+		err_set(e, ERR_PARAMS, "what is sent later goes without --%s", name);
+		json_decref(o);
+		return NULL;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if ((v = json_object_get(c->args.local, words[i])))
+			json_object_set(o, words[i], v);
+	if (!json_object_get(o, "zone")) {
+		zone_own(zone);
+		json_object_set_new(o, "zone", json_string(zone));
+	}
+	return o;
+}
+
+/* "2026-11-22 09:00 +01:00 (Europe/Berlin)"; owned. */
+static char *when_text(const json_t *s)
+{
+	const char *local = jstr(s, "next_local");
+	json_t *states = json_object_get(s, "when"), *st;
+	char list[128] = "";
+	size_t i;
+
+	json_array_foreach(states, i, st)
+		str_fmt(list + strlen(list), sizeof(list) - strlen(list), "%s%s", i ? ", " : "", json_string_value(st));
+	if (strlen(local) < 25)
+		return xasprintf("%s%s", list[0] ? "when " : "", list);
+	return xasprintf("%.10s %.*s %s (%s)%s%s", local, strncmp(local + 16, ":00", 3) ? 8 : 5, local + 11, local + 19,
+		jstr(s, "zone"), list[0] ? ", when " : "", list);
+}
+
+static void say_made(struct cli *c, const json_t *s)
+{
+	char left[SPAN_MAX];
+	cleanup_free char *when = when_text(s);
+	bool timed = jstr(s, "next_local")[0];
+
+	text_span(text_parse_time(jstr(s, "next")) - clock_wall_ms(), left);
+	writer_printf(&c->w, "%s", jstr(s, "id"));
+	writer_printf(&c->w, "  %s%s", strcmp(jstr(s, "kind"), "every") ? "" : "first ", when);
+	writer_printf(&c->w, "%s%s\n", timed ? ", in " : "", timed ? left : "");
+}
+
+int schedule_make(struct cli *c)
+{
+	struct err e = {0};
+	json_t *params = make_params(c, &e), *result = NULL;
+
+	if (!params)
+		return cli_fail_usage(c, &e);
+	if (cli_call(c, "schedules.make", params, -1, &result, &e) < 0)
+		return cli_fail(c, &e);
+	if (c->g.json)
+		writer_json(&c->w, result);
+	else
+		say_made(c, result);
+	json_decref(result);
+	return EXIT_DONE;
+}
+
+/* ---- as text ---- */
+
+static enum color status_color(const char *status)
+{
+	if (!strcmp(status, "failed") || !strcmp(status, "missed"))
+		return C_RED;
+	return !strcmp(status, "active") ? C_GREEN : !strcmp(status, "paused") ? C_YELLOW : C_DIM;
+}
+
+static char *rule_text(const json_t *s)
+{
+	const char *kind = jstr(s, "kind");
+
+	return !strcmp(kind, "when") ? xstrdup("") : xasprintf("%s %s", strcmp(kind, "every") ? "at" : kind, jstr(s, "rule"));
+}
+
+void render_schedules(const struct writer *w, const json_t *rows)
+{
+	struct table *t = table_create();
+	json_t *s;
+	size_t i;
+
+	table_column(t, "ID", 0);
+	table_column(t, "AGENT", 0);
+	table_column(t, "STATUS", 0);
+	table_column(t, "NEXT", 0);
+	table_column(t, "RULE", T_FLEX | T_HIDE_EMPTY);
+	table_column(t, "SENT", T_RIGHT);
+	table_column(t, "", T_FLEX | T_HIDE_EMPTY);
+	json_array_foreach(rows, i, s) {
+		cleanup_free char *when = when_text(s), *rule = rule_text(s);
+		const char *why = jstr(s, "reason");
+
+		table_row(t);
+		table_cell(t, C_BOLD, jstr(s, "id"));
+		table_cell(t, C_NONE, jstr(s, "instance"));
+		table_cell(t, status_color(jstr(s, "status")), jstr(s, "status"));
+		table_cell(t, C_NONE, jstr(s, "held_since")[0] ? "held" : when);
+		table_cell(t, C_DIM, rule);
+		table_cellf(t, C_NONE, "%lld", (long long)jint(s, "count"));
+		table_cell(t, C_NONE, why[0] ? why : jstr(s, "text"));
+	}
+	table_write(t, w);
+	table_destroy(t);
+}
+
+static void field_if(const struct writer *w, const char *name, const char *value)
+{
+	if (value[0])
+		writer_field(w, name, C_NONE, value);
+}
+
+void render_schedule(const struct writer *w, const json_t *s)
+{
+	cleanup_free char *when = when_text(s), *rule = rule_text(s);
+	cleanup_free char *count = xasprintf("%lld sent, %lld missed", (long long)jint(s, "count"), (long long)jint(s, "skipped"));
+
+	writer_field(w, "id", C_BOLD, jstr(s, "id"));
+	writer_field(w, "agent", C_NONE, jstr(s, "instance"));
+	writer_field(w, "status", status_color(jstr(s, "status")), jstr(s, "status"));
+	field_if(w, "why", jstr(s, "reason"));
+	field_if(w, "rule", rule);
+	field_if(w, "next", when);
+	field_if(w, "until", jstr(s, "until"));
+	field_if(w, "held since", jstr(s, "held_since"));
+	writer_field(w, "when missed", C_NONE, jstr(s, "missed"));
+	writer_field(w, "so far", C_NONE, count);
+	field_if(w, "last sent", jstr(s, "last_sent"));
+	field_if(w, "last prompt", jstr(s, "last_key"));
+	field_if(w, "made by", jstr(s, "made_by"));
+	field_if(w, "created", jstr(s, "created_at"));
+	field_if(w, "text", jstr(s, "text"));
+}
