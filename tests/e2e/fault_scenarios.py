@@ -217,6 +217,45 @@ class Send(Scenario):
               self.told, again)
 
 
+class Schedule(Scenario):
+    """A text that is sent a moment later: its firing is one prompt, whatever dies."""
+
+    def prepare(self):
+        self.row = self.h.spawn()
+
+    def act(self):
+        self.text = self.h.word()
+        self.asked = {"id": self.row["id"], "text": self.text, "key": self.text, "when": "idle"}
+        self.told = self.h.call("schedules.make", **self.asked)
+        if self.told.kind == "ok":
+            faults.until("the firing", lambda: self.fired() is not False or "still to come")
+
+    def fired(self):
+        """Its row, once it has come that far; None: there is no daemon to tell."""
+        got = self.h.call("schedules.show", schedule=self.told.value["id"])
+        return None if got.kind == "none" else got.value["status"] != "active" and got.value
+
+    def truth(self, listed):
+        first = self.told
+        self.told = self.h.call("schedules.make", **self.asked)
+        check(self.told.kind == "ok", "the retry: %s", self.told)
+        check(first.kind != "ok" or first.value["id"] == self.told.value["id"], "the retry made another")
+        row = faults.until("the firing", lambda: self.fired() or "still to come")
+        check((row["status"], row["count"]) == ("done", 1), "the schedule: %s", row)
+        key = "sched/%s-1" % row["id"]
+
+        def settled():
+            prompt = self.h.must("prompts.show", key=key)
+            return prompt["status"] not in ("queued", "delivering") and prompt
+        prompt = faults.until("its prompt", settled)
+        if prompt["status"] == "delivered":
+            faults.until("the text", lambda: self.text in self.h.lines(self.row["name"]))
+        self.h.speaks(self.row)
+        times = self.h.lines(self.row["name"]).count(self.text)
+        check(times == 1 if prompt["status"] == "delivered" else times <= 1, "typed %d times: %s", times, prompt)
+        check([p["key"] for p in self.h.must("prompts.list", ids=[self.row["id"]])].count(key) == 1, "its prompts")
+
+
 class Rename(Scenario):
     def prepare(self):
         self.row = self.h.spawn()
@@ -505,5 +544,5 @@ class Migrate(Scenario):
         check(not os.path.exists(path + ".v3.tmp"), "half a copy stays")
 
 
-ALL = (Spawn, SpawnPrompt, SpawnRm, Children, Send, Rename, Kill, KillForce, KillCascade, KillRm, Restart, Rm, Exit, Down,
+ALL = (Spawn, SpawnPrompt, SpawnRm, Children, Send, Schedule, Rename, Kill, KillForce, KillCascade, KillRm, Restart, Rm, Exit, Down,
        DownAll, Linger, Start, Orphan, Template, Migrate)
