@@ -10,8 +10,11 @@
 #include <sys/stat.h>
 #include <termios.h>
 
+#include "base/clock.h"
 #include "base/util.h"
 #include "cli/cli.h"
+#include "cli/sign_in.h"
+#include "login/account.h"
 
 #define SECRET_MAX 16384
 #define SECRET_MIN 8
@@ -88,10 +91,10 @@ static int keep(struct cli *c, const char *secret, const char *kind, struct err 
 	*strrchr(dir, '/') = '\0';
 	r = dir_make(dir, 0700, e);
 	if (r == 0)
-		r = file_write_atomic(c->layout.login_file, text, strlen(text), 0600, e);
+		r = login_store(c->layout.login_file, text, e);
 	explicit_bzero(text, strlen(text));
 	free(text);
-	json_decref(o);
+	login_wipe(o);
 	return r;
 }
 
@@ -106,41 +109,73 @@ static void answer(struct cli *c, const char *kind, const char *text)
 	writer_printf(&c->w, "%s\n", text);
 }
 
+static const char *name_of(const char *kind)
+{
+	return !strcmp(kind, LOGIN_API_KEY) ? "An API key" : !strcmp(kind, LOGIN_RENEWING) ? "A login that the daemon renews"
+											: "A token";
+}
+
+/* {kept, kind, expires_at, gone, why}; the last three of a renewing one. */
+static void show_json(struct cli *c, const struct login *l)
+{
+	char iso[CLOCK_ISO_MAX];
+	json_t *o = json_pack("{s:b, s:s?}", "kept", l->kind != NULL, "kind", l->kind);
+
+	if (l->kind && !strcmp(l->kind, LOGIN_RENEWING)) {
+		json_object_set_new(o, "expires_at", json_string(clock_iso(l->expires_ms, iso)));
+		json_object_set_new(o, "gone", json_boolean(l->gone));
+		json_object_set_new(o, "why", l->why ? json_string(l->why) : json_null());
+	}
+	writer_json(&c->w, o);
+	json_decref(o);
+}
+
+static void show_text(struct cli *c, const struct login *l)
+{
+	char iso[CLOCK_ISO_MAX];
+
+	if (!l->kind) {
+		writer_printf(&c->w, "No login is kept. Give one with `tmux-claude login`.\n");
+		return;
+	}
+	writer_printf(&c->w, "%s is kept in %s.\n", name_of(l->kind), c->layout.login_file);
+	if (l->gone)
+		writer_printf(&c->w, "It is good no more: %s.\n", l->why ? l->why : "");
+	else if (!strcmp(l->kind, LOGIN_RENEWING))
+		writer_printf(&c->w, "What agents have of it is good until %s%s%s.\n", clock_iso(l->expires_ms, iso),
+			l->why ? "; its last renewal failed: " : "", l->why ? l->why : "");
+}
+
 static int show(struct cli *c, struct err *e)
 {
-	cleanup_free char *text = NULL;
-	struct stat st;
-	size_t len;
+	struct login l = {0};
 
-	if (lstat(c->layout.login_file, &st) < 0 && errno == ENOENT) {
-		answer(c, NULL, "No login is kept. Give one with `tmux-claude login`.");
-		return 0;
-	}
-	if (file_read(c->layout.login_file, SECRET_MAX * 2, &text, &len, e) < 0)
+	if (login_load(c->layout.login_file, &l, e) < 0)
 		return -1;
-	json_t *o = json_loadb(text, len, 0, NULL);
-	explicit_bzero(text, len);
-	const char *kind = strcmp(jstr(o, "kind"), "api_key") == 0 ? "api_key"
-			   : strcmp(jstr(o, "kind"), "oauth_token") == 0 ? "oauth_token"
-									 : NULL;
-	if (!kind) {
-		json_decref(o);
-		err_set(e, ERR_FAILED, "%s does not hold a login", c->layout.login_file);
-		return err_hint(e, "`tmux-claude login` replaces it");
-	}
-	cleanup_free char *line =
-		xasprintf("%s is kept in %s%s.", strcmp(kind, "api_key") == 0 ? "An API key" : "A token",
-			c->layout.login_file, st.st_mode & 077 ? ", which others may read: chmod 0600 it" : "");
-	answer(c, kind, line);
-	json_decref(o);
+	if (c->g.json)
+		show_json(c, &l);
+	else
+		show_text(c, &l);
+	login_finish(&l);
 	return 0;
 }
 
 static int forget(struct cli *c, struct err *e)
 {
-	if (unlink(c->layout.login_file) < 0 && errno != ENOENT)
-		return err_set_errno(e, ERR_IO, errno, "cannot remove %s", c->layout.login_file);
+	if (access(c->layout.login_file, F_OK) == 0 && login_store(c->layout.login_file, NULL, e) < 0)
+		return -1;
 	answer(c, NULL, "No login is kept any more. Agents that run keep theirs.");
+	return 0;
+}
+
+/* A renewing login of the fleet's own. */
+static int sign_in(struct cli *c, struct err *e)
+{
+	const char *file = args_string(&c->args, "import");
+
+	if (file ? sign_in_import(c, file, e) < 0 : sign_in_run(c, e) < 0)
+		return -1;
+	answer(c, LOGIN_RENEWING, "The login is kept. The daemon renews it, for all agents alike.");
 	return 0;
 }
 
@@ -157,7 +192,7 @@ static int take(struct cli *c, char *secret, struct err *e)
 	/* Its beginning says it, whatever was typed. */
 	if (str_starts(secret, API_KEY_PREFIX))
 		api_key = true;
-	const char *kind = api_key ? "api_key" : "oauth_token";
+	const char *kind = api_key ? LOGIN_API_KEY : LOGIN_TOKEN;
 	if (keep(c, secret, kind, e) < 0)
 		return -1;
 	cleanup_free char *line = xasprintf("%s is kept in %s for the agents that are started from now on.",
@@ -174,14 +209,18 @@ int verb_login(struct cli *c)
 	cli_catch_signals();
 	if (cli_layout(c, &e) < 0)
 		return cli_fail(c, &e);
-	if (args_flag(&c->args, "show") && args_flag(&c->args, "forget")) {
-		err_set(&e, ERR_PARAMS, "--show and --forget exclude each other");
+	int ways = args_flag(&c->args, "show") + args_flag(&c->args, "forget") + args_flag(&c->args, "subscription") +
+		   (args_string(&c->args, "import") != NULL) + args_flag(&c->args, "api_key");
+	if (ways > 1) {
+		err_set(&e, ERR_PARAMS, "--show, --forget, --subscription, --import and --api-key exclude each other");
 		return cli_fail_usage(c, &e);
 	}
 	if (args_flag(&c->args, "show")) {
 		r = show(c, &e);
 	} else if (args_flag(&c->args, "forget")) {
 		r = forget(c, &e);
+	} else if (args_flag(&c->args, "subscription") || args_string(&c->args, "import")) {
+		r = sign_in(c, &e);
 	} else {
 		char *secret = xcalloc(1, SECRET_MAX);
 		r = take(c, secret, &e);

@@ -137,6 +137,7 @@ int login_load(const char *path, struct login *ret, struct err *e)
 		return 0;
 	ret->kind = xstrdup(text_of(o, "kind"));
 	ret->value = xstrdup(text_of(o, "value"));
+	ret->id = xstrdup(text_of(o, "id"));
 	ret->expires_ms = number_of(o, "expires_ms");
 	ret->obtained_ms = number_of(o, "obtained_ms");
 	ret->generation = number_of(o, "generation");
@@ -157,6 +158,7 @@ void login_finish(struct login *l)
 	wipe_text(l->value);
 	free(l->value);
 	free(l->kind);
+	free(l->id);
 	free(l->why);
 	free(l->subscription);
 	free(l->tier);

@@ -27,6 +27,7 @@ struct login {
 	char *kind;  /* one of the three above; NULL when there is none */
 	char *value; /* the secret that agents get; wiped by login_finish */
 	/* Of a renewing one: */
+	char *id;            /* another with each login that is given */
 	int64_t expires_ms;  /* wall clock; 0: not known */
 	int64_t obtained_ms; /* when that was said; a clock that stands before it was set back */
 	int64_t generation;  /* one more with each renewal */

@@ -37,39 +37,12 @@ static int64_t number_of(const json_t *o, const char *key)
 
 /* ---- when ---- */
 
-int64_t renew_pause_ms(int64_t failures, int64_t retry_after_s)
-{
-	int64_t ms = RENEW_PAUSE_MS, asked = retry_after_s > 0 ? retry_after_s : 0;
-
-	for (int64_t i = 1; i < failures && ms < RENEW_PAUSE_MAX_MS; i++)
-		ms *= 2;
-	asked = asked < RENEW_PAUSE_MAX_MS / 1000 ? asked * 1000 : RENEW_PAUSE_MAX_MS;
-	ms = ms < RENEW_PAUSE_MAX_MS ? ms : RENEW_PAUSE_MAX_MS;
-	return ms > asked ? ms : asked;
-}
-
-static int64_t due_at(int64_t obtained, int64_t expires)
-{
-	int64_t ahead = (expires - obtained) / 4;
-
-	if (expires <= 0)
-		return obtained;
-	if (ahead < 0)
-		ahead = 0;
-	return expires - (ahead < RENEW_AHEAD_MAX_MS ? ahead : RENEW_AHEAD_MAX_MS);
-}
-
-int64_t login_renew_at(const struct login *l)
-{
-	return due_at(l->obtained_ms, l->expires_ms);
-}
-
 static bool is_due(const struct renewal *r)
 {
 	int64_t obtained = number_of(r->o, "obtained_ms");
 
 	/* A clock that stands before the time of its making says nothing of its end. */
-	return r->now < obtained || r->now >= due_at(obtained, number_of(r->o, "expires_ms")) ||
+	return r->now < obtained || r->now >= login_due_at(obtained, number_of(r->o, "expires_ms")) ||
 	       number_of(r->o, "begun_ms") > 0;
 }
 

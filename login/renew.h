@@ -17,15 +17,11 @@
 #define LOGIN_RENEW_H
 
 #include "http/http.h"
-#include "login/account.h"
+#include "login/due.h"
 
 /* Claude Code 2.1.329 renews there, with this client (read from its requests: docs/login.md). */
 #define RENEW_URL "https://platform.claude.com/v1/oauth/token"
 #define RENEW_CLIENT "9d1c250a-e61b-44d9-88ed-5944d1962f5e"
-#define RENEW_DEADLINE_MS 60000
-#define RENEW_PAUSE_MS 5000                      /* after a first failure, then doubled */
-#define RENEW_PAUSE_MAX_MS (15 * 60 * INT64_C(1000))
-#define RENEW_AHEAD_MAX_MS (3600 * INT64_C(1000))
 
 enum renew_end {
 	RENEW_DONE,  /* renewed */
@@ -39,10 +35,5 @@ typedef int renew_call_fn(const struct http_request *rq, struct http_answer *ret
 
 /* force: also when it is not due. call: http_call, or a test's. e is set with LATER, GONE and BUSY. */
 enum renew_end login_renew(const char *path, const char *ca_file, bool force, renew_call_fn *call, struct err *e);
-
-/* When it is to be renewed, wall clock: a quarter of its time ahead of its end, an hour at most. */
-int64_t login_renew_at(const struct login *l);
-/* The pause after so many failures in a row; retry_after_s: what the server asked for. */
-int64_t renew_pause_ms(int64_t failures, int64_t retry_after_s);
 
 #endif

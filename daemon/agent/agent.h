@@ -41,8 +41,9 @@ struct agent_place {
 	bool shell_marks;          /* it is to print marks about its prompt */
 	char *const *base_env;     /* host: the daemon's user's environment, cleaned; VM: a minimal one */
 	const char *proxy_url;     /* "http://127.0.0.1:3128" or NULL */
-	const char *login_kind;    /* "oauth_token", "api_key", or NULL when there is no login */
+	const char *login_kind;    /* "oauth_token", "api_key", "oauth", or NULL when there is no login */
 	const char *login_value;   /* a secret: goes into env only */
+	const char *login_file;    /* of "oauth": a secret, too, in the form of the program's own file (login/account.h) */
 	const char *prompt;        /* the first prompt, or NULL */
 	bool resume;               /* the conversation exists: go on with it */
 };
@@ -167,6 +168,11 @@ struct agent_program {
 		struct agent_fact *ret);
 	/* What its session file's word (in->session) says against the present state; NULL: it has no such file. */
 	void (*session)(const struct instance *in, struct agent_fact *ret);
+	/* Adds to files (as agent_launch's) what tells this program, also while it runs, of pl's renewing login; nothing where
+	 * it has one of its own by --env. NULL: it knows no such login. */
+	void (*login_files)(const struct instance *in, const struct agent_place *pl, json_t *files);
+	/* It waits for a login and was given one that is good: does it stand at its prompt? NULL: never. */
+	bool (*login_idle)(const struct instance *in);
 	const struct transcript_format *transcript; /* NULL: it writes none that we can read */
 	/* What a report says was spent: one message each, into ret, at most max; how many. NULL: its reports say nothing of
 	 * it (a transcript that is read may: TR_REPLY with has_usage). */

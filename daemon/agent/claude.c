@@ -6,7 +6,8 @@
  * Nothing of the user's is changed: our settings come by --settings from a file in our own folder of the
  * place. In a VM HOME is ours, there .claude.json is made when it is absent. Secrets go into the
  * environment only: an API key is handed over by an apiKeyHelper that prints a variable, since the key's
- * own variable would be asked about in a dialog.
+ * own variable would be asked about in a dialog. A renewing login is a file without a refresh token, which the program
+ * reads again when it has changed: written anew while it runs, it goes on (docs/login.md).
  */
 #include "daemon/agent/programs.h"
 
@@ -105,18 +106,46 @@ static void add_file(json_t *files, const char *path, const char *content, bool 
 
 /* ---- environment ---- */
 
-static bool has_login(const struct instance *in, const struct agent_place *pl)
+/* What the user gave with --env; another provider of the models counts as well. */
+static bool own_login(const struct instance *in)
 {
-	/* What the user gave with --env counts as well; so does another provider of the models. */
 	static const char *const keys[] = {"CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_AUTH_TOKEN",
 		"ANTHROPIC_API_KEY", "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX",
 		"CLAUDE_CODE_USE_FOUNDRY"};
-	if (pl->login_kind)
-		return true;
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		if (env_of(in, keys[i]))
 			return true;
+		for (char *const *name = in->env_names; name && *name; name++) /* of a daemon before this one */
+			if (!strcmp(*name, keys[i]))
+				return true;
+	}
 	return false;
+}
+
+static bool has_login(const struct instance *in, const struct agent_place *pl)
+{
+	return pl->login_kind || own_login(in);
+}
+
+static bool renewing(const struct agent_place *pl)
+{
+	return pl->login_kind && !strcmp(pl->login_kind, "oauth");
+}
+
+/* On the host the user's own login in their HOME is not touched, and not used. */
+static char *login_folder(const struct instance *in, const struct agent_place *pl)
+{
+	return pl->isolated ? xasprintf("%s/.claude", pl->home) : xasprintf("%s/%s.login", pl->run_dir, in->id);
+}
+
+static void claude_login_files(const struct instance *in, const struct agent_place *pl, json_t *files)
+{
+	cleanup_free char *folder = login_folder(in, pl);
+	cleanup_free char *path = xasprintf("%s/.credentials.json", folder);
+
+	if (renewing(pl) && pl->login_file && !own_login(in))
+		add_file(files, path, pl->login_file, false);
 }
 
 static bool by_helper(const struct agent_place *pl)
@@ -140,8 +169,12 @@ static char **claude_env(const struct instance *in, const struct agent_place *pl
 		strv_env_set(&env, "IS_SANDBOX", "1");
 	if (by_helper(pl))
 		strv_env_set(&env, KEY_VARIABLE, pl->login_value);
-	else if (pl->login_kind)
+	else if (pl->login_kind && !renewing(pl))
 		strv_env_set(&env, "CLAUDE_CODE_OAUTH_TOKEN", pl->login_value);
+	if (renewing(pl) && !own_login(in)) {
+		cleanup_free char *folder = login_folder(in, pl);
+		strv_env_set(&env, "CLAUDE_SECURESTORAGE_CONFIG_DIR", folder);
+	}
 	agent_env_user(&env, in);
 	return env;
 }
@@ -219,6 +252,7 @@ static int claude_launch(const struct instance *in, const struct agent_place *pl
 	cleanup_free char *text = settings_text(pl, start_event, by_helper(pl));
 	l.files = json_array();
 	add_file(l.files, settings, text, false);
+	claude_login_files(in, pl, l.files);
 	if (pl->isolated) {
 		cleanup_free char *path = xasprintf("%s/.claude.json", pl->home);
 		add_file(l.files, path, "{\"hasCompletedOnboarding\":true}\n", true);
@@ -272,6 +306,8 @@ const struct agent_program agent_claude = {
 	.report = claude_report,
 	.activity = claude_activity,
 	.session = claude_session,
+	.login_files = claude_login_files,
+	.login_idle = claude_login_idle,
 	.transcript = &claude_transcript,
 	.ask = claude_ask,
 	.ask_over = claude_ask_over,

@@ -173,13 +173,20 @@ static int on_start_command(const struct instance *in, const json_t *body, struc
 	return 0;
 }
 
+#define SHOWS_LOGIN "it shows its login; "
+
+bool claude_login_idle(const struct instance *in)
+{
+	return waits_for(in, "login") && !(in->detail && str_starts(in->detail, SHOWS_LOGIN));
+}
+
 static int on_start_login(const struct instance *in, const json_t *body, struct agent_fact *f)
 {
 	if (!first_start(in, body))
 		return on_start(in, body, f);
 	conversation(body, f);
-	state(f, ST_WAITING, "login", "it shows its login; attach and log in, or give one with "
-				      "`tmux-claude login` and start it again");
+	state(f, ST_WAITING, "login", SHOWS_LOGIN "attach and log in, or give one with "
+							"`tmux-claude login` and start it again");
 	f->prompt_held = true;
 	return 0;
 }

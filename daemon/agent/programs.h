@@ -56,6 +56,7 @@ void claude_session(const struct instance *in, struct agent_fact *ret);
 #define CLAUDE_START "SessionStart"
 #define CLAUDE_START_PROMPT "SessionStartPrompt"   /* a first prompt follows, and will be reported */
 #define CLAUDE_START_COMMAND "SessionStartCommand" /* one follows that is never reported (/x, !x) */
+bool claude_login_idle(const struct instance *in);
 #define CLAUDE_START_LOGIN "SessionStartNoLogin"   /* no login: its login menu was asked for */
 
 #endif

@@ -339,6 +339,7 @@ void api_STATUS(struct call *c)
 	json_object_set_new(o, "admission", fleet_admission_json(c->w->fleet));
 	json_object_set_new(o, "waits", json_integer(c->api->waits));
 	json_object_set_new(o, "backups", backups_json(c->w));
+	json_object_set_new(o, "login", logins_json(c->w));
 	status_of_store(c->w, o);
 	call_result(c, o);
 }

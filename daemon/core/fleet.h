@@ -224,6 +224,8 @@ void fleet_transcript_read(struct fleet *f, const struct instance *in, int64_t m
 json_t *fleet_admission_json(struct fleet *f);
 
 /* What the world tells. */
+/* Its program was given a login that is good: one that waited for it, at its prompt, goes on. */
+void fleet_on_login(struct fleet *f, struct instance *in);
 /* The kernel: tasks waited for memory, longer than the option pressure_high allows. */
 void fleet_on_pressure(struct fleet *f);
 void fleet_on_hello(struct fleet *f, const char *place, json_t *hello);

@@ -77,11 +77,12 @@ static void on_deadline(void *arg)
 	kill(((struct child *)arg)->pid, SIGKILL); /* our child, and not reaped yet */
 }
 
-struct child *child_begin(struct loop *l, const char *program, char *const *argv, int64_t deadline_ms,
-	child_over_fn *fn, void *arg, struct err *e)
+static struct child *begin(struct loop *l, const char *program, char *const *argv, int64_t deadline_ms,
+	child_over_fn *fn, void *arg, bool lasting, struct err *e)
 {
 	cleanup_free char *file = layout_program(program, e);
-	struct proc_spec spec = {.file = file, .argv = argv, .cwd = "/", .pdeathsig = SIGKILL};
+	struct proc_spec spec = {.file = file, .argv = argv, .cwd = "/", .setsid = lasting,
+		.pdeathsig = lasting ? 0 : SIGKILL};
 	struct child *c;
 	int p[2], r;
 
@@ -109,6 +110,24 @@ struct child *child_begin(struct loop *l, const char *program, char *const *argv
 	c->deadline = loop_timer_create(l, on_deadline, c);
 	loop_timer_start(c->deadline, deadline_ms);
 	return c;
+}
+
+struct child *child_begin(struct loop *l, const char *program, char *const *argv, int64_t deadline_ms,
+	child_over_fn *fn, void *arg, struct err *e)
+{
+	return begin(l, program, argv, deadline_ms, fn, arg, false, e);
+}
+
+struct child *child_begin_lasting(struct loop *l, const char *program, char *const *argv, int64_t deadline_ms,
+	child_over_fn *fn, void *arg, struct err *e)
+{
+	return begin(l, program, argv, deadline_ms, fn, arg, true, e);
+}
+
+void child_release(struct child *c)
+{
+	if (c)
+		let_go(c);
 }
 
 void child_kill(struct child *c)

@@ -16,6 +16,11 @@ typedef void child_over_fn(void *arg, const char *text, struct proc_status st);
  * does not come. */
 struct child *child_begin(struct loop *l, const char *program, char *const *argv, int64_t deadline_ms,
 	child_over_fn *fn, void *arg, struct err *e);
+/* The same of one that must not be cut off: it goes on when the daemon ends. */
+struct child *child_begin_lasting(struct loop *l, const char *program, char *const *argv, int64_t deadline_ms,
+	child_over_fn *fn, void *arg, struct err *e);
+/* Lets go of it, without fn, and lets it go on; NULL ok. */
+void child_release(struct child *c);
 /* Kills it and lets go, without fn; NULL ok. */
 void child_kill(struct child *c);
 

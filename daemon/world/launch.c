@@ -225,6 +225,27 @@ static char **vm_env(void)
 	return env;
 }
 
+json_t *launch_login_files(struct world *w, const struct instance *in, const struct login *login)
+{
+	const struct agent_program *prog = agent_or_gone(in->agent);
+	cleanup_free char *file = NULL;
+	json_t *files = json_array();
+	struct agent_place pl;
+	struct place p = {0};
+	char run_dir[512];
+
+	if (!prog->login_files || !login->kind || strcmp(login->kind, LOGIN_RENEWING) != 0)
+		return files;
+	memcpy(p.id, in->place, ID_SIZE);
+	fill_agent_place(w, in, &p, driver_find(in->driver), run_dir, sizeof(run_dir), &pl);
+	file = login_agent_file(login);
+	pl.login_kind = login->kind;
+	pl.login_file = file;
+	prog->login_files(in, &pl, files);
+	explicit_bzero(file, strlen(file));
+	return files;
+}
+
 int launch_run_params(void *ctx, const struct place *p, const struct instance *in, const char *prompt,
 	bool resume, json_t **ret, char **ret_conversation, struct err *e)
 {
@@ -237,6 +258,7 @@ int launch_run_params(void *ctx, const struct place *p, const struct instance *i
 	struct agent_place pl;
 	struct agent_launch launch = {0};
 	struct login login = {0};
+	cleanup_free char *login_file = NULL;
 	const char *key;
 	json_t *value;
 	int r;
@@ -245,8 +267,11 @@ int launch_run_params(void *ctx, const struct place *p, const struct instance *i
 		return -1;
 	fill_agent_place(w, in, p, d, run_dir, sizeof(run_dir), &pl);
 	pl.base_env = base;
-	pl.login_kind = login.kind;
+	/* One that is gone is none in a VM, which shows its menu then; on the host it is not the user's own either. */
+	pl.login_kind = login_usable(&login) || !vm ? login.kind : NULL;
 	pl.login_value = login.value;
+	if (login.kind && !strcmp(login.kind, LOGIN_RENEWING))
+		pl.login_file = login_file = login_agent_file(&login);
 	pl.prompt = prompt;
 	pl.resume = resume;
 	r = prog->launch(in, &pl, &launch, e);
@@ -266,6 +291,8 @@ int launch_run_params(void *ctx, const struct place *p, const struct instance *i
 			r = err_set(e, ERR_PARAMS, "the command line or environment is not valid UTF-8");
 	}
 	agent_launch_finish(&launch);
+	if (login_file)
+		explicit_bzero(login_file, strlen(login_file));
 	login_finish(&login);
 	return r;
 }

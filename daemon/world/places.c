@@ -11,6 +11,7 @@ struct world_site {
 	struct world_site *next, **at; /* at: what points to it */
 	struct world *w;
 	char place[ID_SIZE];
+	char instance[ID_SIZE]; /* whose program was asked for here, or was found; "" before */
 	struct shimctl *shim;
 };
 
@@ -22,12 +23,24 @@ static struct world_site *site_get(struct world *w, const char *place)
 static void on_hello(void *arg, json_t *hello)
 {
 	struct world_site *s = arg;
-	fleet_on_hello(s->w->fleet, s->place, hello);
+	struct world *w = s->w;
+	char instance[ID_SIZE];
+	const json_t *first = json_array_get(json_object_get(hello, "instances"), 0);
+	const char *found = json_string_value(json_object_get(first, "id"));
+
+	if (found && strlen(found) < ID_SIZE)
+		snprintf(s->instance, ID_SIZE, "%s", found);
+	memcpy(instance, s->instance, ID_SIZE);
+	fleet_on_hello(w->fleet, s->place, hello); /* which may let go of the site */
+	if (json_is_true(json_object_get(hello, "link")))
+		logins_reach(w, instance);
 }
 
 static void on_event(void *arg, uint64_t seq, const char *type, json_t *ev)
 {
 	struct world_site *s = arg;
+	struct world *w = s->w;
+	char instance[ID_SIZE];
 
 	if (!strcmp(type, "api")) {
 		const char *inst = json_string_value(json_object_get(ev, "instance"));
@@ -42,8 +55,13 @@ static void on_event(void *arg, uint64_t seq, const char *type, json_t *ev)
 				json_integer_value(json_object_get(ev, "conn")));
 		return;
 	}
-	if (fleet_on_shim_event(s->w->fleet, s->place, seq, type, ev) && !strcmp(type, "stranger") && s->w->on_stranger)
-		s->w->on_stranger(s->w->api_arg, s->place, ev);
+	memcpy(instance, s->instance, ID_SIZE);
+	if (!fleet_on_shim_event(w->fleet, s->place, seq, type, ev))
+		return;
+	if (!strcmp(type, "stranger") && w->on_stranger)
+		w->on_stranger(w->api_arg, s->place, ev);
+	else if (!strcmp(type, "link_up"))
+		logins_reach(w, instance);
 }
 
 static void on_lost(void *arg, const struct err *why)
@@ -177,6 +195,8 @@ static void w_shim_call(void *ctx, const char *place, const char *method, json_t
 	struct world_site *s = site_get(ctx, place);
 	struct err err = {0};
 
+	if (s && !strcmp(method, "run"))
+		snprintf(s->instance, ID_SIZE, "%s", json_string_value(json_object_get(params, "instance")) ?: "");
 	if (s) {
 		shimctl_call(s->shim, method, params, ms, fn ? fn : nobody_asked, arg);
 		return;

@@ -307,6 +307,7 @@ int world_load(struct world *w, struct err *e)
 	 * loaded, too). */
 	if (w->panes)
 		tmux_pool_adopt(w->panes, panes_found, w);
+	logins_init(w);
 	fleet_reconcile(w->fleet);
 	settle_restored(w);
 	return 0;
@@ -316,6 +317,7 @@ void world_finish(struct world *w)
 {
 	turn_flush(w->turn);
 	backups_finish(w);
+	logins_finish(w);
 	recordings_finish(w);
 	tmux_pool_destroy(w->panes);
 	driver_finish();

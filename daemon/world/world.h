@@ -39,6 +39,7 @@ struct world {
 	int64_t room_ms;         /* when */
 	struct weighing *weighing;
 	struct backups *backups;
+	struct logins *logins;
 	struct loop_timer *recordings; /* their bound is looked at */
 	/* A call from inside a place, for api: {conn, instance, msg}. */
 	void (*on_api)(void *arg, const char *place, const char *instance, json_int_t conn, json_t *msg);
@@ -68,6 +69,9 @@ char *world_shim_socket(struct world *w, const char *place);
 
 /* The daily copies of the database: {keep, folder, count, last, failed}; new. */
 json_t *backups_json(const struct world *w);
+
+/* What agents log in with, how long it is good and who uses it, without any secret; new. */
+json_t *logins_json(struct world *w);
 
 #define LAUNCH_VM_HOME "/home/agent" /* of the agent in a VM */
 /* launch.c: what a place and a program are told at their start. */

@@ -4,6 +4,7 @@
 #define DAEMON_WORLD_INT_H
 
 #include "daemon/world/world.h"
+#include "login/account.h"
 
 /* rows.c */
 void rows_port(struct core_port *p);
@@ -35,6 +36,15 @@ void room_finish(struct world *w);
 /* weigh.c: fn comes once, unless the daemon ends before. */
 void weigh_begin(struct world *w, const struct memory_holder *held, size_t n, port_weighed_fn *fn, void *arg);
 void weigh_finish(struct world *w);
+
+/* launch.c: what tells a running program of the renewing login; a new array, empty where there is nothing to tell. */
+json_t *launch_login_files(struct world *w, const struct instance *in, const struct login *login);
+
+/* logins.c */
+void logins_init(struct world *w); /* the rows are loaded */
+void logins_finish(struct world *w);
+/* The way to its place stands (again): it may have missed a renewal. */
+void logins_reach(struct world *w, const char *instance);
 
 /* backups.c */
 void backups_init(struct world *w); /* the store is loaded; nothing is begun yet */

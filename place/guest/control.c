@@ -51,6 +51,9 @@ static void on_ctl(void *arg, struct link_stream *s, json_t *msg)
 		struct ask *a = xcalloc(1, sizeof(*a));
 		*a = (struct ask){ .guest = g, .stream = s, .id = json_incref(id) };
 		setup_run(g, msg, setup_done, a);
+	} else if (strcmp(op, "files") == 0) {
+		int r = setup_files(g, json_object_get(msg, "files"), &e);
+		answer(g, s, id, NULL, r < 0 ? &e : NULL);
 	} else if (strcmp(op, "procs") == 0) {
 		answer(g, s, id, proc_list(g), NULL);
 	} else if (strcmp(op, "poweroff") == 0) {

@@ -20,6 +20,7 @@
 #include "place/shim/typing.h"
 
 #define SETUP_MS 60000
+#define FILES_MS 20000
 #define DEADLINE_DEFAULT_MS 10000
 #define DEADLINE_MOST_MS 600000
 #define SCREEN_TEXT_MAX (900 * 1024) /* of an answer: a line of JSON has at most 1 MiB */
@@ -61,6 +62,12 @@ static void do_setup(struct shim *s, struct peer_request *req, json_t *params)
 {
 	shim_stage(s, "setup", "");
 	guest_call(s->guest, "setup", json_copy(params), SETUP_MS, on_setup, req);
+}
+
+/* Files of a place that is set up, written anew while its program runs. */
+static void do_files(struct shim *s, struct peer_request *req, json_t *params)
+{
+	guest_call(s->guest, "files", json_copy(params), FILES_MS, on_setup, req);
 }
 
 static void on_run(void *arg, pid_t pid, const struct err *why)
@@ -309,6 +316,7 @@ static const struct {
 	method_fn *fn;
 } methods[] = {
 	{"setup", do_setup},
+	{"files", do_files},
 	{"run", do_run},
 	{"input", do_input},
 	{"typed", do_typed},
