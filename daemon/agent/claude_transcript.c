@@ -277,7 +277,7 @@ static int claude_parse(const char *line, size_t len, struct transcript_line *re
 	else if (is(type, "cost-state"))
 		take_total(l.doc, &l);
 	else if (is(type, "attachment") && is(text_of(att, "type"), "queued_command"))
-		take_queued(json_object_get(att, "prompt"), &l);
+		take_queued(json_object_get(att, "prompt"), &l), l.used = true;
 	else if (is(type, "queue-operation") && is(text_of(l.doc, "operation"), "enqueue"))
 		take_queued(json_object_get(l.doc, "content"), &l);
 	else if (is(type, "system") && is(text_of(l.doc, "subtype"), "compact_boundary"))

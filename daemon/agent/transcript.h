@@ -51,6 +51,7 @@ struct transcript_line {
 	char effort[16];
 	bool side;  /* of a subagent, beside the conversation */
 	bool own;   /* TR_PROMPT: not a person's, nor ours */
+	bool used;  /* TR_QUEUED: it was queued before, and is used now */
 	bool error; /* TR_REPLY: a failure of the API, shown as a reply */
 	char *text; /* TR_PROMPT, TR_QUEUED, TR_COMPACT: whole; NULL where there is none */
 	bool has_usage;

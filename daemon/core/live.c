@@ -265,13 +265,6 @@ void fleet_place_accel(struct fleet *f, const char *place, const char *accel)
 	site_save(s);
 }
 
-void fleet_on_denied(struct fleet *f, const char *place, json_t *data)
-{
-	struct site *s = site_find(f, place);
-
-	P(f)->event_add(CTX(f), EV_DENIED, s && s->u ? s->u->in->id : NULL, place, data);
-}
-
 void fleet_on_pane(struct fleet *f, const char *instance, bool present, const char *what)
 {
 	struct unit *u = unit_find(f, instance);

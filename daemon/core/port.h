@@ -147,9 +147,12 @@ struct core_port {
 
 	/* Conversations; all NULL in tests that need none. */
 	void (*transcript_put)(void *ctx, const struct transcript *t);
-	void (*transcript_prompt_add)(void *ctx, const char *instance, int64_t time_ms, const char *digest);
+	void (*transcript_prompt_add)(void *ctx, const char *instance, int64_t time_ms, const char *digest, enum seen_prompt how);
 	void (*transcript_prompts_trim)(void *ctx, const char *instance); /* some time after adding */
-	bool (*transcript_prompt_since)(void *ctx, const char *instance, const char *digest, int64_t since_ms);
+	/* When it was seen, the earliest first; when others of the same text were made that were delivered since then. */
+	size_t (*transcript_prompt_times)(void *ctx, const char *instance, const char *digest, int64_t since_ms, int64_t *times,
+		size_t max);
+	size_t (*prompts_same)(void *ctx, const struct prompt *p, int64_t since_ms, int64_t *created, size_t max);
 	/* What agents spend (core/usage.c, store/store.h); all NULL in tests that need none. */
 	bool (*usage_get)(void *ctx, const char *instance, const char *message, struct usage_message *ret);
 	void (*usage_put)(void *ctx, const struct usage_message *m);

@@ -213,7 +213,7 @@ static void settle_unsure(struct unit *u, struct pending_prompt *pp, const struc
 {
 	/* Since it was handed over: an earlier one may have had the same words. */
 	bool saw = type_reported(u, pp->p) &&
-		   transcript_saw_prompt(u, pp->p->text, pp->p->changed_ms) == TRANSCRIPT_SAW;
+		   transcript_saw_prompt(u, pp->p, pp->p->changed_ms) == TRANSCRIPT_SAW;
 
 	prompt_settle(u, pp, saw ? PR_DELIVERED : PR_UNKNOWN, saw ? NULL : why);
 }

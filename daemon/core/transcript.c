@@ -24,7 +24,6 @@
 #define FOLLOWED_AGAIN 2 /* the newest ones that a new shim is asked to follow */
 #define TAIL_CALL_MS 15000
 #define LOOK_CALL_MS 15000
-#define CLOCK_SLACK_MS 1000
 
 struct track {
 	struct track *next;
@@ -55,7 +54,7 @@ struct reading {
 	struct read_wait *waits;
 };
 
-static const struct transcript_format *format_of(const struct unit *u)
+const struct transcript_format *transcript_format_of(const struct unit *u)
 {
 	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
 
@@ -64,19 +63,8 @@ static const struct transcript_format *format_of(const struct unit *u)
 
 /* ---- consumers ---- */
 
-static void see_prompt(struct unit *u, const struct transcript_line *l, bool inherited)
-{
-	char head[TRANSCRIPT_HEAD_MAX], digest[SHA256_HEX];
-
-	if ((l->kind != TR_PROMPT && l->kind != TR_QUEUED) || l->own || l->side || inherited || !l->text)
-		return;
-	format_of(u)->head(head, l->text);
-	sha256_hex(head, strlen(head), digest);
-	P(u->f)->transcript_prompt_add(CTX(u->f), u->in->id, l->time_ms ? l->time_ms : clock_wall_ms(), digest);
-}
-
 static transcript_consumer_fn *const consumers[] = {
-	see_prompt,
+	seen_prompt_line,
 	usage_line,
 };
 
@@ -165,7 +153,7 @@ static size_t apply_lines(struct track *t, const struct transcript_format *forma
 static void read_step(struct track *t)
 {
 	struct fleet *f = t->u->f;
-	const struct transcript_format *format = format_of(t->u);
+	const struct transcript_format *format = transcript_format_of(t->u);
 	int64_t left = t->length - t->row.pos, n;
 	size_t size = left < STEP_BYTES ? (size_t)left : STEP_BYTES, done = 0;
 	cleanup_free char *data = xcalloc(1, size + 1);
@@ -354,7 +342,7 @@ static void too_many(struct unit *u)
 
 void transcript_report(struct unit *u, const json_t *body)
 {
-	const struct transcript_format *format = format_of(u);
+	const struct transcript_format *format = transcript_format_of(u);
 	char conversation[TRANSCRIPT_ID_MAX], path[TRANSCRIPT_PATH_MAX];
 	struct track *t;
 
@@ -511,17 +499,9 @@ void transcript_when_read(struct unit *u, int64_t ms, transcript_read_fn *fn, vo
 	readers_check(u, f);
 }
 
-enum transcript_saw transcript_saw_prompt(struct unit *u, const char *text, int64_t since_ms)
+bool transcript_known(const struct unit *u)
 {
-	char head[TRANSCRIPT_HEAD_MAX], digest[SHA256_HEX];
-
-	if (!u->tracks || !format_of(u))
-		return TRANSCRIPT_SAW_UNSURE;
-	format_of(u)->head(head, text);
-	sha256_hex(head, strlen(head), digest);
-	if (P(u->f)->transcript_prompt_since(CTX(u->f), u->in->id, digest, since_ms - CLOCK_SLACK_MS))
-		return TRANSCRIPT_SAW;
-	return all_read(u) && count(u) < TRACKS_MAX ? TRANSCRIPT_SAW_NOT : TRANSCRIPT_SAW_UNSURE;
+	return all_read(u) && count(u) < TRACKS_MAX;
 }
 
 /* ---- for the api ---- */

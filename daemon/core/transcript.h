@@ -18,9 +18,8 @@ enum transcript_saw {
 	TRANSCRIPT_SAW,
 	TRANSCRIPT_SAW_UNSURE, /* nothing of it is copied, or not all that is copied was read yet, or one may not be followed */
 };
-/* Does its transcript show that a prompt of this text was taken, at since_ms (wall clock) or later? By its head, blanks
- * run together; the clock of a machine may differ by some seconds. */
-enum transcript_saw transcript_saw_prompt(struct unit *u, const char *text, int64_t since_ms);
+/* Does its transcript show that this prompt was taken, at since_ms (wall clock) or later? seen.c. */
+enum transcript_saw transcript_saw_prompt(struct unit *u, const struct prompt *p, int64_t since_ms);
 
 /* Calls fn once all that its program had written by now was copied and applied (read true), or when that cannot be had
  * within ms: its place does not answer, or it has no transcript. fn may be called at once. */
@@ -31,6 +30,12 @@ void transcript_when_read(struct unit *u, int64_t ms, transcript_read_fn *fn, vo
 const struct transcript *transcript_of(const struct unit *u, const char *conversation);
 
 /* For core's other files: */
+transcript_consumer_fn seen_prompt_line;
+const struct transcript_format *transcript_format_of(const struct unit *u); /* NULL: its program writes none */
+bool transcript_known(const struct unit *u); /* all that is copied was read, and all is copied */
+/* Pure: of n times at which a text was seen (ascending), is one left at since_ms or later, when each of m other prompts
+ * of that text (ascending) takes the first that is not before it, one each? */
+bool seen_is_left(const int64_t *times, size_t n, const int64_t *others, size_t m, int64_t since_ms);
 void transcript_report(struct unit *u, const json_t *body);    /* a report came: it may name another file */
 void transcript_event(struct unit *u, const json_t *ev);       /* its shim copied something */
 void transcript_joined(struct unit *u);                        /* a shim that may not know of it holds its program */

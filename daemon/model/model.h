@@ -171,6 +171,9 @@ enum prompt_mode { PM_PASTE, PM_RAW, PM_KEYS };
 #define KEY_MAX_LEN 64
 #define KEY_SIZE (ID_LEN + 1 + KEY_MAX_LEN + 1)
 
+/* How a prompt stands in a transcript: typed, put into the program's own queue, or used from there. */
+enum seen_prompt { SEEN_TYPED, SEEN_QUEUED, SEEN_USED };
+
 struct prompt {
 	char key[KEY_SIZE]; /* random, or the caller's; an instance's with "ID/" before it */
 	char instance[ID_SIZE];

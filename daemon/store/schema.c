@@ -220,6 +220,8 @@ static const char version_5[] =
 	" reason TEXT, created_ms INTEGER NOT NULL, changed_ms INTEGER NOT NULL) STRICT;"
 	"CREATE INDEX schedules_instance ON schedules(instance, n);"
 	"CREATE INDEX schedules_open ON schedules(n) WHERE status IN ('active', 'paused');"
+	/* It was put into the program's own queue; the line that says it was used is yet to come. */
+	"ALTER TABLE transcript_prompts ADD COLUMN waits INTEGER NOT NULL DEFAULT 0;"
 	"";
 
 const struct migration store_migrations[] = {

@@ -103,9 +103,14 @@ int store_schedules(struct store *s, const struct schedule_query *q, void (*fn)(
  * their head; of each instance trimming leaves the newest TRANSCRIPT_PROMPTS_KEPT). */
 #define TRANSCRIPT_PROMPTS_KEPT 500
 int store_transcript_put(struct store *s, const struct transcript *t, struct err *e);
-int store_transcript_prompt_add(struct store *s, const char *instance, int64_t time_ms, const char *digest, struct err *e);
+int store_transcript_prompt_add(struct store *s, const char *instance, int64_t time_ms, const char *digest, enum seen_prompt how,
+	struct err *e);
 int store_transcript_prompts_trim(struct store *s, const char *instance, struct err *e);
-bool store_transcript_prompt_since(struct store *s, const char *instance, const char *digest, int64_t since_ms);
+/* When prompts of that digest were seen, the earliest first, at most so many; how many. */
+size_t store_transcript_prompt_times(struct store *s, const char *instance, const char *digest, int64_t since_ms, int64_t *times,
+	size_t max);
+/* When other prompts of the same text as p were made, the earliest first, of those delivered at since_ms or later. */
+size_t store_prompts_same(struct store *s, const struct prompt *p, int64_t since_ms, int64_t *created, size_t max);
 /* What needs a person; put: insert or replace. */
 int store_attention_put(struct store *s, const struct attention *a, struct err *e);
 int store_attention_delete(struct store *s, const char *key, struct err *e);

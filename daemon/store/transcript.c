@@ -50,15 +50,33 @@ int transcript_load(struct store *s, const struct store_load_ops *ops, void *arg
 	return rc == SQLITE_DONE ? 0 : store_fail(s->db, rc, s->path, "reading conversations", e);
 }
 
-int store_transcript_prompt_add(struct store *s, const char *instance, int64_t time_ms, const char *digest, struct err *e)
+/* The oldest that waits in the program's queue was used: 1; there is none: 0. */
+static int used(struct store *s, const char *instance, const char *digest, struct err *e)
 {
-	static const char sql[] = "INSERT INTO transcript_prompts(instance, time_ms, digest) VALUES(?,?,?)";
+	static const char sql[] =
+		"UPDATE transcript_prompts SET waits=0 WHERE seq=(SELECT min(seq) FROM transcript_prompts WHERE instance=? AND digest=?"
+		" AND waits=1)";
 	sqlite3_stmt *st = store_write(s, sql, e);
 	if (!st)
 		return -1;
 	bind_text(st, 1, instance);
+	bind_text(st, 2, digest);
+	return store_done(s, st, "writing that a prompt was used", e) < 0 ? -1 : sqlite3_changes(s->db) > 0;
+}
+
+int store_transcript_prompt_add(struct store *s, const char *instance, int64_t time_ms, const char *digest, enum seen_prompt how,
+	struct err *e)
+{
+	static const char sql[] = "INSERT INTO transcript_prompts(instance, time_ms, digest, waits) VALUES(?,?,?,?)";
+	int known = how == SEEN_QUEUED ? 0 : used(s, instance, digest, e);
+	sqlite3_stmt *st = known == 0 && how != SEEN_USED ? store_write(s, sql, e) : NULL;
+
+	if (!st)
+		return known < 0 || (known == 0 && how != SEEN_USED) ? -1 : 0;
+	bind_text(st, 1, instance);
 	sqlite3_bind_int64(st, 2, time_ms);
 	bind_text(st, 3, digest);
+	sqlite3_bind_int64(st, 4, how == SEEN_QUEUED);
 	return store_done(s, st, "writing that a prompt was seen", e);
 }
 
@@ -75,17 +93,42 @@ int store_transcript_prompts_trim(struct store *s, const char *instance, struct 
 	return store_done(s, st, "removing old prompts that were seen", e);
 }
 
-bool store_transcript_prompt_since(struct store *s, const char *instance, const char *digest, int64_t since_ms)
+/* The first column of its rows, at most so many; how many. */
+static size_t column(sqlite3_stmt *st, int64_t *out, size_t max)
 {
-	static const char sql[] = "SELECT 1 FROM transcript_prompts WHERE instance=? AND digest=? AND time_ms>=? LIMIT 1";
+	size_t n = 0;
+
+	while (n < max && sqlite3_step(st) == SQLITE_ROW)
+		out[n++] = sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	return n;
+}
+
+size_t store_transcript_prompt_times(struct store *s, const char *instance, const char *digest, int64_t since_ms, int64_t *times,
+	size_t max)
+{
+	static const char sql[] = "SELECT time_ms FROM transcript_prompts WHERE instance=? AND digest=? AND time_ms>=? ORDER BY time_ms";
 	sqlite3_stmt *st = store_stmt(s, sql, NULL);
 
 	if (!st)
-		return false;
+		return 0;
 	bind_text(st, 1, instance);
 	bind_text(st, 2, digest);
 	sqlite3_bind_int64(st, 3, since_ms);
-	bool found = sqlite3_step(st) == SQLITE_ROW;
-	sqlite3_reset(st);
-	return found;
+	return column(st, times, max);
+}
+
+size_t store_prompts_same(struct store *s, const struct prompt *p, int64_t since_ms, int64_t *created, size_t max)
+{
+	static const char sql[] = "SELECT created_ms FROM prompts WHERE instance=? AND digest=? AND key<>? AND delivered_ms>=?"
+				  " ORDER BY created_ms";
+	sqlite3_stmt *st = store_stmt(s, sql, NULL);
+
+	if (!st)
+		return 0;
+	bind_text(st, 1, p->instance);
+	bind_text(st, 2, p->digest);
+	bind_text(st, 3, p->key);
+	sqlite3_bind_int64(st, 4, since_ms);
+	return column(st, created, max);
 }

@@ -26,11 +26,11 @@ static void w_put(void *ctx, const struct transcript *t)
 	check(w, store_transcript_put(w->store, t, &err), &err);
 }
 
-static void w_prompt_add(void *ctx, const char *instance, int64_t time_ms, const char *digest)
+static void w_prompt_add(void *ctx, const char *instance, int64_t time_ms, const char *digest, enum seen_prompt how)
 {
 	struct world *w = ctx;
 	struct err err = {0};
-	check(w, store_transcript_prompt_add(w->store, instance, time_ms, digest, &err), &err);
+	check(w, store_transcript_prompt_add(w->store, instance, time_ms, digest, how, &err), &err);
 }
 
 static void w_prompts_trim(void *ctx, const char *instance)
@@ -40,9 +40,14 @@ static void w_prompts_trim(void *ctx, const char *instance)
 	check(w, store_transcript_prompts_trim(w->store, instance, &err), &err);
 }
 
-static bool w_prompt_since(void *ctx, const char *instance, const char *digest, int64_t since_ms)
+static size_t w_prompt_times(void *ctx, const char *instance, const char *digest, int64_t since_ms, int64_t *times, size_t max)
 {
-	return store_transcript_prompt_since(((struct world *)ctx)->store, instance, digest, since_ms);
+	return store_transcript_prompt_times(((struct world *)ctx)->store, instance, digest, since_ms, times, max);
+}
+
+static size_t w_prompts_same(void *ctx, const struct prompt *p, int64_t since_ms, int64_t *created, size_t max)
+{
+	return store_prompts_same(((struct world *)ctx)->store, p, since_ms, created, max);
 }
 
 static bool named(char *const *names, const char *name)
@@ -179,7 +184,8 @@ void transcripts_port(struct core_port *p)
 	p->transcript_put = w_put;
 	p->transcript_prompt_add = w_prompt_add;
 	p->transcript_prompts_trim = w_prompts_trim;
-	p->transcript_prompt_since = w_prompt_since;
+	p->transcript_prompt_times = w_prompt_times;
+	p->prompts_same = w_prompts_same;
 	p->transcript_root = w_root;
 	p->transcript_length = w_length;
 	p->transcript_read = w_read;

@@ -81,8 +81,9 @@ START_TEST(the_programs_own_words_are_nobodys)
 	ck_assert_int_eq(l.kind, TR_COMPACT);
 	line("{\"type\":\"queue-operation\",\"operation\":\"enqueue\",\"content\":\"later\"," HEAD "}");
 	ck_assert(l.kind == TR_QUEUED && !l.own && !strcmp(l.text, "later"));
+	ck_assert(!l.used);
 	line("{\"type\":\"attachment\",\"attachment\":{\"type\":\"queued_command\",\"prompt\":\"later\"}," HEAD "}");
-	ck_assert(l.kind == TR_QUEUED);
+	ck_assert(l.kind == TR_QUEUED && l.used);
 }
 END_TEST
 

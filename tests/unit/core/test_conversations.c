@@ -34,13 +34,25 @@ static char *transcript_root(void *ctx, const struct instance *in)
 	return xstrdup("/root");
 }
 
-static bool prompt_since(void *ctx, const char *instance, const char *digest, int64_t since_ms)
+static size_t prompt_times(void *ctx, const char *instance, const char *digest, int64_t since_ms, int64_t *times, size_t max)
 {
 	(void)ctx;
 	(void)instance;
 	(void)digest;
+	(void)times;
+	(void)max;
 	since = since_ms;
-	return false;
+	return 0;
+}
+
+static size_t prompts_same(void *ctx, const struct prompt *p, int64_t since_ms, int64_t *created, size_t max)
+{
+	(void)ctx;
+	(void)p;
+	(void)since_ms;
+	(void)created;
+	(void)max;
+	return 0;
 }
 
 static int64_t length(void *ctx, const char *instance, const char *conversation)
@@ -76,7 +88,8 @@ static void setup(void)
 	w.port.agent = claude;
 	w.port.transcript_put = transcript_put;
 	w.port.transcript_root = transcript_root;
-	w.port.transcript_prompt_since = prompt_since;
+	w.port.transcript_prompt_times = prompt_times;
+	w.port.prompts_same = prompts_same;
 	w.port.transcript_length = length;
 	in->driver = xstrdup("vm");
 	in->agent = xstrdup("claude");
@@ -112,6 +125,32 @@ static void conversation(int n)
 		fake_answer(&w, "tail", json_object());
 }
 
+static enum transcript_saw saw_hello(struct unit *u)
+{
+	char text[] = "hello";
+	struct prompt p = {.text = text, .len = sizeof(text) - 1};
+
+	return transcript_saw_prompt(u, &p, 0);
+}
+
+START_TEST(each_prompt_of_one_text_has_a_line_of_its_own)
+{
+	static const int64_t times[] = {100, 200, 300};
+	static const int64_t first[] = {90}, late[] = {250}, both[] = {90, 190}, all[] = {90, 95, 100};
+
+	ck_assert(seen_is_left(times, 3, NULL, 0, 300));
+	ck_assert(!seen_is_left(times, 3, NULL, 0, 301));
+	ck_assert(!seen_is_left(times, 1, first, 1, 90));  /* it is the earlier one's */
+	ck_assert(seen_is_left(times, 2, first, 1, 150));
+	ck_assert(!seen_is_left(times, 2, both, 2, 150));
+	ck_assert(seen_is_left(times, 3, both, 2, 150));
+	ck_assert(!seen_is_left(times, 3, all, 3, 0));
+	ck_assert(!seen_is_left(times, 3, late, 1, 250)); /* the line before was typed by somebody else */
+	ck_assert(seen_is_left(times, 3, late, 1, 200));
+	ck_assert(!seen_is_left(NULL, 0, both, 2, 0));
+}
+END_TEST
+
 START_TEST(too_many_are_told_once)
 {
 	struct unit *u = unit_find(w.f, id);
@@ -120,7 +159,7 @@ START_TEST(too_many_are_told_once)
 	for (int i = 1; i < FOLLOWED; i++)
 		conversation(i);
 	ck_assert_int_eq(rows, FOLLOWED - 1);
-	ck_assert_int_eq(transcript_saw_prompt(u, "hello", 0), TRANSCRIPT_SAW_NOT);
+	ck_assert_int_eq(saw_hello(u), TRANSCRIPT_SAW_NOT);
 	conversation(FOLLOWED);
 	ck_assert_int_eq(fake_events(&w, "notice"), 0);
 	conversation(FOLLOWED + 1);
@@ -128,7 +167,7 @@ START_TEST(too_many_are_told_once)
 	ck_assert_int_eq(rows, FOLLOWED);
 	ck_assert_int_eq(fake_events(&w, "notice"), 1);
 	/* What was said there nobody read. */
-	ck_assert_int_eq(transcript_saw_prompt(u, "hello", 0), TRANSCRIPT_SAW_UNSURE);
+	ck_assert_int_eq(saw_hello(u), TRANSCRIPT_SAW_UNSURE);
 	all = fleet_transcripts_json(w.f, u->in);
 	ck_assert_uint_eq(json_array_size(all), FOLLOWED);
 	json_decref(all);
@@ -194,5 +233,5 @@ START_TEST(one_whose_shim_is_asked_has_its_time_still)
 }
 END_TEST
 
-TEST_MAIN_FIXTURE("core/conversations", setup, teardown, too_many_are_told_once,
+TEST_MAIN_FIXTURE("core/conversations", setup, teardown, each_prompt_of_one_text_has_a_line_of_its_own, too_many_are_told_once,
 	the_transcript_is_searched_from_when_it_was_typed, one_whose_shim_is_asked_has_its_time_still)

@@ -881,6 +881,33 @@ START_TEST(what_is_queued_outlives_a_place_that_does_not_answer_for_a_while)
 }
 END_TEST
 
+START_TEST(what_was_not_let_out_stands_in_the_detail)
+{
+	char id[ID_SIZE];
+	const struct instance *in;
+	struct heard h = {0};
+
+	spawn_as(NULL, NULL, NULL, "teller", NULL, &h, id, NULL);
+	up(id);
+	in = fleet_get(w.f, id);
+	fleet_on_denied(w.f, in->place, json_pack("{s:s, s:i}", "host", "idle.example", "port", 443));
+	ck_assert(in->state == ST_IDLE && !in->detail);
+	report(id, 3, "prompt");
+	fleet_on_denied(w.f, in->place, json_pack("{s:s, s:i}", "host", "api.exa\nmple", "port", 443));
+	ck_assert_int_eq(in->state, ST_WORKING);
+	ck_assert_ptr_nonnull(strstr(in->detail, "refused its way out to api.exa mple:443"));
+	int events = fake_events(&w, "instance.state");
+	fleet_on_denied(w.f, in->place, json_pack("{s:s, s:i}", "host", "next.example", "port", 443));
+	fleet_on_denied(w.f, in->place, json_pack("{}"));
+	ck_assert_int_eq(fake_events(&w, "instance.state"), events);
+	ck_assert_int_eq(fake_events(&w, "egress.denied"), 4);
+	report(id, 4, "prompt"); /* it goes on */
+	ck_assert(!in->detail || !in->detail[0]);
+	fleet_on_denied(w.f, "nobody", json_pack("{s:s}", "host", "x"));
+	fake_turn(&w);
+}
+END_TEST
+
 START_TEST(who_ends_is_stuck_no_more)
 {
 	char id[ID_SIZE];
@@ -1177,6 +1204,7 @@ TEST_MAIN_FIXTURE("core/fleet", setup, teardown,
 		a_start_of_which_nothing_ran_begins_again_once,
 		a_place_that_does_not_tell_what_it_holds_is_lost_until_it_does,
 		what_is_queued_outlives_a_place_that_does_not_answer_for_a_while, who_ends_is_stuck_no_more,
+		what_was_not_let_out_stands_in_the_detail,
 		a_text_is_watched_from_when_there_is_a_screen,
 		waiting_for_a_state_answers_or_says_that_it_never_comes,
 		every_state_has_its_legal_moves, each_pair_of_states_is_allowed_or_refused_as_the_table_says,

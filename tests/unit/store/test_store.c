@@ -237,6 +237,32 @@ START_TEST(test_old_settled_prompts_go_whoever_settles_them)
 }
 END_TEST
 
+static size_t seen(struct store *s, const char *instance, const char *digest)
+{
+	int64_t times[8];
+
+	return store_transcript_prompt_times(s, instance, digest, 0, times, ARRAY_LEN(times));
+}
+
+START_TEST(test_a_prompt_of_the_programs_queue_is_seen_once)
+{
+	static const enum seen_prompt lines[] = {SEEN_QUEUED, SEEN_QUEUED, SEEN_USED, SEEN_TYPED, SEEN_TYPED, SEEN_USED};
+	static const size_t then[] = {1, 2, 2, 2, 3, 3};
+	struct err e = {0};
+	struct store *s = must_open();
+	char digest[SHA256_HEX];
+
+	ck_assert_int_eq(put_simple(s, "aaaaaa", "a", &e), 0);
+	snprintf(digest, sizeof(digest), "%064d", 7);
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		ck_assert_int_eq(store_transcript_prompt_add(s, "aaaaaa", (int64_t)i, digest, lines[i], &e), 0);
+		ck_assert_uint_eq(seen(s, "aaaaaa", digest), then[i]);
+	}
+	must_commit(s);
+	store_close(s);
+}
+END_TEST
+
 START_TEST(test_of_prompts_that_were_seen_the_newest_stay)
 {
 	struct err e = {0};
@@ -247,17 +273,17 @@ START_TEST(test_of_prompts_that_were_seen_the_newest_stay)
 	ck_assert_int_eq(put_simple(s, "bbbbbb", "b", &e), 0);
 	for (int n = 0; n < TRANSCRIPT_PROMPTS_KEPT + 2; n++) {
 		snprintf(digest, sizeof(digest), "%064d", n);
-		if (store_transcript_prompt_add(s, "aaaaaa", n + 1, digest, &e) < 0)
+		if (store_transcript_prompt_add(s, "aaaaaa", n + 1, digest, SEEN_TYPED, &e) < 0)
 			ck_abort_msg("%s", e.message);
 	}
 	snprintf(digest, sizeof(digest), "%064d", 0);
-	ck_assert_int_eq(store_transcript_prompt_add(s, "bbbbbb", 1, digest, &e), 0);
-	ck_assert(store_transcript_prompt_since(s, "aaaaaa", digest, 0));
+	ck_assert_int_eq(store_transcript_prompt_add(s, "bbbbbb", 1, digest, SEEN_TYPED, &e), 0);
+	ck_assert_uint_eq(seen(s, "aaaaaa", digest), 1);
 	ck_assert_int_eq(store_transcript_prompts_trim(s, "aaaaaa", &e), 0);
-	ck_assert(!store_transcript_prompt_since(s, "aaaaaa", digest, 0));
-	ck_assert(store_transcript_prompt_since(s, "bbbbbb", digest, 0));
+	ck_assert_uint_eq(seen(s, "aaaaaa", digest), 0);
+	ck_assert_uint_eq(seen(s, "bbbbbb", digest), 1);
 	snprintf(digest, sizeof(digest), "%064d", 2);
-	ck_assert(store_transcript_prompt_since(s, "aaaaaa", digest, 0));
+	ck_assert_uint_eq(seen(s, "aaaaaa", digest), 1);
 	must_commit(s);
 	store_close(s);
 }
@@ -515,7 +541,7 @@ TEST_MAIN_FIXTURE("store/store", help_setup, help_teardown,
 	test_everything_comes_back_after_reopening, test_a_row_has_a_column_for_every_key,
 	test_putting_an_instance_again_keeps_its_prompts,
 	test_a_prompt_that_is_sent_again_has_the_way_of_the_last_time, test_settled_prompts_are_kept_but_not_loaded, test_old_settled_prompts_go_whoever_settles_them,
-	test_of_prompts_that_were_seen_the_newest_stay, test_an_id_is_never_given_out_twice,
+	test_a_prompt_of_the_programs_queue_is_seen_once, test_of_prompts_that_were_seen_the_newest_stay, test_an_id_is_never_given_out_twice,
 	test_two_living_instances_never_share_a_name, test_a_failed_write_spoils_its_transaction,
 	test_events_are_numbered_and_read_in_order, test_whose_a_removed_one_was_is_kept_as_long_as_its_events,
 	test_trimmed_events_leave_their_numbers_used,
