@@ -35,6 +35,7 @@
 #define OCCUPIED_MS 200
 #define OCCUPIED_TRIES 25
 #define LOG_TAIL 4096
+#define UNWATCHED_MS 250 /* between looks where nothing can be watched (fs.inotify.max_user_instances: 128) */
 #define LOCKS_MAX (1024 * 1024)
 #define LOG_MAX (8 * 1024 * 1024) /* a longer one is set aside at the next start */
 
@@ -202,16 +203,16 @@ static int holder(const struct cli *c)
 }
 
 /* Waits until who occupies the home is gone or its socket appears: -1 when asked to stop. Takes from *tries when
- * nobody is known who does. */
+ * nobody is known who does. notify -1: its folder cannot be watched. */
 static int await_change(struct cli *c, int notify, int64_t deadline, int *tries)
 {
 	cleanup_close int pidfd = holder(c);
 	struct pollfd p[] = {{.fd = pidfd, .events = POLLIN}, {.fd = notify, .events = POLLIN}};
-	int64_t soon = clock_mono_ms() + OCCUPIED_MS;
+	int64_t soon = clock_mono_ms() + (notify < 0 ? UNWATCHED_MS : OCCUPIED_MS);
 	char events[4096];
 
 	*tries -= pidfd < 0;
-	if (client_poll(p, ARRAY_LEN(p), pidfd < 0 && soon < deadline ? soon : deadline, &cli_stop, NULL) < 0)
+	if (client_poll(p, ARRAY_LEN(p), (pidfd < 0 || notify < 0) && soon < deadline ? soon : deadline, &cli_stop, NULL) < 0)
 		return -1;
 	while (read(notify, events, sizeof(events)) > 0)
 		;
@@ -230,8 +231,7 @@ int daemon_start(struct cli *c, struct err *e)
 	cleanup_close int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (lock < 0)
 		return err_set_errno(e, ERR_IO, errno, "cannot open %s", name);
-	if (notify < 0 || inotify_add_watch(notify, c->layout.runtime_dir, IN_ATTRIB | IN_MOVED_TO) < 0)
-		return err_set_errno(e, ERR_IO, errno, "%s cannot be watched", c->layout.runtime_dir);
+	bool watched = notify >= 0 && inotify_add_watch(notify, c->layout.runtime_dir, IN_ATTRIB | IN_MOVED_TO) >= 0;
 	/* Held by another command line for at most its own deadline. */
 	while (flock(lock, LOCK_EX) < 0)
 		if (errno != EINTR || cli_stop)
@@ -245,7 +245,7 @@ int daemon_start(struct cli *c, struct err *e)
 			return client_connect(c->layout.daemon_socket, &c->client, e);
 		if (r < 0)
 			return -1;
-		if (await_change(c, notify, deadline, &tries) < 0)
+		if (await_change(c, watched ? notify : -1, deadline, &tries) < 0)
 			return err_set(e, ERR_CANCELLED, "interrupted while the daemon was starting");
 	} while (clock_mono_ms() < deadline && tries > 0);
 	return -1;
@@ -276,17 +276,16 @@ int daemon_await(struct cli *c, int64_t deadline, struct err *e)
 	if (fd >= 0 && c->has_layout)
 		inotify_add_watch(fd, c->layout.log_file, IN_MODIFY);
 	for (;;) {
-		if (fd < 0 || watch_folder(fd, c->socket) < 0)
-			return err_set_errno(e, ERR_UNREACHABLE, errno, "the daemon went away, and the folder of %s cannot be watched",
-				c->socket);
+		bool watched = fd >= 0 && watch_folder(fd, c->socket) >= 0;
+		int64_t soon = clock_mono_ms() + UNWATCHED_MS;
 		if (client_connect(c->socket, &probe, NULL) == 0) {
 			c->client = probe;
 			return 0;
 		}
-		r = wait_fd(fd, deadline);
+		r = wait_fd(watched ? fd : -1, watched || soon > deadline ? deadline : soon);
 		if (r < 0)
 			return err_set(e, ERR_CANCELLED, "interrupted");
-		if (r == 0) {
+		if (r == 0 && clock_mono_ms() >= deadline) {
 			err_set(e, ERR_UNREACHABLE, "the daemon went away and did not come back");
 			return err_hint(e, "start it with `tmux-claude up`");
 		}

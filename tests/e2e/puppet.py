@@ -4,12 +4,16 @@ transcript say, the test says.
 """
 import json
 import os
+import select
 import sys
+import time
 import uuid
 
 import inside
 from harness import equal
 
+CALL_SECONDS = 10
+REPORT_SECONDS = 60
 # Its terminal is raw and asks for pastes, as that of Claude Code at its prompt; what is typed is kept in a file.
 PROGRAM = """#!%s
 import os, sys, threading, tty
@@ -61,9 +65,19 @@ class Puppet:
         return {"session_id": self.conversation, "transcript_path": self.transcript, "cwd": self.f.work}
 
     def report(self, event, once=None, **body):
+        """As a hook does: again under the same mark when its connection breaks, for its shim may be replaced."""
         self.marks += 1
-        return self.client.call("report", event=event, once=once or "%s-%d" % (self.name, self.marks),
-                                body={**self.base(), "hook_event_name": event, **body})
+        once = once or "%s-%d" % (self.name, self.marks)
+        end = time.monotonic() + REPORT_SECONDS
+        while True:
+            try:
+                return self.client.call("report", CALL_SECONDS, event=event, once=once,
+                                        body={**self.base(), "hook_event_name": event, **body})
+            except (OSError, EOFError, TimeoutError):
+                if time.monotonic() > end:
+                    raise
+                select.select([], [], [], 0.05)
+                self.client = inside.connect(self.f, self.path)
 
     def session_file(self, status, **more):
         folder = os.path.join(self.f.user, ".claude", "sessions")
