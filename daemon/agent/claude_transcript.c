@@ -241,12 +241,13 @@ static void take_total(const json_t *doc, struct transcript_line *l)
 	}
 }
 
-static void take_queued(const json_t *prompt, struct transcript_line *l)
+static void take_queued(const json_t *prompt, bool used, struct transcript_line *l)
 {
 	l->text = joined(prompt);
 	if (!l->text)
 		return;
 	l->kind = TR_QUEUED;
+	l->used = used;
 	l->own = own_words(l->text);
 }
 
@@ -277,9 +278,9 @@ static int claude_parse(const char *line, size_t len, struct transcript_line *re
 	else if (is(type, "cost-state"))
 		take_total(l.doc, &l);
 	else if (is(type, "attachment") && is(text_of(att, "type"), "queued_command"))
-		take_queued(json_object_get(att, "prompt"), &l), l.used = true;
+		take_queued(json_object_get(att, "prompt"), true, &l);
 	else if (is(type, "queue-operation") && is(text_of(l.doc, "operation"), "enqueue"))
-		take_queued(json_object_get(l.doc, "content"), &l);
+		take_queued(json_object_get(l.doc, "content"), false, &l);
 	else if (is(type, "system") && is(text_of(l.doc, "subtype"), "compact_boundary"))
 		l.kind = TR_COMPACT;
 	*ret = l;
