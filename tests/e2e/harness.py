@@ -157,9 +157,14 @@ def files_under(folder):
     for root, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(root, name)
-            if os.path.isfile(path) and not os.path.islink(path):
+            if not os.path.isfile(path) or os.path.islink(path):
+                continue
+            try:
                 with open(path, "rb") as data:
-                    yield path, data.read()
+                    text = data.read()
+            except FileNotFoundError:
+                continue  # a file of a moment: the daemon runs
+            yield path, text
 
 
 class RpcError(Failure):

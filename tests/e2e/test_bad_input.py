@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import threading
 
+import faults
 from harness import check, contains, deadline, equal, wait_gone
 
 HOST = ["--driver", "host", "--agent", "shell"]
@@ -410,7 +411,10 @@ def test_socket_is_private(t):
     equal(os.stat(os.path.dirname(f.socket)).st_mode & 0o777, 0o700, "mode of its folder")
     for root, _, files in os.walk(f.state_dir):
         for name in files:
-            mode = os.stat(os.path.join(root, name)).st_mode & 0o077
+            try:
+                mode = os.stat(os.path.join(root, name)).st_mode & 0o077
+            except FileNotFoundError:
+                continue  # a file of a moment: the daemon runs
             check(mode == 0 or not name.endswith((".db", ".rec", ".zst", ".idx", "credentials")), "%s has mode %o", name, mode)
 
 
@@ -455,8 +459,8 @@ def test_kill_during_start(t):
     equal(f.show(made["id"])["state"] in ("exited", "failed"), True, "a final state")
     f.cli("rm", made["id"])
     e.event("instance.removed", made["id"])
-    equal(wait_gone([p for p in f.processes() if p != f.daemon_pid()
-                     and "tmux" not in os.readlink("/proc/%d/exe" % p)], 10), [], "processes of the place")
+    left = [p for p in f.processes() if faults.kind(p) in ("shim", "guest", "view") or faults.argv(p) == ["cat"]]
+    equal(wait_gone(left, 60), [], "processes of the place")
 
 
 def test_errors_have_hints_that_help(t):

@@ -70,10 +70,8 @@ def test_shim_and_daemon_die(t):
     made = f.shell("one", "sh", "-c", "while read x; do echo got-$x; done")
     f.cli("send", "one", "1")
     f.wait("one", "text=got-1")
-    shims = [p for p in f.processes() if "tmux-claude-shim" in os.readlink("/proc/%d/exe" % p)]
-    equal(len(shims), 1, "shims")
     f.kill_daemon()
-    os.kill(shims[0], signal.SIGKILL)
+    os.kill(made["shim_pid"], signal.SIGKILL)
     f.up()
     f.cli("send", "one", "2")
     f.wait("one", "text=got-2")
@@ -83,7 +81,7 @@ def test_shim_and_daemon_die(t):
 def test_shim_dies(t):
     f = t.fleet()
     made = f.shell("one", "sh", "-c", "while read x; do echo got-$x; done")
-    shim = [p for p in f.processes() if "tmux-claude-shim" in os.readlink("/proc/%d/exe" % p)][0]
+    shim = made["shim_pid"]
     os.kill(shim, signal.SIGKILL)
     equal(wait_gone([shim], 10), [])
     f.cli("send", "one", "1")
@@ -95,7 +93,7 @@ def test_a_new_shim_that_knows_nothing_yet_is_waited_for(t):
     """The place's process is stopped: the new shim cannot hear from it which instances there are."""
     f = t.fleet()
     made = f.shell("one", "sh", "-c", "while read x; do echo got-$x; done")
-    shim = [p for p in f.processes() if "tmux-claude-shim" in os.readlink("/proc/%d/exe" % p)][0]
+    shim = made["shim_pid"]
     os.kill(made["place_pid"], signal.SIGSTOP)
     try:
         os.kill(shim, signal.SIGKILL)
@@ -116,7 +114,7 @@ def test_holder_dies(t):
     f = t.fleet()
     made = f.shell("one", "cat")
     os.kill(made["place_pid"], signal.SIGKILL)
-    got = f.wait("one", "exited", timeout=30) if f.state("one") not in ("failed", "lost") else f.show("one")
+    got = f.wait("one", "exited,lost")  # "exited" holds for "failed", too
     check(got["state"] in ("exited", "failed", "lost"), "state %s", got["state"])
     equal(wait_gone([made["pid"]], 10), [], "its program")
 
@@ -150,7 +148,7 @@ def test_claude_ends_its_turn_while_away(t):
     # The turn's end is seen at the agent: only then may the daemon come back.
     sessions = os.path.join(f.user, ".claude", "sessions", "%d.json" % made["pid"])
     import threading
-    for _ in range(200):
+    for _ in range(1200):
         with open(sessions, encoding="utf-8") as text:
             if '"idle"' in text.read():
                 break

@@ -89,7 +89,7 @@ def test_none_lost_none_twice_across_reconnects(t):
                 break
         c.close()
     worker.join()
-    equal(seqs(got), seqs(all_events(f)))
+    equal(seqs(got), [seq for seq in seqs(all_events(f)) if seq <= last])  # there may be one more by now
 
 
 def test_across_a_killed_daemon(t):

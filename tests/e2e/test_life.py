@@ -167,11 +167,13 @@ def test_restart_of_the_living_ends_it_in_order_and_keeps_what_it_is(t):
     made = f.shell("one", "sh", "-c", "trap 'echo bye; exit' TERM HUP; echo up-$$; while :; do read x; done",
                    options=["--label", "team=web", "--max-children", "3"])
     kid = f.shell("kid", "cat", options=["--parent", "one"])
+    f.wait("one", "text=up-%d" % made["pid"])  # until then nothing was printed, and nothing is trapped
     now = f.json("restart", "one")
     check(now["pid"] != made["pid"], "the same pid")
     equal((now["id"], now["name"], now["labels"], now["cap"]["max_children"], now["starts"]),
           (made["id"], "one", {"team": "web"}, 3, 2))
     equal(f.show("kid")["pid"], kid["pid"], "the child's pid")
+    f.wait("one", "text=up-%d" % now["pid"])
     text = f.json("read", "one", "--since", "0")["text"]
     check(text.count("up-") >= 2, "the recording goes on: %s", text)
     again_ = f.json("restart", "one", "--force", "--no-wait")
@@ -193,6 +195,7 @@ def test_restart_of_several(t):
 def test_a_killed_daemon_goes_on_with_a_restart(t):
     f = t.fleet()
     made = f.shell("one", "sh", "-c", "trap '' TERM HUP; echo up; while :; do read x || sleep 1; done")
+    f.wait("one", "text=up")
     client = f.client()
     e = f.subscribe()
     client.start("restart", ids=["one"])
@@ -238,9 +241,9 @@ def test_interrupting_down_all_leaves_the_rest(t):
     f = t.fleet()
     for n in range(20):
         f.spawn("w%d" % n, "--driver", "host", "--agent", "shell", "--dir", f.work, "--no-wait", "--",
-                "sh", "-c", "trap '' TERM HUP; while :; do read x || sleep 1; done")
+                "sh", "-c", "trap '' TERM HUP; echo up; while :; do read x || sleep 1; done")
     for n in range(20):
-        f.run("wait", "w%d" % n, "--until", "idle", "--timeout", "60")
+        f.wait("w%d" % n, "text=up")  # its signals are ignored from here on
     e = f.subscribe()
     child = f.popen("down", "--all", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                     start_new_session=True)

@@ -135,16 +135,17 @@ def test_servers_may_have_many_descriptors(t):
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     made = f.shell("one", "cat")
-    f.wait(made["id"], "idle")
+    faults.panes_stand(f, [made["id"]])
     equal(resource.prlimit(server_pid(f), resource.RLIMIT_NOFILE), (hard, hard), "limits of the server")
 
 
 def test_users_tmux_is_not_touched(t):
     f = t.fleet()
-    f.shell("one", "cat")
+    ids = [f.shell("one", "cat")["id"]]
     sockets = os.path.join("/tmp", "tmux-%d" % os.getuid())
     before = set(os.listdir(sockets)) if os.path.isdir(sockets) else set()
-    f.shell("two", "cat")
+    ids.append(f.shell("two", "cat")["id"])
+    faults.panes_stand(f, ids)
     after = set(os.listdir(sockets)) if os.path.isdir(sockets) else set()
     equal(after, before, "sockets in the user's tmux folder")
     equal(len(f.tmux_sockets()), 1)
@@ -278,8 +279,7 @@ def test_forty_panes(t):
     f.up()
     ids = [f.spawn("--driver", "host", "--agent", "shell", "--dir", f.work, "--no-wait", "--", "cat")["id"]
            for _ in range(20)]
-    for ident in ids:
-        f.wait(ident, "idle")
+    faults.panes_stand(f, ids)
     equal(len(f.tmux_sockets()), 2, "tmux servers for 20 panes of 16 each")
     f.cli("kill", *ids)
 
