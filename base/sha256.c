@@ -111,6 +111,42 @@ void sha256_hex(const void *data, size_t len, char out[SHA256_HEX])
 	finish(&s, out);
 }
 
+static void hex_bytes(const char hex[SHA256_HEX], unsigned char out[SHA256_SIZE])
+{
+	for (size_t i = 0; i < SHA256_SIZE; i++) {
+		char two[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
+		out[i] = (unsigned char)strtoul(two, NULL, 16);
+	}
+}
+
+void sha256_hmac_hex(const void *key, size_t key_len, const void *head, size_t head_len, const void *body, size_t body_len,
+	char out[SHA256_HEX])
+{
+	unsigned char block[BLOCK] = {0}, inner[SHA256_SIZE];
+	struct sha256 s;
+
+	if (key_len > BLOCK) {
+		sha256_hex(key, key_len, out);
+		hex_bytes(out, block);
+	} else {
+		memcpy(block, key, key_len);
+	}
+	for (size_t i = 0; i < BLOCK; i++)
+		block[i] ^= 0x36;
+	init(&s);
+	update(&s, block, BLOCK);
+	update(&s, head, head_len);
+	update(&s, body, body_len);
+	finish(&s, out);
+	hex_bytes(out, inner);
+	for (size_t i = 0; i < BLOCK; i++)
+		block[i] ^= 0x36 ^ 0x5c;
+	init(&s);
+	update(&s, block, BLOCK);
+	update(&s, inner, sizeof(inner));
+	finish(&s, out);
+}
+
 int sha256_file(const char *path, char out[SHA256_HEX], struct err *e)
 {
 	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);

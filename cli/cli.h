@@ -120,6 +120,7 @@ void render_event(const struct writer *w, const json_t *event);
 void render_approvals(const struct writer *w, const json_t *rows);
 void render_approval(const struct writer *w, const json_t *a);
 /* attention.c */
+void render_notify(const struct writer *w, const json_t *result);
 void render_attention(const struct writer *w, const json_t *items);
 void render_grants(const struct writer *w, const json_t *rows);
 /* usage.c: the answer of `usage`; in one line, of an instance shown whole. */

@@ -433,6 +433,9 @@ void render_result(const struct writer *w, enum result_kind kind, const json_t *
 	case R_GRANTS:
 		render_grants(w, result);
 		break;
+	case R_NOTIFY:
+		render_notify(w, result);
+		break;
 	case R_ATTENTION:
 		render_attention(w, json_object_get(result, "items"));
 		break;

@@ -38,7 +38,7 @@ int agentconf_name_check(const char *name, struct err *e)
 
 /* ---- values ---- */
 
-static int words(const char *s, char ***ret, struct err *e)
+int conf_words(const char *s, char ***ret, struct err *e)
 {
 	cleanup_strv char **v = strv_new();
 	int n = 0;
@@ -154,17 +154,17 @@ static int take(struct agentconf *c, enum key k, const char *value, struct err *
 		c->summary = xstrdup(value);
 		return 0;
 	case K_ARGV:
-		return words(value, &c->argv, e);
+		return conf_words(value, &c->argv, e);
 	case K_RESUME:
-		return words(value, &c->resume, e);
+		return conf_words(value, &c->resume, e);
 	case K_MODEL:
-		return words(value, &c->model, e);
+		return conf_words(value, &c->model, e);
 	case K_ALL:
 	case K_ASK:
 	case K_PLAN:
-		return words(value, &c->permissions[k - K_ALL], e);
+		return conf_words(value, &c->permissions[k - K_ALL], e);
 	case K_INTERRUPT:
-		return words(value, &c->interrupt, e);
+		return conf_words(value, &c->interrupt, e);
 	case K_READY:
 		return pattern(value, &c->ready, e);
 	case K_BUSY:

@@ -52,4 +52,7 @@ struct agent_builtin {
 extern const struct agent_builtin agent_builtins[];
 extern const int agent_builtins_count;
 
+/* Words between blanks; quotes and \ as in a shell, nothing else is. Replaces *ret (owned). */
+int conf_words(const char *s, char ***ret, struct err *e);
+
 #endif

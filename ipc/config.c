@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 
 #include "base/util.h"
+#include "ipc/agentconf.h"
+#include "ipc/hours.h"
 #include "ipc/prices.h"
 #include "ipc/roles.h"
 
@@ -42,6 +44,25 @@ static const struct {
 } choices[] = {
 	{OPT_ACCEL, "auto kvm tcg"},
 	{OPT_LOG_LEVEL, "error warn info debug"},
+};
+
+#define REASON(sym, name, urgency, command) name " "
+static const char reasons[] =
+#include "ipc/reasons.def"
+	;
+#undef REASON
+
+/* Lists of such words. */
+static const struct {
+	enum option_id id;
+	const char *values;
+} list_choices[] = {
+	{OPT_NOTIFY_TERMINAL, "bell osc9 osc777"},
+	{OPT_NOTIFY_REASONS, reasons},
+	{OPT_NOTIFY_TERMINAL_REASONS, reasons},
+	{OPT_NOTIFY_DESKTOP_REASONS, reasons},
+	{OPT_NOTIFY_COMMAND_REASONS, reasons},
+	{OPT_NOTIFY_WEBHOOK_REASONS, reasons},
 };
 
 struct config {
@@ -116,6 +137,55 @@ static int check_key(const struct option_def *o, const char *value, struct err *
 	return bad_value(o, value, "C- and a letter (not i, j, m) or one of ] \\ ^ _, or none", e);
 }
 
+static int check_words(enum option_id id, const char *value, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(list_choices); i++) {
+		cleanup_free char *copy = xstrdup(value);
+		char *save = NULL;
+		if (list_choices[i].id != id)
+			continue;
+		for (char *w = strtok_r(copy, " \t", &save); w; w = strtok_r(NULL, " \t", &save))
+			if (!word_in(w, list_choices[i].values))
+				return err_set(e, ERR_PARAMS, "%s takes words of %s, not '%.60s'", options[id].name,
+					list_choices[i].values, w);
+	}
+	return 0;
+}
+
+/* What is posted says what agents do: in clear over no network. */
+static int check_url(const struct option_def *o, const char *value, struct err *e)
+{
+	static const char *const starts[] = {"https://", "http://localhost", "http://127.0.0.1", "http://[::1]"};
+	const char *rest = NULL, *host;
+
+	if (!*value)
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(starts) && !rest; i++)
+		if (str_starts(value, starts[i]))
+			rest = value + strlen(starts[i]);
+	if (!rest || strpbrk(value, " \t\"\\") || (str_starts(value, "http:") && *rest && *rest != ':' && *rest != '/') ||
+		(str_starts(value, "https:") && (!*rest || *rest == '/')))
+		return bad_value(o, value, "an https URL, or an http one of localhost", e);
+	host = strstr(value, "//") + 2;
+	if (memchr(host, '@', strcspn(host, "/?#")))
+		return bad_value(o, value, "a URL without a name and a password", e);
+	return 0;
+}
+
+static int check_notify(enum option_id id, const char *value, struct err *e)
+{
+	cleanup_strv char **argv = NULL;
+	struct hours h;
+
+	if (id == OPT_NOTIFY_WEBHOOK)
+		return check_url(&options[id], value, e);
+	if (id == OPT_NOTIFY_QUIET && hours_parse(value, &h, e) < 0)
+		return err_prefix(e, "%s", options[id].name);
+	if (id == OPT_NOTIFY_COMMAND && *value && conf_words(value, &argv, e) < 0)
+		return err_prefix(e, "%s", options[id].name);
+	return 0;
+}
+
 /* A leading ~/ is the user's home. Owned, or NULL when the path is not absolute. */
 static char *expand_path(const char *value)
 {
@@ -137,7 +207,7 @@ static int set_value(struct config *c, enum option_id id, const char *value, enu
 	case O_STRING:
 		if (value[0] == '\0' && o->def[0] != '\0')
 			return bad_value(o, value, "set to something", e);
-		if (check_choice(id, value, e) < 0 || (id == OPT_DETACH_KEY && check_key(o, value, e) < 0))
+		if (check_choice(id, value, e) < 0 || check_notify(id, value, e) < 0 || (id == OPT_DETACH_KEY && check_key(o, value, e) < 0))
 			return -1;
 		break;
 	case O_PATH:
@@ -159,6 +229,8 @@ static int set_value(struct config *c, enum option_id id, const char *value, enu
 			return bad_value(o, value, "yes or no", e);
 		break;
 	case O_LIST:
+		if (check_words(id, value, e) < 0)
+			return -1;
 		if (id == OPT_ALLOW && check_hosts(o, value, e) < 0)
 			return -1;
 		if (id == OPT_ROLES && roles_check(value, e) < 0)

@@ -94,6 +94,7 @@ enum result_kind {
 	R_ATTENTION,  /* {items:[], total, seq, fleet}: the most urgent first, see attention_to_json */
 	R_SCHEDULES,  /* an array of schedules, see schedule_to_json */
 	R_SCHEDULE,   /* one, with its text while it has not ended */
+	R_NOTIFY,     /* {channels:[{channel, on, what, reasons, waiting, open, error}], notices:[the newest first]} */
 	R_TRANSCRIPT, /* {instance, conversation, conversations:[], copy, entries:[], from, next, more} */
 	R_DOCTOR,     /* {checks:[{name, ok, level, text, hint}]} */
 };

@@ -182,7 +182,7 @@ static const char version_5[] =
 	" n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, channel TEXT NOT NULL, status TEXT NOT NULL,"
 	" body TEXT NOT NULL, attempts INTEGER NOT NULL, next_ms INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
 	" changed_ms INTEGER NOT NULL, error TEXT) STRICT;"
-	"CREATE INDEX notices_open ON notices(n) WHERE status IN ('pending', 'sending');"
+	"CREATE INDEX notices_open ON notices(n) WHERE status IN ('pending', 'sending', 'begun');"
 	"CREATE TABLE notified("
 	" key TEXT NOT NULL, channel TEXT NOT NULL, notice TEXT, due_ms INTEGER NOT NULL,"
 	" PRIMARY KEY(key, channel)) STRICT, WITHOUT ROWID;"

@@ -16,6 +16,7 @@
 #include "daemon/model/approval.h"
 #include "daemon/model/attention.h"
 #include "daemon/model/model.h"
+#include "daemon/model/notice.h"
 #include "daemon/model/schedule.h"
 #include "daemon/model/transcript.h"
 #include "daemon/model/usage.h"
@@ -134,6 +135,17 @@ int store_usage_days(struct store *s, int64_t since_day, void (*fn)(void *arg, c
 /* The newest USAGE_TURNS_SHOWN turns of an instance, the newest first. */
 int store_usage_turns(struct store *s, const char *instance, int64_t since_ms, void (*fn)(void *arg, const struct usage_row *r),
 	void *arg, struct err *e);
+/* Notices: the newest NOTICES_KEPT, and those that are open. fn takes ownership; open: the oldest first, else the newest. */
+#define NOTICES_KEPT 1000
+int store_notice_put(struct store *s, const struct notice *n, struct err *e);
+int store_notices(struct store *s, bool open, int64_t limit, void (*fn)(void *arg, struct notice *n), void *arg, struct err *e);
+int store_notices_trim(struct store *s, struct err *e);
+/* A thing that needs a person is to be told on a channel from due_ms on (notice NULL), or went into that notice. */
+int store_notified_put(struct store *s, const char *key, const char *channel, const char *notice, int64_t due_ms, struct err *e);
+int store_notified_drop(struct store *s, const char *key, struct err *e); /* where it was not told yet */
+bool store_notified(struct store *s, const char *key, const char *channel);
+int store_notified_waiting(struct store *s, void (*fn)(void *arg, const char *key, const char *channel, int64_t due_ms), void *arg,
+	struct err *e);
 int store_intent_add(struct store *s, const char *kind, const char *key, struct err *e);
 int store_intent_done(struct store *s, const char *kind, const char *key, struct err *e);
 /* Appends an event; data is borrowed. *ret_seq is its number: rising by one, never reused. */

@@ -113,6 +113,7 @@ static void w_attention_put(void *ctx, const struct attention *a)
 	struct world *w = ctx;
 	struct err err = {0};
 	check(w, store_attention_put(w->store, a, &err), &err);
+	notify_item(w->notify, a);
 }
 
 static void w_attention_delete(void *ctx, const char *key)
@@ -120,6 +121,7 @@ static void w_attention_delete(void *ctx, const char *key)
 	struct world *w = ctx;
 	struct err err = {0};
 	check(w, store_attention_delete(w->store, key, &err), &err);
+	notify_gone(w->notify, key);
 }
 
 static void w_schedule_put(void *ctx, const struct schedule *s)

@@ -156,6 +156,7 @@ int world_init(struct world *w, struct err *e)
 		w->egress = egressctl_create(w->loop, w->layout, &egress_ops, w);
 	w->fleet = fleet_create(&w->port, &w->settings);
 	recordings_init(w);
+	notices_init(w);
 	sweeps_init(w);
 	room_init(w);
 	if (!w->damage && tmux_pool_create(w->loop, w->layout->tmux_dir, &limits, &world_pane_ops, w, &w->panes, &err) < 0)
@@ -299,6 +300,8 @@ int world_load(struct world *w, struct err *e)
 		return -1;
 	fleet_load_caps(w->fleet, caps);
 	backups_init(w);
+	if (!w->damage && notices_load(w, e) < 0)
+		return -1;
 	if (w->damage)
 		return 0; /* nothing is reconciled: it would be by half of the truth */
 	know_restored(w);
@@ -319,6 +322,7 @@ void world_finish(struct world *w)
 	backups_finish(w);
 	logins_finish(w);
 	recordings_finish(w);
+	notices_finish(w);
 	tmux_pool_destroy(w->panes);
 	driver_finish();
 	sweeps_finish(w);

@@ -4,6 +4,7 @@
 #define DAEMON_WORLD_H
 
 #include "base/idmap.h"
+#include "daemon/notify/notify.h"
 #include "daemon/core/fleet.h"
 #include "daemon/driver/driver.h"
 #include "daemon/egressctl/egressctl.h"
@@ -40,6 +41,7 @@ struct world {
 	struct weighing *weighing;
 	struct backups *backups;
 	struct logins *logins;
+	struct notify *notify;
 	struct loop_timer *recordings; /* their bound is looked at */
 	/* A call from inside a place, for api: {conn, instance, msg}. */
 	void (*on_api)(void *arg, const char *place, const char *instance, json_int_t conn, json_t *msg);

@@ -58,6 +58,11 @@ void panes_found(void *arg, const struct tmux_found *found, size_t n);
 /* An instance changed its state (the data of that event): its status line says so. */
 void panes_state(struct world *w, const char *instance, const json_t *data);
 
+/* notices.c: what needs people, told to them. */
+void notices_init(struct world *w);
+int notices_load(struct world *w, struct err *e);
+void notices_finish(struct world *w);
+
 /* recordings.c: what is kept of terminals. */
 void recordings_init(struct world *w);
 void recordings_finish(struct world *w);

@@ -42,6 +42,7 @@ ELSEWHERE = {
     "tmux-claude-shim/holder.kill": "a holder that does not end by itself: nothing strikes it",
     "tmux-claude-shim/tree.": "a shim removes no folder",
     "tmux-claude-shim/tail.": "struck in test_transcript.py: a shell has no conversation",
+    "tmux-clauded/notify.": "struck in test_attention.py: no scenario has a channel",
     "tmux-clauded/transcript.": "struck in test_transcript.py: a shell has no conversation",
 }
 
