@@ -18,7 +18,7 @@
 #include "daemon/core/asks_int.h"
 #include "daemon/core/limit.h"
 
-#define WANTS_MAX (ASKS_MAX + 4)
+#define WANTS_MAX (ASKS_MAX + BUDGET_KINDS + 2)
 
 struct need {
 	struct attention a;
@@ -137,12 +137,38 @@ static void want_limit(struct wants *w, const struct unit *u)
 		want_state(w, u, AT_LIMITED, said(in, "it met a usage limit, and goes on by itself"));
 }
 
+/* Each that was said to be used up; another limit is another thing. */
+static void want_budgets(struct wants *w, const struct unit *u)
+{
+	const struct budget *b = &u->in->budget;
+
+	for (int k = 0; k < BUDGET_KINDS && state_living(u->in->state); k++) {
+		char subject[ATTENTION_SUBJECT_SIZE];
+		if (b->said[k] != BUDGET_OVER || !b->limit[k])
+			continue;
+		cleanup_free char *limit = budget_amount_text((enum budget_kind)k, b->limit[k]);
+		cleanup_free char *text = xasprintf("%s is used up: %s (%s)", budget_name((enum budget_kind)k), limit,
+			budget_action_name(b->action));
+		str_fmt(subject, sizeof(subject), "%s %" PRId64, budget_name((enum budget_kind)k), b->limit[k]);
+		want(w, u, AT_BUDGET, subject, clock_wall_ms(), text);
+	}
+}
+
+static bool budgets_quiet(const struct unit *u)
+{
+	for (int k = 0; k < BUDGET_KINDS; k++)
+		if (u->in->budget.said[k] == BUDGET_OVER)
+			return false;
+	return true;
+}
+
 static void wants_of(const struct unit *u, struct wants *w)
 {
 	const struct instance *in = u->in;
 
 	w->n = 0;
 	want_asked(w, u);
+	want_budgets(w, u);
 	if (in->stuck_ms) {
 		char subject[32];
 		str_fmt(subject, sizeof(subject), "%" PRId64, in->stuck_ms);
@@ -158,10 +184,6 @@ static void wants_of(const struct unit *u, struct wants *w)
 	case ST_IDLE:
 		want_idle(w, u);
 		break;
-	case ST_PAUSED:
-		if (because(in, "budget"))
-			want_state(w, u, AT_BUDGET, said(in, "its budget is used up"));
-		break;
 	case ST_LOST:
 		if (!u->coming_back)
 			want_state(w, u, AT_LOST, said(in, "its place does not answer"));
@@ -174,6 +196,7 @@ static void wants_of(const struct unit *u, struct wants *w)
 	case ST_PROVISIONING:
 	case ST_STARTING:
 	case ST_WORKING:
+	case ST_PAUSED:
 	case ST_ASLEEP:
 	case ST_STOPPING:
 	case ST_COUNT:
@@ -257,7 +280,7 @@ void attention_look(struct unit *u)
 {
 	struct wants w;
 
-	if (!u->needs && u->in->state == ST_WORKING && !u->in->stuck_ms && !(u->asks && u->asks->open))
+	if (!u->needs && u->in->state == ST_WORKING && !u->in->stuck_ms && !(u->asks && u->asks->open) && budgets_quiet(u))
 		return; /* by far the most frequent case */
 	wants_of(u, &w);
 	for (struct need *n = u->needs; n; n = n->next)

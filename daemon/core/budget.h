@@ -28,6 +28,6 @@ void budget_set(struct unit *u, const struct cap_change *c, json_t *before, json
 /* budget_say.c */
 void budget_report(struct fleet *f, struct unit *u, json_t *list); /* entries of cap.show: of those that bind u */
 int budget_refuse(const struct unit *holder, enum budget_kind k, struct err *e); /* -1 */
-void budget_tell(const struct unit *holder, enum budget_kind k, const char *level, const struct unit *by);
+void budget_tell(struct unit *holder, enum budget_kind k, const char *level, const struct unit *by);
 
 #endif

@@ -4,7 +4,7 @@
 #include "daemon/core/usage.h"
 #include "daemon/model/price.h"
 
-void budget_tell(const struct unit *holder, enum budget_kind k, const char *level, const struct unit *by)
+void budget_tell(struct unit *holder, enum budget_kind k, const char *level, const struct unit *by)
 {
 	const struct budget *b = &holder->in->budget;
 
@@ -13,6 +13,7 @@ void budget_tell(const struct unit *holder, enum budget_kind k, const char *leve
 			"count", budget_amount_json(k, budget_count(holder, k)), "limit",
 			b->limit[k] ? budget_amount_json(k, b->limit[k]) : json_string("unlimited"), "action",
 			budget_action_name(b->action), "by", by->in->id));
+	attention_look(holder);
 }
 
 /* "budget_usd of instance ab12cd (lead) is used up: $5.01 of $5.00"; owned. */
