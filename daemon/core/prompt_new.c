@@ -126,6 +126,8 @@ void prompt_first_go(struct unit *u)
 	u->last_lines = type_lines(pp->p);
 	pp->deadline = clock_mono_ms() + u->f->set->start_timeout_ms;
 	prompt_wait_for(&pp->waiters, UNTIL_DELIVERED, INT64_MAX, first_settled, tick_new(u));
+	if (budget_holds(u))
+		prompts_hold(u);
 	prompts_arm(u);
 }
 

@@ -22,6 +22,12 @@ static json_t *limits(const struct instance *in)
 		cleanup_free char *name = xasprintf("max_role %s", role);
 		json_object_set_new(o, name, limit_json(json_integer_value(v)));
 	}
+	for (int k = 0; k < BUDGET_KINDS; k++)
+		if (in->budget.limit[k])
+			json_object_set_new(o, budget_name((enum budget_kind)k),
+				budget_amount_json((enum budget_kind)k, in->budget.limit[k]));
+	if (budget_any(&in->budget))
+		json_object_set_new(o, "budget_action", json_string(budget_action_name(in->budget.action)));
 	return o;
 }
 

@@ -21,6 +21,7 @@
 #define OTHER_MODEL "other"
 #define REST_MOST INT64_C(100000000000) /* tokens of a kind: more is nonsense */
 #define COST_MOST (1000000 * USAGE_NANO) /* of one message */
+#define TRIM_EVERY 64 /* messages */
 #define DAY_MS INT64_C(86400000)
 
 static struct usage_kept *kept(struct unit *u)
@@ -161,12 +162,12 @@ static void count(struct unit *u, struct usage_message *m)
 	carry(u, &delta, 1);
 }
 
-/* The place's clock may be anything: a day is one of ours, or today. */
-static int64_t moment(int64_t said_ms)
+/* The place's clock may be anything, and every day is a row: it is one of the instance's life, or today. */
+static int64_t moment(const struct unit *u, int64_t said_ms)
 {
 	int64_t now = clock_wall_ms();
 
-	return said_ms > 0 && said_ms < now + DAY_MS ? said_ms : now;
+	return said_ms > u->in->created_ms - DAY_MS && said_ms < now + DAY_MS ? said_ms : now;
 }
 
 static int64_t most(int64_t n, int64_t most)
@@ -187,7 +188,7 @@ static struct usage_sum figures(const struct transcript_usage *t, int64_t bound)
 static void spend(struct unit *u, const struct agent_spent *sp)
 {
 	struct usage_kept *k = kept(u);
-	struct usage_message m = {.turn = k->state.begun, .time_ms = moment(sp->time_ms), .side = sp->side};
+	struct usage_message m = {.turn = k->state.begun, .time_ms = moment(u, sp->time_ms), .side = sp->side};
 
 	m.sum = figures(&sp->usage, USAGE_MESSAGE_MOST);
 	if (!usage_tokens(&m.sum) || !*sp->message || !P(u->f)->usage_put)
@@ -211,7 +212,8 @@ static void spend(struct unit *u, const struct agent_spent *sp)
 	}
 	count(u, &m);
 	state_put(u);
-	P(u->f)->usage_trim(CTX(u->f), u->in->id);
+	if (k->nrecent % TRIM_EVERY == 0)
+		P(u->f)->usage_trim(CTX(u->f), u->in->id);
 	budget_spent(u);
 }
 
