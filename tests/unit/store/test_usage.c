@@ -24,7 +24,7 @@ static void on_state(void *arg, const struct usage_state *s)
 	f->state = *s;
 }
 
-static void on_instance(void *arg, struct instance *i)
+static void on_row(void *arg, struct instance *i)
 {
 	(void)arg;
 	instance_free(i);
@@ -32,7 +32,7 @@ static void on_instance(void *arg, struct instance *i)
 
 static struct found load(struct store *s)
 {
-	const struct store_load_ops ops = {.instance = on_instance, .usage = on_usage, .usage_state = on_state};
+	const struct store_load_ops ops = {.instance = on_row, .usage = on_usage, .usage_state = on_state};
 	struct found f = {0};
 	struct err e = {0};
 
