@@ -82,7 +82,9 @@ static bool settle(struct schedule *s)
 	if (by_boot(s)) {
 		due = now + schedule_left_ms(s);
 	} else if (s->kind == SK_EVERY && s->every.calendar && s->due_ms > now) {
-		if (s->last_due_ms > now && s->last_due_ms - now <= SCHEDULE_BACK_MS)
+		if (s->last_due_ms > now + SCHEDULE_BACK_MS)
+			s->last_due_ms = 0; /* of a clock that was quite wrong: it begins anew */
+		if (s->last_due_ms > now)
 			after = s->last_due_ms;
 		if (time_rule_next(&s->every, s->zone, after, &due) < 0)
 			return false; /* its zone is gone: it is told when it is due */
