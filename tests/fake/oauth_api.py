@@ -58,6 +58,7 @@ class Login:
     def __init__(self, lifetime=3600.0):
         self.cond = threading.Condition()
         self.lifetime = lifetime
+        self.grace = 0.0        # access tokens are good for so long beyond what is said
         self.access = {}        # token: when it ends (monotonic)
         self.fixed = set()      # long-lived ones
         self.refresh = None     # the one that is good
@@ -78,8 +79,15 @@ class Login:
 
     def _access(self, lifetime=None):
         token = "sk-ant-oat01-" + secrets.token_urlsafe(24)
-        self.access[token] = time.monotonic() + (self.lifetime if lifetime is None else lifetime)
+        self.access[token] = time.monotonic() + (self.lifetime if lifetime is None else lifetime) + self.grace
         return token
+
+    def end_all_but(self, keep, known):
+        """Of the access tokens that were known then, only this one stays good."""
+        with self.cond:
+            for token in known:
+                if token != keep:
+                    self.access[token] = 0
 
     def good(self, bearer):
         with self.cond:

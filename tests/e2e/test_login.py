@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: ISC
+"""One login, many agents: a renewing login has one holder, and nobody is logged out when it is renewed.
+
+The token endpoint and the API behind it are a stub that speaks HTTPS behind a proxy (tests/fake/oauth_api.py); its
+refresh tokens are good once, and one that comes again ends the login.
+"""
+import json
+import os
+import sys
+import threading
+import time
+
+from harness import check, contains, deadline, equal, files_under
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "fake"))
+import oauth_api  # noqa: E402
+
+SCOPES = ["user:inference", "user:profile"]
+
+
+class Held:
+    """A fleet whose login is held by its daemon, and the server that knows of it."""
+
+    def __init__(self, t, lifetime, env=None, **config):
+        self.f = t.fleet()
+        self.server = oauth_api.OAuth(self.f.dir, lifetime)
+        t.stack.callback(self.server.close)
+        self.login = self.server.login
+        self.f.configure(log_level="debug", ca_file=self.server.ca, **config)
+        self.f.more_env.update(self.server.env())
+        self.f.more_env.update(env or {})
+        self.file = os.path.join(self.f.home, "credentials")
+
+    def sign_in(self, lifetime=None):
+        """What a sign-in with Claude Code leaves, given to the fleet."""
+        access, refresh = self.login.grant(lifetime)
+        life = self.login.lifetime if lifetime is None else lifetime
+        path = os.path.join(self.f.work, "sign-in.json")
+        with open(path, "w", encoding="utf-8") as out:
+            json.dump({"claudeAiOauth": {"accessToken": access, "refreshToken": refresh, "scopes": SCOPES,
+                                         "expiresAt": int((time.time() + life) * 1000),
+                                         "subscriptionType": "max"}}, out)
+        os.chmod(path, 0o600)
+        self.f.cli("login", "--import", path)
+        check(not os.path.exists(path), "the sign-in is still where it was taken from")
+        return access, refresh
+
+    def kept(self):
+        with open(self.file, encoding="utf-8") as text:
+            return json.load(text)
+
+    def renewals(self, count, timeout=60):
+        self.login.wait(lambda: [c[2] for c in self.login.calls].count("ok") >= count, timeout)
+
+    def until(self, what, timeout=60):
+        """The login file offers no event to wait on: look again until the deadline."""
+        end = time.monotonic() + timeout
+        while not what(self.kept()):
+            check(time.monotonic() < end, "the login is still %s", {
+                k: v for k, v in self.kept().items() if k not in ("value", "refresh")})
+            threading.Event().wait(0.05)
+
+    def agent_file(self, made):
+        """What an agent of the host has of the login."""
+        path = os.path.join(self.f.state_dir, "p", made["place"], made["id"] + ".login", ".credentials.json")
+        with open(path, encoding="utf-8") as text:
+            return json.load(text)["claudeAiOauth"]
+
+    def handed_out(self, generation, agents):
+        """The access token that all of them have, of that generation or a later one."""
+        found = []
+
+        def same(kept):
+            found[:] = [kept["value"]]
+            return kept["generation"] >= generation and all(
+                self.agent_file(made)["accessToken"] == kept["value"] for made in agents)
+        self.until(same)
+        return found[0]
+
+
+def claude_options(f):
+    options = ["--driver", "host", "--dir", f.work, "--permissions", "all"]
+    for name in ("DISABLE_AUTOUPDATER", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "IS_SANDBOX",
+                 "CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL"):
+        options += ["--env", name + "=1"]
+    return options
+
+
+@deadline(400)
+def test_nobody_is_logged_out(t):
+    h = Held(t, 12, claude_path=t.claude())
+    f = h.f
+    h.login.grace = 600  # a token's end is what this test says, not how fast this machine is
+    with open(os.path.join(f.user, ".claude.json"), "w", encoding="utf-8") as out:
+        json.dump({"hasCompletedOnboarding": True, "projects": {f.work: {"hasTrustDialogAccepted": True}}}, out)
+    h.sign_in()
+    names = ["one", "two"]
+    made = {name: f.spawn(name, *claude_options(f)) for name in names}
+    for n in range(1, 4):
+        h.renewals(n)
+        known = list(h.login.access)
+        token = h.handed_out(n + 1, [made[name] for name in names])
+        h.login.end_all_but(token, known)
+        for name in names:
+            f.cli("send", name, "--wait", "say: turn %d of %s" % (n, name))
+            contains(f.screen(name), "turn %d of %s" % (n, name))
+    equal(h.login.reused, [], "refresh tokens that came twice")
+    equal(h.login.ended, False, "the login was ended")
+    kept = h.kept()
+    equal(os.stat(h.file).st_mode & 0o777, 0o600)
+    for name in names:
+        equal(h.agent_file(made[name])["refreshToken"], None)
+    for path, data in files_under(f.dir):
+        if path != h.file and not path.startswith(h.file + "."):
+            check(kept["refresh"].encode() not in data, "the refresh token stands in %s", path)
+
+
+@deadline(120)
+def test_a_killed_daemon_cuts_no_renewal_off(t):
+    h = Held(t, 3600)
+    h.f.up()
+    h.login.faults.append("hold:gate")
+    h.sign_in(lifetime=1)
+    h.login.wait(lambda: "gate" in h.login.held)
+    h.f.kill_daemon()
+    h.login.release("gate")
+    h.f.up()
+    h.until(lambda kept: kept["generation"] == 2)
+    equal(h.login.reused, [])
+    equal(h.f.json("status")["login"]["gone"], False)
+
+
+@deadline(120)
+def test_what_is_gone_is_said_once(t):
+    h = Held(t, 3600)
+    h.f.up()
+    events = h.f.subscribe()
+    h.login.faults.append("lost")
+    h.sign_in(lifetime=1)
+    notice = events.event("notice", where=lambda e: "cut off" in e["data"].get("text", ""), timeout=60)
+    equal(notice["data"]["kind"], "login")
+    shown = h.f.json("login", "--show")
+    equal((shown["kind"], shown["gone"]), ("oauth", True))
+    equal(len(h.login.calls), 2, "questions: the one whose answer was lost, and the one that told")
+    h.sign_in()
+    equal(h.f.json("login", "--show")["gone"], False)
+
+
+@deadline(60)
+def test_what_the_user_lives_by_is_refused(t):
+    h = Held(t, 3600)
+    own = os.path.join(h.f.user, ".claude")
+    os.mkdir(own)
+    path = os.path.join(own, ".credentials.json")
+    with open(path, "w", encoding="utf-8") as out:
+        json.dump({"claudeAiOauth": {"accessToken": "a-1", "refreshToken": "r-1", "expiresAt": 1}}, out)
+    h.f.refused("login", "--import", path, code="denied", says=["log each other out", "--subscription"])
+    link = os.path.join(h.f.work, "link")
+    os.symlink(path, link)
+    h.f.refused("login", "--import", link, code="denied")
+    check(os.path.exists(path) and not os.path.exists(h.file), "something was taken")
