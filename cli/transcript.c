@@ -16,6 +16,7 @@
 #include "cli/text.h"
 
 #define EXPORT_TEXT (256 * 1024)
+#define LOOK_MS 500 /* where inotify is not to be had */
 #define LINES_OF_RESULT 6
 #define CALL_WIDTH 200
 
@@ -215,11 +216,14 @@ static int show_rest(struct show *s, const char *id, const char *conversation, j
 	return 0;
 }
 
-/* Waits until something in the folder of the copies was written. */
+/* Waits until something in the folder of the copies was written; for a while, where that cannot be watched (a user has
+ * few descriptors for it). */
 static bool grew(int fd)
 {
 	char buf[8192] __attribute__((aligned(__alignof__(struct inotify_event))));
 
+	if (fd < 0)
+		return client_poll(NULL, 0, clock_mono_ms() + LOOK_MS, &cli_stop, NULL) >= 0;
 	while (!cli_stop) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 		if (client_poll(&p, 1, -1, &cli_stop, NULL) < 0)
@@ -243,8 +247,8 @@ static int follow(struct show *s, const char *id, json_int_t *at, json_t **last_
 
 	if (slash)
 		*slash = '\0';
-	if (fd < 0 || inotify_add_watch(fd, dir, IN_MODIFY | IN_CREATE) < 0)
-		return err_set_errno(e, ERR_IO, errno, "cannot watch %s", dir);
+	if (fd >= 0 && inotify_add_watch(fd, dir, IN_MODIFY | IN_CREATE) < 0)
+		close(take_fd(&fd));
 	for (bool living = true; living && !cli_stop && !writer_broken(&s->cli->w);) {
 		if (show_rest(s, id, now, at, 0, last_page, e) < 0)
 			return -1;
