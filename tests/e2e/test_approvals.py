@@ -227,12 +227,12 @@ def test_question_and_plan(t):
     f.refused("approvals", "answer", a["id"], "--choice", "3", "--choice", "1", says=["there is no 3"])
     f.cli("approvals", "answer", a["id"], "--choice", "2", "--choice", "1,L")
     idle(f, e, one)
-    contains(f.screen("one"), "Which colour? → Blue")
-    contains(f.screen("one"), "Which sizes? → S, L")
+    f.wait("one", "text=Which colour? → Blue")
+    f.wait("one", "text=Which sizes? → S, L")
     f.cli("send", "one", "tool: AskUserQuestion: " + json.dumps(QUESTION))
     f.cli("approvals", "answer", asked(f, e, one)["id"], "--choice", "neither: green", "--choice", "M")
     idle(f, e, one)
-    contains(f.screen("one"), "neither: green")
+    f.wait("one", "text=neither: green")
 
 
 @deadline(180)

@@ -65,6 +65,6 @@ def test_limits_and_failures_of_the_api(t):
     equal(got["reason"], "login")
     contains(got["detail"], "401")
     f.wait("well", "idle", timeout=90)
-    contains(f.screen("well"), "recovered after 1")
+    f.wait("well", "text=recovered after 1")
     # The program, or we, go on: a person's own prompt ends the limit at once.
     equal(f.show("well")["limited_until"], None)

@@ -37,7 +37,7 @@ def test_a_shell_runs_is_typed_to_and_read(t):
     equal(place.event("started")["pid"], pid)
     place.text(I, "$ ")
     place.input(I, "echo 'wide 日本語' $((6 * 7))")
-    place.text(I, "wide 日本語 42")
+    place.text(I, "\nwide 日本語 42\n$")  # and the prompt behind it
     screen = place.screen(I)
     contains(screen["text"], "\nwide 日本語 42\n$\n")
     equal((screen["rows"], screen["cols"], screen["alternate"]), (24, 80, False))
@@ -210,7 +210,7 @@ def test_follow_reads_on_from_any_offset(t):
     follow = Stream(place.socket, role="follow", instance=I, since=base, follow=True)
     equal(follow.result["first"], 0)
     place.input(I, "echo s''econd")
-    follow.until(b"second\r\n")
+    follow.until(b"second\r\n$ ")
     check(b"first" not in follow.data[1], "it began too early")
     whole = Stream(place.socket, role="follow", instance=I, since=0, follow=False)
     equal(whole.end(), {})
@@ -224,7 +224,7 @@ def test_follow_reads_on_from_any_offset(t):
 def test_recordings_are_bounded_and_say_what_is_kept(t):
     place = shell(t, record_max=65536)
     place.input(I, "seq 1 100000; echo a''ll")
-    place.text(I, "\nall\n")
+    place.text(I, "\nall\n$")  # nothing is printed behind it
     first, data = place.recording(I)
     check(len(data) <= 65536 and first > 0, "%d bytes from %d", len(data), first)
     early = Stream(place.socket, role="follow", instance=I, since=0, follow=False)

@@ -100,7 +100,7 @@ START_TEST(a_silent_address_delays_by_the_stagger_only)
 	dial_start(l, to, 2, on_dialled, NULL);
 	loop_run(l);
 	ck_assert_int_ge(got_fd, 0);
-	ck_assert_int_ge(clock_mono_ms() - start, DIAL_STAGGER_MS - 1);
+	ck_assert_int_ge(clock_mono_ms() - start, DIAL_STAGGER_MS - 5); /* timers go by ticks of 4 ms */
 	ck_assert_int_ge(accept(alive, NULL, NULL), 0);
 	close(silent);
 }

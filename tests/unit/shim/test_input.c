@@ -322,7 +322,7 @@ START_TEST(without_an_echo_enter_goes_after_the_timer)
 
 	add(INPUT_PASTE, "quiet", "\r");
 	run_until(1);
-	ck_assert_int_ge(clock_mono_ms() - from, INPUT_ECHO_MS - 1);
+	ck_assert_int_ge(clock_mono_ms() - from, INPUT_ECHO_MS - 5); /* timers go by ticks of 4 ms */
 	ck_assert_str_eq(seen(), "quiet|\r|");
 }
 END_TEST
