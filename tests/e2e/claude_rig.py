@@ -58,6 +58,10 @@ class Stub:
         with self.stub.cond:
             return [e for e in self.stub.entries if path is None or e["path"] == path]
 
+    def turns(self):
+        """The requests of prompts: what the program asks beside them comes when it likes."""
+        return [e for e in self.requests() if not e["side"]]
+
     def wait_requests(self, count, timeout=30, **want):
         def matching():
             return [e for e in self.stub.entries if all(e.get(k) == v for k, v in want.items())]

@@ -46,12 +46,12 @@ def test_whole_life(t):
     equal(f.json("send", "one", MULTI)["status"], "delivered")
     f.wait("one", "idle")
     contains(f.screen("one"), "sechs")
-    equal(stub.requests()[-1]["prompt"].split("\n"), MULTI.split("\n"), "the prompt that reached the API")
+    equal(stub.turns()[-1]["prompt"].split("\n"), MULTI.split("\n"), "the prompt that reached the API")
     f.cli("send", "one", "write: made.txt: from the agent äöü")
     f.wait("one", "idle")
     with open(os.path.join(f.work, "made.txt"), encoding="utf-8") as text:
         equal(text.read(), "from the agent äöü")
-    equal(stub.requests()[-1]["headers"].get("authorization"), "Bearer " + TOKEN)
+    equal(stub.turns()[-1]["headers"].get("authorization"), "Bearer " + TOKEN)
     pids = [made["pid"], made["place_pid"]]
     f.cli("kill", "one")
     equal(wait_gone(pids, 10), [], "processes after kill")
@@ -74,7 +74,7 @@ def test_prompt_from_stdin(t):
     f, stub = claude_fleet(t)
     spawn(f, "one", "--permissions", "all", "--prompt", "-", input="say: from stdin")
     f.wait("one", "idle")
-    equal(stub.requests()[0]["prompt"], "say: from stdin")
+    equal(stub.turns()[0]["prompt"], "say: from stdin")
 
 
 def test_states_of_a_turn(t):
@@ -141,7 +141,7 @@ def test_interrupt(t):
     f.wait("one", "idle")
     f.cli("send", "one", "say: after the interrupt")
     f.wait("one", "idle")
-    equal(stub.requests()[-1]["prompt"], "say: after the interrupt", "the prompt that reached the API")
+    equal(stub.turns()[-1]["prompt"], "say: after the interrupt", "the prompt that reached the API")
 
 
 def test_background_task_is_not_idle(t):
@@ -229,7 +229,7 @@ def test_login_by_tmux_claude_login(t):
     equal(os.stat(path).st_mode & 0o777, 0o600)
     spawn(f, "one", "--permissions", "all", "--prompt", "say: x")
     f.wait("one", "idle")
-    equal(stub.requests()[0]["headers"].get("authorization"), "Bearer sk-ant-oat01-of-the-login")
+    equal(stub.turns()[0]["headers"].get("authorization"), "Bearer sk-ant-oat01-of-the-login")
     for text in (f.cli("login", "--show"), f.log_tail(), json.dumps(f.json("events")), json.dumps(f.show("one"))):
         check("of-the-login" not in text, "the token is shown: %s", text)
     f.cli("login", "--forget")
@@ -241,7 +241,7 @@ def test_api_key_by_tmux_claude_login(t):
     f.cli("login", "--api-key", input="sk-ant-api03-of-the-login-0123456789abcdef\n")
     spawn(f, "one", "--permissions", "all", "--prompt", "say: x")
     f.wait("one", "idle")
-    equal(stub.requests()[0]["headers"].get("x-api-key"), "sk-ant-api03-of-the-login-0123456789abcdef")
+    equal(stub.turns()[0]["headers"].get("x-api-key"), "sk-ant-api03-of-the-login-0123456789abcdef")
 
 
 def test_refused_login_is_waited_for(t):
@@ -272,8 +272,8 @@ def test_restart_resumes_the_conversation(t):
     f.wait("one", "idle")
     f.cli("send", "one", "say: second")
     f.wait("one", "idle")
-    check(stub.requests()[-1]["messages"] > stub.requests()[0]["messages"], "the first turn is not there")
-    equal(stub.requests()[-1]["prompt"], "say: second")
+    check(stub.turns()[-1]["messages"] > stub.turns()[0]["messages"], "the first turn is not there")
+    equal(stub.turns()[-1]["prompt"], "say: second")
 
 
 def test_restart_without_a_turn(t):
@@ -297,7 +297,7 @@ def test_argv_and_model(t):
     spawn(f, "one", "--permissions", "all", "--model", "claude-haiku-4-5", "--prompt", "say: x", "--",
           "--append-system-prompt", "x y 'z'")
     f.wait("one", "idle")
-    equal(stub.requests()[0]["model"], "claude-haiku-4-5")
+    equal(stub.turns()[0]["model"], "claude-haiku-4-5")
 
 
 def test_users_files_are_untouched(t):

@@ -160,7 +160,7 @@ def test_a_failed_resume_goes_the_other_way(t):
     f.wait("one", "idle")
     equal(f.json("show", "one")["conversation"], conversation)
     contains(json.dumps(said(entries(f, "one"), "prompt")), "say: anew")
-    check(stub.requests()[-1]["messages"] > 2, "it does not remember")
+    check(stub.turns()[-1]["messages"] > 2, "it does not remember")
 
 
 @deadline(300)
@@ -215,7 +215,7 @@ def test_adopt(t):
     f.refused("spawn", "two", *options, "--conversation", conversation, says=["already"])
     f.cli("send", "one", "say: by us")
     f.wait("one", "idle")
-    check(stub.requests()[-1]["messages"] > 2, "it does not remember")
+    check(stub.turns()[-1]["messages"] > 2, "it does not remember")
     last_prompts(f, "one", ["say: by hand", "say: by us"])
 
 
