@@ -84,7 +84,7 @@ void api_ATTENTION_LIST(struct call *c)
 
 void api_ATTENTION_ACK(struct call *c)
 {
-	const json_t *keys = json_object_get(c->params, "keys"), *key;
+	const json_t *keys = json_object_get(c->params, "items"), *key;
 	size_t n = 0, count = json_array_size(keys), i;
 	cleanup_free const struct attention **found = xcalloc(count + 1, sizeof(*found));
 	struct err err = {0};
