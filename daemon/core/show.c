@@ -3,7 +3,6 @@
 #include "daemon/core/admit.h"
 #include "daemon/core/asks_int.h"
 #include "daemon/core/usage.h"
-#include "daemon/model/price.h"
 #include "daemon/core/schedule.h"
 #include "ipc/jsonw.h"
 #include "ipc/rpc.h"
@@ -185,17 +184,20 @@ static void put_restart(struct jsonw *w, const struct instance *in)
 	jsonw_json(w, in->wanted ? json_true() : json_false());
 }
 
+/* With nine digits behind the point, by hand: a list has two of them in each row. */
 static void write_usd(struct jsonw *w, const struct usage_sum *s)
 {
-	char text[40];
+	int64_t fraction = s->n[US_COST] % USAGE_NANO;
+	char text[10] = ".";
 
 	if (s->n[US_UNPRICED] && !s->n[US_COST]) {
 		jsonw_null(w);
 		return;
 	}
-	str_fmt(text, sizeof(text), "%" PRId64 ".%09" PRId64, s->n[US_COST] / USAGE_NANO, s->n[US_COST] % USAGE_NANO);
-	jsonw_raw(w, text, strlen(text));
-	w->comma = true;
+	jsonw_int(w, s->n[US_COST] / USAGE_NANO);
+	for (int i = 9; i > 0; i--, fraction /= 10)
+		text[i] = (char)('0' + fraction % 10);
+	jsonw_raw(w, text, sizeof(text));
 }
 
 /* What it spent, and it with all below it; what holds it back. Nothing here is added up: the sums are kept. */
@@ -210,8 +212,9 @@ static void put_usage(struct jsonw *w, const struct unit *u)
 		jsonw_null(w);
 		return;
 	}
-	tree = usage_tree(u);
-	window = price_window(k->state.model);
+	tree = u->oldest_child || !usage_none(&k->sum[USAGE_GONE]) || !usage_none(&k->sum[USAGE_CARRIED]) ? usage_tree(u)
+												       : k->sum[USAGE_OWN];
+	window = k->window;
 	jsonw_open(w, '{');
 	jsonw_key(w, "tokens");
 	jsonw_int(w, usage_tokens(&k->sum[USAGE_OWN]));

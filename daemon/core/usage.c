@@ -207,6 +207,8 @@ static void spend(struct unit *u, const struct agent_spent *sp)
 	if (!sp->side) {
 		int64_t about = usage_tokens(&m.sum);
 		k->state.context = sp->context ? most(sp->context, USAGE_MESSAGE_MOST) : about;
+		if (strcmp(k->state.model, m.model) != 0)
+			k->window = price_window(m.model);
 		memcpy(k->state.model, m.model, sizeof(k->state.model));
 		memcpy(k->state.effort, m.effort, sizeof(k->state.effort));
 	}
@@ -336,4 +338,6 @@ void fleet_load_usage_state(struct fleet *f, const struct usage_state *s)
 
 	if (u)
 		kept(u)->state = *s;
+	if (u)
+		u->usage->window = price_window(s->model);
 }

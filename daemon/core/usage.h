@@ -18,6 +18,7 @@ struct usage_kept {
 	struct usage_sum sum[USAGE_KINDS]; /* its own, ... */
 	struct usage_sum below;            /* all that of those below it */
 	struct usage_state state;
+	int64_t window; /* of state.model; 0: not known */
 	struct usage_message recent[USAGE_RECENT];
 	unsigned nrecent;
 	char models[USAGE_MODELS][USAGE_WORD_MAX];
