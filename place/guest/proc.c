@@ -15,6 +15,7 @@
  */
 #include "place/guest/proc.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <termios.h>
@@ -289,8 +290,14 @@ static void drop_input(struct proc *p, struct link_stream *s)
 /* What the terminal took and the program has not read. */
 static int unread(const struct proc *p)
 {
+	struct pollfd look = {.fd = p->slave, .events = POLLIN};
 	int n = 0;
 
+	/* What was just written is on its way to the terminal's buffer by a worker of the kernel's, and is not counted
+	 * before it came: on a busy machine a paste counted as read, and its Enter came in one read with it. poll waits for
+	 * that worker (drivers/tty/n_tty.c, n_tty_poll). */
+	if (p->slave >= 0)
+		poll(&look, 1, 0);
 	return p->slave >= 0 && ioctl(p->slave, FIONREAD, &n) == 0 ? n : 0;
 }
 
