@@ -66,11 +66,11 @@ static bool names_instances(const struct arg_def *a)
 	       (a->metavar && (!strcmp(a->metavar, "ID") || !strcmp(a->metavar, "ID...")));
 }
 
-/* It names an instance's prompt: the handler asks access_may for whose it is (api/prompts.c). */
-static bool names_a_prompt(const struct method_def *m)
+/* It names an instance's prompt, or a schedule: the handler asks access_may for whose it is (api/prompts.c, schedules.c). */
+static bool names_what_is_ones(const struct method_def *m)
 {
 	for (const struct arg_def *a = m->args; a->name; a++)
-		if (!strcmp(a->name, "key") && (a->flags & A_POS))
+		if ((!strcmp(a->name, "key") || str_starts(a->name, "schedule")) && (a->flags & A_POS))
 			return true;
 	return false;
 }
@@ -87,7 +87,7 @@ START_TEST(who_names_an_instance_is_marked_and_has_a_row)
 				"%s: '%s' cannot name an instance", m->name, a->name);
 			marked |= (a->flags & A_INST) != 0;
 		}
-		if ((m->who & P_INSTANCE) && !names_a_prompt(m))
+		if ((m->who & P_INSTANCE) && !names_what_is_ones(m))
 			ck_assert_msg(marked == !(m->who & W_NOBODY), "%s: whom may an instance do it to?", m->name);
 	}
 }
