@@ -84,6 +84,7 @@ static inline struct instance *sample_instance(const char *id, const char *name)
 	i->time_in_state[ST_STARTING] = 877;
 	i->conversation = xstrdup("0b0e7f5e-6b7b-4c7d-8d4e-0d1a2b3c4d5e");
 	i->branch_of = xstrdup("1b0e7f5e-6b7b-4c7d-8d4e-0d1a2b3c4d5e");
+	i->budget.limit[0] = 5;
 	i->branch_from = xstrdup("2b0e7f5e-6b7b-4c7d-8d4e-0d1a2b3c4d5e");
 	i->session = xstrdup("waiting dialog open");
 	i->limited_until_ms = 1795262400000;
