@@ -180,15 +180,11 @@ static void over(struct channel *ch, enum notice_status status, const char *why)
 	no->error = why && *why ? xstrdup(why) : NULL;
 	no->status = status;
 	if (status == NO_FAILED)
-		log_warn("notify", NULL, "%s: a notification could not be given after %lld attempts: %.300s", ch->def->name,
-			(long long)no->attempts, why ? why : "");
+		log_warn("notify", NULL, "%s: a notification could not be given: %.300s", ch->def->name, why ? why : "");
 	FAULT_POINT("notify.over");
 	save(ch);
-	if (status == NO_PENDING) {
-		arm(ch->n);
-		return;
-	}
-	notice_free(take_ptr(ch->open));
+	if (status != NO_PENDING)
+		notice_free(take_ptr(ch->open));
 	arm(ch->n);
 }
 

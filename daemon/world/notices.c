@@ -20,6 +20,30 @@ static void on_wrote(void *arg, int r, const struct err *e)
 		turn_touch(w->turn);
 }
 
+static void w_attention_put(void *ctx, const struct attention *a)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+
+	on_wrote(w, store_attention_put(w->store, a, &err), &err);
+	notify_item(w->notify, a);
+}
+
+static void w_attention_delete(void *ctx, const char *key)
+{
+	struct world *w = ctx;
+	struct err err = {0};
+
+	on_wrote(w, store_attention_delete(w->store, key, &err), &err);
+	notify_gone(w->notify, key);
+}
+
+void notices_port(struct core_port *p)
+{
+	p->attention_put = w_attention_put;
+	p->attention_delete = w_attention_delete;
+}
+
 struct later {
 	void (*fn)(void *arg);
 	void *arg;

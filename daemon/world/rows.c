@@ -108,22 +108,6 @@ static void w_grant_delete(void *ctx, const char *id)
 	check(w, store_grant_delete(w->store, id, &err), &err);
 }
 
-static void w_attention_put(void *ctx, const struct attention *a)
-{
-	struct world *w = ctx;
-	struct err err = {0};
-	check(w, store_attention_put(w->store, a, &err), &err);
-	notify_item(w->notify, a);
-}
-
-static void w_attention_delete(void *ctx, const char *key)
-{
-	struct world *w = ctx;
-	struct err err = {0};
-	check(w, store_attention_delete(w->store, key, &err), &err);
-	notify_gone(w->notify, key);
-}
-
 static void w_schedule_put(void *ctx, const struct schedule *s)
 {
 	struct world *w = ctx;
@@ -263,8 +247,6 @@ void rows_port(struct core_port *p)
 	p->approval_once = w_approval_once;
 	p->grant_put = w_grant_put;
 	p->grant_delete = w_grant_delete;
-	p->attention_put = w_attention_put;
-	p->attention_delete = w_attention_delete;
 	p->schedule_put = w_schedule_put;
 	p->schedule_used = w_schedule_used;
 	p->meta_put = w_meta_put;

@@ -141,6 +141,7 @@ int world_init(struct world *w, struct err *e)
 	transcripts_port(&w->port);
 	usage_port(&w->port);
 	rows_port(&w->port);
+	notices_port(&w->port);
 	places_port(&w->port);
 	panes_port(&w->port);
 	room_port(&w->port);

@@ -59,6 +59,7 @@ void panes_found(void *arg, const struct tmux_found *found, size_t n);
 void panes_state(struct world *w, const char *instance, const json_t *data);
 
 /* notices.c: what needs people, told to them. */
+void notices_port(struct core_port *p);
 void notices_init(struct world *w);
 int notices_load(struct world *w, struct err *e);
 void notices_finish(struct world *w);
