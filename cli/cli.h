@@ -140,7 +140,7 @@ bool cli_first_line(char *const *argv, char *out, size_t size);
 int agents_check(struct cli *c, struct err *e);
 
 /* The verbs that need more than one call. */
-verb_fn verb_spawn, verb_fork, verb_transcript, verb_restart, verb_kill, verb_list, verb_send, verb_broadcast, verb_read, verb_wait, verb_attach, verb_exec,
+verb_fn verb_spawn, verb_fork, verb_transcript, verb_restart, verb_kill, verb_list, verb_send, verb_broadcast, verb_schedules_make, verb_read, verb_wait, verb_attach, verb_exec,
 	verb_events, verb_attention, verb_audit, verb_up, verb_down, verb_status, verb_template_build, verb_template_list, verb_login,
 	verb_replay, verb_logs, verb_cap_set, verb_config_show, verb_config_check, verb_doctor, verb_version,
 	verb_agents_list, verb_agents_show, verb_shell_integration, verb_db_path, verb_db_check, verb_db_backup, verb_db_restore;

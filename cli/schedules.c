@@ -23,7 +23,6 @@ static json_t *make_params(const struct cli *c, struct err *e)
 {
 	static const char *const taken[] = {"id", "text", "key", "now", "merge"};
 	json_t *o = json_object(), *v;
-	char zone[ZONE_NAME_MAX];
 	const char *name;
 
 	json_object_foreach(c->args.params, name, v) {
@@ -41,10 +40,6 @@ static json_t *make_params(const struct cli *c, struct err *e)
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		if ((v = json_object_get(c->args.local, words[i])))
 			json_object_set(o, words[i], v);
-	if (!json_object_get(o, "zone")) {
-		zone_own(zone);
-		json_object_set_new(o, "zone", json_string(zone));
-	}
 	return o;
 }
 
@@ -76,13 +71,17 @@ static void say_made(struct cli *c, const json_t *s)
 	writer_printf(&c->w, "%s%s\n", timed ? ", in " : "", timed ? left : "");
 }
 
-int schedule_make(struct cli *c)
+/* Takes params. What their words mean is by the clocks of who types them. */
+static int make(struct cli *c, json_t *params)
 {
+	json_t *result = NULL;
+	char zone[ZONE_NAME_MAX];
 	struct err e = {0};
-	json_t *params = make_params(c, &e), *result = NULL;
 
-	if (!params)
-		return cli_fail_usage(c, &e);
+	if (!json_object_get(params, "zone")) {
+		zone_own(zone);
+		json_object_set_new(params, "zone", json_string(zone));
+	}
 	if (cli_call(c, "schedules.make", params, -1, &result, &e) < 0)
 		return cli_fail(c, &e);
 	if (c->g.json)
@@ -91,6 +90,19 @@ int schedule_make(struct cli *c)
 		say_made(c, result);
 	json_decref(result);
 	return EXIT_DONE;
+}
+
+int schedule_make(struct cli *c)
+{
+	struct err e = {0};
+	json_t *params = make_params(c, &e);
+
+	return params ? make(c, params) : cli_fail_usage(c, &e);
+}
+
+int verb_schedules_make(struct cli *c)
+{
+	return make(c, json_copy(c->args.params));
 }
 
 /* ---- as text ---- */

@@ -10,6 +10,7 @@ static verb_fn *const verbs[METHOD_COUNT] = {
 	[METHOD_LIST] = verb_list,
 	[METHOD_SEND] = verb_send,
 	[METHOD_BROADCAST] = verb_broadcast,
+	[METHOD_SCHEDULES_MAKE] = verb_schedules_make,
 	[METHOD_READ] = verb_read,
 	[METHOD_REPLAY] = verb_replay,
 	[METHOD_CAP_SET] = verb_cap_set,
