@@ -20,6 +20,7 @@
 const struct agent_builtin agent_builtins[] = {
 	{"claude", "Claude Code", "claude_path"},
 	{"codex", "OpenAI's Codex (host driver)", "codex_path"},
+	{"opencode", "OpenCode", "opencode_path"},
 	{"shell", "a login shell, or any program given after --", NULL},
 };
 const int agent_builtins_count = ARRAY_LEN(agent_builtins);

@@ -10,6 +10,7 @@
 static const struct agent_program *const programs[] = {
 	&agent_claude,
 	&agent_codex,
+	&agent_opencode,
 	&agent_shell,
 };
 

@@ -99,6 +99,7 @@ struct agent_activity {
 	bool busy, foreground, canonical;
 	bool quiet;       /* nothing was printed for the program's quiet_ms */
 	bool title_moved; /* its title changed since its last report */
+	bool first_prompt; /* one was given with the command line, and was not reported yet */
 	bool interrupted; /* our interrupt keys are the last it was told, no report came since */
 	const char *title;
 	struct agent_marks marks;

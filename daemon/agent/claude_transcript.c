@@ -13,24 +13,17 @@
 
 #include "base/buf.h"
 #include "base/util.h"
-#include "daemon/agent/agent.h"
+#include "daemon/agent/body.h"
+#include "daemon/agent/lines.h"
 
 #define UUID_LEN 36
 #define NANO 1e9
 #define COST_MOST 1e9 /* dollars: more is nonsense */
-#define TOKENS_MOST INT64_C(1000000000) /* of one kind in a message: more is nonsense */
 #define MODELS_MOST 64
 #define PASTED "<pasted_content"
 #define PASTED_END "</pasted_content>"
 #define MARK_MOST 1024 /* of such a mark */
 #define HEAD_LOOK (64 * 1024) /* of a prompt: marks take much, what is compared little */
-#define BLOCKS_MOST 1000 /* of one line */
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
 
 static bool is(const char *a, const char *b)
 {
@@ -42,25 +35,12 @@ static bool uuid_like(const char *s)
 	return strlen(s) == UUID_LEN && strspn(s, "0123456789abcdefABCDEF-") == UUID_LEN;
 }
 
-/* Ids and names: one that is too long, or holds what is not printable, counts as absent. */
-static void word(char *out, size_t size, const char *s)
-{
-	size_t n = strlen(s);
-
-	*out = '\0';
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)s[i] <= ' ' || (unsigned char)s[i] >= 0x7f)
-			return;
-	if (n < size)
-		memcpy(out, s, n + 1);
-}
-
 /* ---- where the files are ---- */
 
 static bool claude_named(const json_t *body, const char *root, char conversation[TRANSCRIPT_ID_MAX],
 	char path[TRANSCRIPT_PATH_MAX])
 {
-	const char *id = text_of(body, "session_id"), *file = text_of(body, "transcript_path"), *rest;
+	const char *id = body_text(body, "session_id"), *file = body_text(body, "transcript_path"), *rest;
 	size_t n = strlen(root);
 	char name[UUID_LEN + 8];
 
@@ -110,43 +90,37 @@ static bool claude_wanted(const char *line, size_t len)
 	return false;
 }
 
-static int64_t tokens(const json_t *o, const char *key)
-{
-	json_int_t n = json_integer_value(json_object_get(o, key));
-	return n < 0 || n > TOKENS_MOST ? 0 : n;
-}
-
 static void take_usage(const json_t *u, struct transcript_line *l)
 {
 	if (!json_is_object(u))
 		return;
 	l->has_usage = true;
 	l->usage = (struct transcript_usage){
-		.input = tokens(u, "input_tokens"),
-		.output = tokens(u, "output_tokens"),
-		.cache_read = tokens(u, "cache_read_input_tokens"),
-		.cache_write = tokens(u, "cache_creation_input_tokens"),
-		.thinking = tokens(json_object_get(u, "output_tokens_details"), "thinking_tokens"),
-		.cache_write_1h = tokens(json_object_get(u, "cache_creation"), "ephemeral_1h_input_tokens"),
-		.web_searches = tokens(json_object_get(u, "server_tool_use"), "web_search_requests"),
+		.input = tr_tokens(u, "input_tokens"),
+		.output = tr_tokens(u, "output_tokens"),
+		.cache_read = tr_tokens(u, "cache_read_input_tokens"),
+		.cache_write = tr_tokens(u, "cache_creation_input_tokens"),
+		.thinking = tr_tokens(json_object_get(u, "output_tokens_details"), "thinking_tokens"),
+		.cache_write_1h = tr_tokens(json_object_get(u, "cache_creation"), "ephemeral_1h_input_tokens"),
+		.web_searches = tr_tokens(json_object_get(u, "server_tool_use"), "web_search_requests"),
 	};
 }
 
 static void take_reply(const json_t *doc, struct transcript_line *l)
 {
 	const json_t *m = json_object_get(doc, "message");
-	const char *asked = text_of(doc, "requestSessionId");
+	const char *asked = body_text(doc, "requestSessionId");
 
 	if (!json_is_object(m))
 		return;
 	l->kind = TR_REPLY;
-	word(l->message, sizeof(l->message), text_of(m, "id"));
-	word(l->request, sizeof(l->request), text_of(doc, "requestId"));
-	word(l->model, sizeof(l->model), text_of(m, "model"));
-	word(l->effort, sizeof(l->effort), text_of(doc, "effort"));
+	tr_word(l->message, sizeof(l->message), body_text(m, "id"));
+	tr_word(l->request, sizeof(l->request), body_text(doc, "requestId"));
+	tr_word(l->model, sizeof(l->model), body_text(m, "model"));
+	tr_word(l->effort, sizeof(l->effort), body_text(doc, "effort"));
 	l->error = json_is_true(json_object_get(doc, "isApiErrorMessage"));
 	if (uuid_like(asked) && !is(asked, l->conversation))
-		word(l->origin, sizeof(l->origin), asked);
+		tr_word(l->origin, sizeof(l->origin), asked);
 	take_usage(json_object_get(m, "usage"), l);
 }
 
@@ -163,7 +137,7 @@ static char *joined(const json_t *content)
 		return xstrdup(json_string_value(content));
 	buf_init(&all, TRANSCRIPT_LINE_MAX + BLOCKS_MOST);
 	json_array_foreach(content, i, b) {
-		const char *s = i < BLOCKS_MOST && is(text_of(b, "type"), "text") ? json_string_value(json_object_get(b, "text")) : NULL;
+		const char *s = i < BLOCKS_MOST && is(body_text(b, "type"), "text") ? json_string_value(json_object_get(b, "text")) : NULL;
 		if (!s)
 			continue;
 		if ((any && buf_append(&all, "\n", 1) < 0) || buf_append(&all, s, strlen(s)) < 0)
@@ -181,7 +155,7 @@ static bool has_block(const json_t *content, const char *type)
 	size_t i;
 
 	json_array_foreach(content, i, b)
-		if (is(text_of(b, "type"), type))
+		if (is(body_text(b, "type"), type))
 			return true;
 	return false;
 }
@@ -231,13 +205,13 @@ static void take_total(const json_t *doc, struct transcript_line *l)
 		if (++n > MODELS_MOST)
 			break;
 		l->has_usage = true;
-		l->usage.input += tokens(u, "inputTokens");
-		l->usage.output += tokens(u, "outputTokens");
-		l->usage.thinking += tokens(u, "thinkingTokens");
-		l->usage.cache_read += tokens(u, "cacheReadInputTokens");
-		l->usage.cache_write += tokens(u, "cacheCreationInputTokens");
-		l->usage.cache_write_1h += tokens(u, "cacheCreationEphemeral1hInputTokens");
-		l->usage.web_searches += tokens(u, "webSearchRequests");
+		l->usage.input += tr_tokens(u, "inputTokens");
+		l->usage.output += tr_tokens(u, "outputTokens");
+		l->usage.thinking += tr_tokens(u, "thinkingTokens");
+		l->usage.cache_read += tr_tokens(u, "cacheReadInputTokens");
+		l->usage.cache_write += tr_tokens(u, "cacheCreationInputTokens");
+		l->usage.cache_write_1h += tr_tokens(u, "cacheCreationEphemeral1hInputTokens");
+		l->usage.web_searches += tr_tokens(u, "webSearchRequests");
 	}
 }
 
@@ -254,21 +228,15 @@ static void take_queued(const json_t *prompt, bool used, struct transcript_line 
 static int claude_parse(const char *line, size_t len, struct transcript_line *ret, struct err *e)
 {
 	struct transcript_line l = {0};
-	json_error_t why;
 
-	if (len > TRANSCRIPT_LINE_MAX)
-		return err_set(e, ERR_LIMIT, "it has more than %d bytes", TRANSCRIPT_LINE_MAX);
-	l.doc = json_loadb(line, len, 0, &why);
-	if (!json_is_object(l.doc)) {
-		json_decref(l.doc);
-		return err_set(e, ERR_PARAMS, "it is not a JSON object");
-	}
-	const char *type = text_of(l.doc, "type"), *id = text_of(l.doc, "sessionId");
+	if (tr_load(line, len, &l, e) < 0)
+		return -1;
+	const char *type = body_text(l.doc, "type"), *id = body_text(l.doc, "sessionId");
 	const json_t *att = json_object_get(l.doc, "attachment");
 
 	if (uuid_like(id))
-		word(l.conversation, sizeof(l.conversation), id);
-	word(l.uuid, sizeof(l.uuid), text_of(l.doc, "uuid"));
+		tr_word(l.conversation, sizeof(l.conversation), id);
+	tr_word(l.uuid, sizeof(l.uuid), body_text(l.doc, "uuid"));
 	l.time_ms = transcript_time(json_string_value(json_object_get(l.doc, "timestamp")));
 	l.side = json_is_true(json_object_get(l.doc, "isSidechain"));
 	if (is(type, "assistant"))
@@ -277,11 +245,11 @@ static int claude_parse(const char *line, size_t len, struct transcript_line *re
 		take_user(l.doc, &l);
 	else if (is(type, "cost-state"))
 		take_total(l.doc, &l);
-	else if (is(type, "attachment") && is(text_of(att, "type"), "queued_command"))
+	else if (is(type, "attachment") && is(body_text(att, "type"), "queued_command"))
 		take_queued(json_object_get(att, "prompt"), true, &l);
-	else if (is(type, "queue-operation") && is(text_of(l.doc, "operation"), "enqueue"))
+	else if (is(type, "queue-operation") && is(body_text(l.doc, "operation"), "enqueue"))
 		take_queued(json_object_get(l.doc, "content"), false, &l);
-	else if (is(type, "system") && is(text_of(l.doc, "subtype"), "compact_boundary"))
+	else if (is(type, "system") && is(body_text(l.doc, "subtype"), "compact_boundary"))
 		l.kind = TR_COMPACT;
 	*ret = l;
 	return 0;
@@ -289,105 +257,37 @@ static int claude_parse(const char *line, size_t len, struct transcript_line *re
 
 /* ---- what is shown ---- */
 
-/* The head of a text, cut at a character. */
-static void put_text(json_t *o, const char *text, size_t max)
-{
-	size_t len = strlen(text), n = len;
-
-	if (len > max) {
-		for (n = max; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80; n--)
-			;
-		json_object_set_new(o, "cut", json_integer((json_int_t)(len - n)));
-	}
-	json_object_set_new(o, "text", json_stringn(text, n));
-}
-
-static json_t *entry_of(const struct transcript_line *l, const char *kind)
-{
-	json_t *o = json_pack("{s:s}", "kind", kind);
-
-	if (l->time_ms)
-		json_object_set_new(o, "time", json_integer(l->time_ms));
-	if (*l->uuid)
-		json_object_set_new(o, "uuid", json_string(l->uuid));
-	if (l->side)
-		json_object_set_new(o, "side", json_true());
-	if (l->own)
-		json_object_set_new(o, "own", json_true());
-	return o;
-}
-
-/* A tool's input with every long text in it cut; so deep, no deeper. */
-static json_t *shortened(const json_t *j, size_t max, int depth)
-{
-	const char *key;
-	json_t *v, *out;
-	size_t i;
-
-	if (json_is_string(j) && json_string_length(j) > max) {
-		json_t *cut = json_object();
-		put_text(cut, json_string_value(j), max);
-		out = json_incref(json_object_get(cut, "text"));
-		json_decref(cut);
-		return out;
-	}
-	if (!json_is_object(j) && !json_is_array(j))
-		return json_incref((json_t *)j);
-	if (depth == 0)
-		return json_null();
-	out = json_is_object(j) ? json_object() : json_array();
-	json_object_foreach((json_t *)j, key, v)
-		if (json_object_size(out) < BLOCKS_MOST)
-			json_object_set_new(out, key, shortened(v, max, depth - 1));
-	json_array_foreach(j, i, v)
-		if (i < BLOCKS_MOST)
-			json_array_append_new(out, shortened(v, max, depth - 1));
-	return out;
-}
-
 static void reply_block(json_t *out, const struct transcript_line *l, const json_t *b, size_t max)
 {
-	const char *type = text_of(b, "type");
+	const char *type = body_text(b, "type");
 	json_t *o;
 
 	if (is(type, "text")) {
-		o = entry_of(l, "text");
-		put_text(o, text_of(b, "text"), max);
+		o = tr_entry(l, "text");
+		tr_text(o, body_text(b, "text"), max);
 	} else if (is(type, "thinking")) {
-		if (!*text_of(b, "thinking"))
+		if (!*body_text(b, "thinking"))
 			return;
-		o = entry_of(l, "thinking");
-		put_text(o, text_of(b, "thinking"), max);
+		o = tr_entry(l, "thinking");
+		tr_text(o, body_text(b, "thinking"), max);
 	} else if (is(type, "tool_use") || is(type, "server_tool_use")) {
-		o = entry_of(l, "tool");
-		json_object_set_new(o, "tool", json_string(text_of(b, "name")));
-		json_object_set_new(o, "tool_id", json_string(text_of(b, "id")));
-		json_object_set_new(o, "input", shortened(json_object_get(b, "input"), max, 16) ?: json_null());
+		o = tr_tool(l, body_text(b, "name"), body_text(b, "id"), json_object_get(b, "input"), max);
 	} else {
 		return;
 	}
-	if (*l->message)
-		json_object_set_new(o, "message", json_string(l->message));
-	if (*l->model)
-		json_object_set_new(o, "model", json_string(l->model));
-	if (l->error)
-		json_object_set_new(o, "error", json_true());
-	if (l->has_usage)
-		json_object_set_new(o, "usage", json_pack("{s:I, s:I, s:I, s:I}", "input", (json_int_t)l->usage.input,
-			"output", (json_int_t)l->usage.output, "cache_read", (json_int_t)l->usage.cache_read, "cache_write",
-			(json_int_t)l->usage.cache_write));
+	tr_message(o, l);
 	json_array_append_new(out, o);
 }
 
 static void result_block(json_t *out, const struct transcript_line *l, const json_t *b, size_t max)
 {
-	if (!is(text_of(b, "type"), "tool_result"))
+	if (!is(body_text(b, "type"), "tool_result"))
 		return;
 	cleanup_free char *text = joined(json_object_get(b, "content"));
-	json_t *o = entry_of(l, "result");
+	json_t *o = tr_entry(l, "result");
 
-	json_object_set_new(o, "tool_id", json_string(text_of(b, "tool_use_id")));
-	put_text(o, text ? text : has_block(json_object_get(b, "content"), "image") ? "[image]" : "", max);
+	json_object_set_new(o, "tool_id", json_string(body_text(b, "tool_use_id")));
+	tr_text(o, text ? text : has_block(json_object_get(b, "content"), "image") ? "[image]" : "", max);
 	if (json_is_true(json_object_get(b, "is_error")))
 		json_object_set_new(o, "error", json_true());
 	json_array_append_new(out, o);
@@ -403,8 +303,8 @@ static json_t *claude_entries(const struct transcript_line *l, size_t max)
 	case TR_PROMPT:
 	case TR_QUEUED:
 	case TR_COMPACT:
-		o = entry_of(l, l->kind == TR_PROMPT ? "prompt" : l->kind == TR_QUEUED ? "queued" : "compact");
-		put_text(o, l->text ? l->text : l->kind == TR_PROMPT ? "[image]" : "", max);
+		o = tr_entry(l, l->kind == TR_PROMPT ? "prompt" : l->kind == TR_QUEUED ? "queued" : "compact");
+		tr_text(o, l->text ? l->text : l->kind == TR_PROMPT ? "[image]" : "", max);
 		json_array_append_new(out, o);
 		break;
 	case TR_REPLY:
@@ -422,13 +322,6 @@ static json_t *claude_entries(const struct transcript_line *l, size_t max)
 		break;
 	}
 	return out;
-}
-
-static void claude_finish(struct transcript_line *l)
-{
-	free(l->text);
-	json_decref(l->doc);
-	memset(l, 0, sizeof(*l));
 }
 
 static void claude_head(char out[TRANSCRIPT_HEAD_MAX], const char *text)
@@ -459,6 +352,6 @@ const struct transcript_format claude_transcript = {
 	.wanted = claude_wanted,
 	.parse = claude_parse,
 	.entries = claude_entries,
-	.finish = claude_finish,
+	.finish = tr_finish,
 	.head = claude_head,
 };

@@ -3,7 +3,7 @@
  * What Codex's hooks, title and screen tell of its state. Bodies are untrusted. docs/agents-codex.md is the table
  * that this follows: unlike Claude Code it reports an interrupt, and no start before the first prompt.
  */
-#include "daemon/agent/programs.h"
+#include "daemon/agent/body.h"
 
 #include "base/util.h"
 
@@ -11,21 +11,6 @@
 #define S(state) (1u << (state))
 #define LIVE (S(ST_IDLE) | S(ST_WORKING) | S(ST_WAITING) | S(ST_LIMITED))
 #define FRESH (LIVE | S(ST_STARTING))
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "";
-}
-
-static void state(struct agent_fact *f, enum inst_state s, const char *reason, const char *detail)
-{
-	f->has_state = true;
-	f->state = s;
-	agent_text(f->reason, sizeof(f->reason), reason);
-	agent_text(f->detail, sizeof(f->detail), detail);
-}
 
 bool codex_prompt_reported(const char *text)
 {
@@ -41,14 +26,14 @@ static void tool_detail(const json_t *body, char *out, size_t size)
 	char whole[2 * AGENT_TEXT_MAX];
 
 	for (size_t i = 0; !*what && i < ARRAY_LEN(keys); i++)
-		what = text_of(input, keys[i]);
-	snprintf(whole, sizeof(whole), "%.100s%s%.600s", text_of(body, "tool_name"), *what ? ": " : "", what);
+		what = body_text(input, keys[i]);
+	snprintf(whole, sizeof(whole), "%.100s%s%.600s", body_text(body, "tool_name"), *what ? ": " : "", what);
 	agent_text(out, size, whole);
 }
 
 static void on_start(const json_t *body, struct agent_fact *f)
 {
-	const char *id = text_of(body, "session_id");
+	const char *id = body_text(body, "session_id");
 	size_t n = strspn(id, "0123456789abcdefABCDEF-");
 
 	if (n == 36 && !id[n])
@@ -58,15 +43,15 @@ static void on_start(const json_t *body, struct agent_fact *f)
 static void on_prompt(const json_t *body, struct agent_fact *f)
 {
 	on_start(body, f);
-	state(f, ST_WORKING, "", "");
+	fact_state(f, ST_WORKING, "", "");
 	f->ready = f->prompt_delivered = true;
-	agent_text(f->prompt_head, sizeof(f->prompt_head), text_of(body, "prompt"));
+	agent_text(f->prompt_head, sizeof(f->prompt_head), body_text(body, "prompt"));
 }
 
 static void on_tool(const json_t *body, struct agent_fact *f)
 {
 	(void)body;
-	state(f, ST_WORKING, "", "");
+	fact_state(f, ST_WORKING, "", "");
 }
 
 static void on_permission(const json_t *body, struct agent_fact *f)
@@ -74,29 +59,29 @@ static void on_permission(const json_t *body, struct agent_fact *f)
 	char detail[AGENT_TEXT_MAX];
 
 	tool_detail(body, detail, sizeof(detail));
-	state(f, ST_WAITING, "permission", detail);
+	fact_state(f, ST_WAITING, "permission", detail);
 }
 
 static void on_pre_tool(const json_t *body, struct agent_fact *f)
 {
 	on_permission(body, f);
-	if (!strcmp(text_of(body, "tool_name"), "request_user_input"))
+	if (!strcmp(body_text(body, "tool_name"), "request_user_input"))
 		agent_text(f->reason, sizeof(f->reason), "answer");
 	else
-		state(f, ST_WORKING, "", "");
+		fact_state(f, ST_WORKING, "", "");
 }
 
 static void on_stop(const json_t *body, struct agent_fact *f)
 {
-	f->said = text_of(body, "last_assistant_message");
-	state(f, ST_IDLE, "", f->said);
+	f->said = body_text(body, "last_assistant_message");
+	fact_state(f, ST_IDLE, "", f->said);
 	f->turn_ended = true;
 }
 
 static void on_interrupt(const json_t *body, struct agent_fact *f)
 {
 	(void)body;
-	state(f, ST_IDLE, "interrupted", "");
+	fact_state(f, ST_IDLE, "interrupted", "");
 	f->turn_ended = f->turn_broken = true;
 }
 
@@ -150,13 +135,13 @@ bool codex_looks(const struct instance *in)
 void codex_activity(const struct instance *in, const struct agent_activity *a, struct agent_fact *ret)
 {
 	if (a->screen && codex_looks(in) && strstr(a->screen, AT_PROMPT)) {
-		state(ret, ST_IDLE, "", "");
+		fact_state(ret, ST_IDLE, "", "");
 		ret->ready = true;
 	} else if (in->state == ST_STARTING && a->quiet && !a->screen && !a->busy && !a->canonical) {
-		state(ret, ST_WAITING, "answer", "it shows a dialog before its prompt; attach and answer it");
+		fact_state(ret, ST_WAITING, "answer", "it shows a dialog before its prompt; attach and answer it");
 	} else if (in->state == ST_WORKING && !a->busy && a->title_moved && title_at_prompt(a->title)) {
 		/* A turn that failed reports nothing. */
-		state(ret, ST_IDLE, "", "");
+		fact_state(ret, ST_IDLE, "", "");
 		ret->turn_ended = ret->turn_broken = true;
 	}
 }

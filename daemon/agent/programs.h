@@ -5,7 +5,7 @@
 
 #include "daemon/agent/agent.h"
 
-extern const struct agent_program agent_claude, agent_codex, agent_shell;
+extern const struct agent_program agent_claude, agent_codex, agent_opencode, agent_shell;
 
 /* 'a'\''b' for /bin/sh; owned. */
 char *agent_shell_quote(const char *s);

@@ -63,12 +63,16 @@ struct transcript_line {
 struct transcript_format {
 	/* Where its files are: below a folder of the home, or below the one that a variable names. */
 	const char *home_dir, *dir_env, *below;
-	const char *running; /* beside `below`: a folder with a file for each process: {pid, sessionId} */
+	/* Beside `below`: a folder with a file for each process: {pid, sessionId}. NULL: its conversations are in a storage
+	 * of its own, so that nothing is to be looked for there. */
+	const char *running;
 	/* A report's body: the conversation's id and the file's path below root. False: it names none there. */
 	bool (*named)(const json_t *body, const char *root, char conversation[TRANSCRIPT_ID_MAX],
 		char path[TRANSCRIPT_PATH_MAX]);
 	/* Where the file of a conversation is that is put there for a program in that folder. False: it has no name. */
 	bool (*path)(const char *dir, const char *conversation, char path[TRANSCRIPT_PATH_MAX]);
+	/* Could it be a conversation's id? NULL: what has a path is one. */
+	bool (*is_id)(const char *conversation);
 	/* Without looking closely: may it say anything that is applied? False: it need not be parsed. */
 	bool (*wanted)(const char *line, size_t len);
 	/* -1: not a line of such a file. Release with finish. */

@@ -180,12 +180,32 @@ static int may_adopt(struct call *c, const char *id, const char *root, const str
 		err_set(e, ERR_EXISTS, "instance %s goes on with that conversation already", other->id);
 		return err_hint(e, "tmux-claude fork %s begins a branch of it", other->id);
 	}
+	if (!format->running)
+		return 0;
 	cleanup_free char *running = xasprintf("%.*s/%s", (int)(strlen(root) - strlen(format->below)), root, format->running);
 	pid_t pid = still_runs(running, id);
 	if (!pid)
 		return 0;
 	err_set(e, ERR_BUSY, "process %d still has that conversation open", (int)pid);
 	return err_hint(e, "end it first (/exit); two that write to one conversation spoil it");
+}
+
+/* One in its program's own storage: whether it is there says the program, by its exit. */
+static int adopt_stored(struct call *c, struct instance *in, const struct agent_program *prog, const char *id, struct err *e)
+{
+	if (may_adopt(c, id, NULL, prog->transcript, e) < 0)
+		return -1;
+	if (in->driver && strcmp(in->driver, "host")) {
+		err_set(e, ERR_PARAMS, "a conversation of %s cannot be put into a machine", prog->name);
+		return err_hint(e, "use --driver host");
+	}
+	if (!in->dir) {
+		err_set(e, ERR_PARAMS, "where the conversation was begun is not known");
+		return err_hint(e, "name its folder with --dir");
+	}
+	in->conversation = xstrdup(id);
+	in->turns = 1; /* there is something to resume */
+	return 0;
 }
 
 int adopt_asked(struct call *c, struct instance *in, struct err *e)
@@ -198,8 +218,10 @@ int adopt_asked(struct call *c, struct instance *in, struct err *e)
 		return err_set(e, ERR_DENIED, "conversations of the user are the operator's to give away");
 	if (!prog || !prog->transcript)
 		return err_set(e, ERR_PARAMS, "of this agent no conversation can be adopted");
-	if (!prog->transcript->path("/", id, path))
+	if (prog->transcript->is_id ? !prog->transcript->is_id(id) : !prog->transcript->path("/", id, path))
 		return err_set(e, ERR_PARAMS, "'%.80s' is no conversation's id", id);
+	if (!prog->transcript->running)
+		return adopt_stored(c, in, prog, id, e);
 	struct instance here = {.driver = (char *)"host", .agent = (char *)prog->name, .env = in->env};
 	cleanup_free char *root = c->w->port.transcript_root(c->w, &here);
 	cleanup_free char *file = root ? find_file(root, id) : NULL;

@@ -108,6 +108,7 @@ void report_activity(struct unit *u, bool quiet, const char *screen)
 	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
 	struct agent_activity a = {.busy = u->busy, .foreground = u->foreground,
 		.canonical = u->canonical, .quiet = quiet, .interrupted = u->interrupted,
+		.first_prompt = u->prompts && u->prompts->first_by_arg,
 		.title_moved = u->title_moved, .title = u->title, .marks = u->marks,
 		.screen = screen};
 	struct agent_fact fact = {0};

@@ -42,6 +42,8 @@ static const char *program_path(struct world *w, const char *agent)
 {
 	if (!strcmp(agent, "codex"))
 		return config_string(w->config, OPT_CODEX_PATH);
+	if (!strcmp(agent, "opencode"))
+		return config_string(w->config, OPT_OPENCODE_PATH);
 	return config_string(w->config, OPT_CLAUDE_PATH);
 }
 

@@ -17,6 +17,7 @@ from claude_install import cache_dir
 ARCH = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 # name: (version, package, where the program is in it)
 PROGRAMS = {
+    "opencode": ("1.18.33", "opencode-linux-{a}@{v}", "node_modules/opencode-linux-{a}/bin/opencode"),
     "codex": ("0.169.0", "@openai/codex@{v}-linux-{a}", "node_modules/@openai/codex/vendor/*/bin/codex"),
 }
 INSTALL_SECONDS = 600

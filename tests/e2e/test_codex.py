@@ -1,15 +1,9 @@
 # SPDX-License-Identifier: ISC
 """The real Codex on the host driver, against a stub of its API: state, delivery, permission, interrupt, resume."""
 import os
-import subprocess
-import sys
-import threading
 
-import agents_install
-from harness import HERE, Skip, check, contains, deadline, equal
-
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "fake"))
-import openai_api  # noqa: E402
+from agents_rig import Api, program
+from harness import check, contains, deadline, equal
 
 CONFIG = """model = "gpt-5"
 model_provider = "stub"
@@ -19,33 +13,6 @@ base_url = "http://127.0.0.1:%d/v1"
 env_key = "STUB_KEY"
 wire_api = "responses"
 """
-
-
-class Api:
-    def __init__(self):
-        self.server, self.stub = openai_api.make_server()
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def release(self, name):
-        with self.stub.cond:
-            self.stub.released.add(name)
-            self.stub.cond.notify_all()
-
-    def held(self, name):
-        check(self.stub.wait_for(lambda: self.stub.held.get(name, 0) > 0, 60), "nothing was asked for hold: %s", name)
-
-    def close(self):
-        self.stub.stop()
-        self.server.shutdown()
-        self.server.server_close()
-
-
-def program(name):
-    try:
-        return agents_install.install(name)
-    except (RuntimeError, subprocess.TimeoutExpired) as bad:
-        raise Skip("%s could not be installed: %s" % (name, str(bad).split("\n", maxsplit=1)[0]))
 
 
 def codex_fleet(t):
