@@ -16,6 +16,7 @@
 #define QUIET_MS 10000
 #define DIALOG_QUIET_MS 250
 #define CONFIG "OPENCODE_CONFIG_CONTENT"
+#define TUI_CONFIG "OPENCODE_TUI_CONFIG"
 
 static const char *const plugin[] = {
 #include "daemon/agent/opencode_plugin.inc"
@@ -52,6 +53,10 @@ static json_t *given_config(const char *text, struct err *e)
 
 static int opencode_check(const struct instance *in, const struct agent_place *pl, struct err *e)
 {
+	if (json_object_get(in->env, TUI_CONFIG)) {
+		err_set(e, ERR_PARAMS, "the variable " TUI_CONFIG " is ours here");
+		return err_hint(e, "put it into ~/.config/opencode/tui.json");
+	}
 	json_t *given = given_config(json_string_value(json_object_get(in->env, CONFIG)), e);
 
 	if (!given)
@@ -185,6 +190,7 @@ static int opencode_launch(const struct instance *in, const struct agent_place *
 	const char *resumed = in->conversation;
 	bool branch = !resumed && in->branch_of;
 	cleanup_free char *file = xasprintf("%s/%s.opencode.js", pl->run_dir, in->id), *text = plugin_text();
+	cleanup_free char *keys = xasprintf("%s/%s.opencode-tui.json", pl->run_dir, in->id);
 
 	if (pl->prompt && strlen(pl->prompt) > PROMPT_ARG_MAX - sizeof("--prompt=")) {
 		err_set(e, ERR_LIMIT, "the first prompt has more than %d bytes", PROMPT_ARG_MAX);
@@ -198,8 +204,10 @@ static int opencode_launch(const struct instance *in, const struct agent_place *
 		return -1;
 	}
 	strv_env_set(&l.env, CONFIG, config);
+	strv_env_set(&l.env, TUI_CONFIG, keys);
 	l.files = json_array();
 	add_file(l.files, file, text, false);
+	add_file(l.files, keys, "{\"keybinds\":{\"session_interrupt\":\"escape,f12\"}}\n", false);
 	if (pl->isolated)
 		add_installed(l.files, pl);
 	l.argv = strv_new();
@@ -210,8 +218,8 @@ static int opencode_launch(const struct instance *in, const struct agent_place *
 	return 0;
 }
 
-/* One Escape asks "again?", the other is the answer. */
-static const char *const interrupt_keys[] = {"Escape", "Escape", NULL};
+/* It wants to be told twice, and takes two Escapes in one read for one key with Alt: so it gets a key of ours. */
+static const char *const interrupt_keys[] = {"F12", "F12", NULL};
 
 const struct agent_program agent_opencode = {
 	.name = "opencode",

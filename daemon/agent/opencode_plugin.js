@@ -120,7 +120,7 @@ export const TmuxClaude = async ({ client, directory }, options) => {
 	const calls = new Map() // of tools: what they were called with
 	const waiting = new Map() // requests: the hook that waits, or null before it runs
 	const synced = new Map()
-	let turn = null // {session, said, error}
+	let turn = null // {session, prompt, said, error}
 	let chain = Promise.resolve()
 
 	const root = (id) => { while (parents.has(id)) id = parents.get(id); return id }
@@ -218,7 +218,9 @@ export const TmuxClaude = async ({ client, directory }, options) => {
 		"session.compacted": (p) => lines.put(root(p.sessionID), { type: "compact", id: `compact-${Date.now()}`,
 			sessionID: root(p.sessionID), time: Date.now() }),
 		"message.updated": ({ info }) => {
-			if (info.role === "assistant") lines.assistant(root(info.sessionID), info, parents.has(info.sessionID))
+			if (info.role !== "assistant") return
+			lines.assistant(root(info.sessionID), info, parents.has(info.sessionID))
+			if (info.error && turn && turn.prompt === info.parentID) turn.error = info.error
 		},
 		"message.part.updated": (p) => part(p.part, p.time),
 		"permission.asked": asked,
@@ -239,7 +241,7 @@ export const TmuxClaude = async ({ client, directory }, options) => {
 			if (id !== input.sessionID) return
 			const typed = output.parts.filter((p) => p.type === "text" && !p.synthetic)
 			if (!typed.length) return
-			turn = { session: id, said: "" }
+			turn = { session: id, prompt: output.message.id, said: "" }
 			report("UserPromptSubmit", id, { prompt: cut(typed.map((p) => p.text).join("\n")) })
 		},
 		"tool.execute.before": async (input, output) => {

@@ -8,7 +8,7 @@
 #include "base/sha256.h"
 #include "daemon/model/model.h"
 
-#define CONVERSATION_SIZE 40 /* an id and its NUL */
+#define CONVERSATION_SIZE 64 /* an id and its NUL */
 
 struct transcript {
 	char instance[ID_SIZE];

@@ -261,8 +261,6 @@ int launch_run_params(void *ctx, const struct place *p, const struct instance *i
 	struct agent_launch launch = {0};
 	struct login login = {0};
 	cleanup_free char *login_file = NULL;
-	const char *key;
-	json_t *value;
 	int r;
 
 	if (login_load(w->layout->login_file, &login, e) < 0)
@@ -280,8 +278,6 @@ int launch_run_params(void *ctx, const struct place *p, const struct instance *i
 	if (r == 0 && vm && in->branch_from && in->starts == 0)
 		r = transcripts_branch(w, in, launch.files, e);
 	if (r == 0) {
-		json_object_foreach(in->env, key, value)
-			strv_env_set(&launch.env, key, json_string_value(value));
 		*ret = json_pack("{s:s, s:o, s:o, s:s, s:i, s:i, s:b, s:o}", "instance", in->id, "argv",
 			strings((const char *const *)launch.argv), "env", strings((const char *const *)launch.env), "cwd", in->dir, "rows", in->rows, "cols",
 			in->cols, "user", vm, "files", launch.files ? json_incref(launch.files) : json_array());

@@ -199,7 +199,11 @@ static void make_room(const char *instance)
 
 static bool conversation_valid(const char *id)
 {
-	return strlen(id) == ID_LEN_UUID && strspn(id, "0123456789abcdefABCDEF-") == ID_LEN_UUID;
+	size_t n = strlen(id);
+
+	/* It becomes part of a file's name. */
+	return n > 0 && n < CONVERSATION_ID_MAX &&
+	       strspn(id, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_") == n;
 }
 
 static int parse(struct shim *s, const json_t *params, struct tail *t, struct err *e)
@@ -215,7 +219,7 @@ static int parse(struct shim *s, const json_t *params, struct tail *t, struct er
 	if (!conversation_valid(conversation))
 		return err_set(e, ERR_PARAMS, "\"%.80s\" is no conversation's id", conversation);
 	memcpy(t->instance, id, INST_ID_LEN);
-	memcpy(t->conversation, conversation, ID_LEN_UUID);
+	str_fmt(t->conversation, sizeof(t->conversation), "%s", conversation);
 	t->root = xstrdup(root);
 	t->path = xstrdup(path);
 	t->max = max < MAX_LEAST ? MAX_LEAST : (uint64_t)max;

@@ -16,12 +16,12 @@
 
 static void copy_name(const struct tail *t, const char *ending, char *out, size_t size)
 {
-	snprintf(out, size, "conversation-%s.%s", t->conversation, ending);
+	str_fmt(out, size, "conversation-%s.%s", t->conversation, ending);
 }
 
 static int map_read(struct tail *t)
 {
-	char name[80], text[MAP_MAX + 1];
+	char name[NAME_SIZE], text[MAP_MAX + 1];
 
 	copy_name(t, "map", name, sizeof(name));
 	cleanup_close int fd = openat(t->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -42,7 +42,7 @@ static int map_read(struct tail *t)
 
 void tail_map_write(struct tail *t)
 {
-	char name[80], beside[88], text[MAP_MAX];
+	char name[NAME_SIZE], beside[88], text[MAP_MAX];
 	int n = snprintf(text, sizeof(text), "{\"copy\":%llu,\"source\":%llu,\"check\":%zu,\"sha256\":\"%s\"}\n",
 		(unsigned long long)t->copy, (unsigned long long)t->source, t->ncheck, t->check);
 
@@ -55,7 +55,7 @@ void tail_map_write(struct tail *t)
 
 int tail_copy_open(struct tail *t, struct err *e)
 {
-	char name[80];
+	char name[NAME_SIZE];
 	struct stat st;
 
 	copy_name(t, "jsonl", name, sizeof(name));

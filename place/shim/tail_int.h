@@ -13,12 +13,13 @@
 
 #define TELL_MS 100
 #define CHECK_BYTES 512
-#define ID_LEN_UUID 36
+#define CONVERSATION_ID_MAX 64
+#define NAME_SIZE (CONVERSATION_ID_MAX + 24) /* conversation-ID.jsonl */
 
 struct tail {
 	struct tail *next;
 	struct shim *shim;
-	char instance[INST_ID_LEN + 1], conversation[ID_LEN_UUID + 1];
+	char instance[INST_ID_LEN + 1], conversation[CONVERSATION_ID_MAX];
 	char *root, *path;
 	uint64_t max;
 	int dir, fd; /* the instance's folder, the copy */

@@ -91,9 +91,13 @@ def test_turns_approvals_interrupt_resume_and_fork(t):
     f.wait("one", "text=after the death")
     equal(f.show("one")["conversation"], conversation)
 
-    two = f.json("fork", "one", "--name", "two", timeout=240)["id"]
+    f.cli("fork", "one", "--name", "two", timeout=240)
     f.wait("two", "text=first words")
-    check(e.event("conversation", two) is not None, "")
+    equal(f.json("send", "two", "say: in the branch")["status"], "delivered")
+    f.wait("two", "text=in the branch")
+    branch = f.show("two")["conversation"]
+    check(branch.startswith("ses_") and branch != conversation, "it goes on in %s", branch)
+    equal(f.show("one")["conversation"], conversation)
 
 
 def listens(f):
@@ -111,4 +115,4 @@ def listens(f):
 
 
 def lines(f, name):
-    return [json.loads(text) for text in f.cli("transcript", name, "--json").out.splitlines()]
+    return [json.loads(text) for text in f.cli("transcript", name, "--json").splitlines()]
