@@ -124,8 +124,8 @@ static int codex_launch(const struct instance *in, const struct agent_place *pl,
 	struct err *e)
 {
 	struct agent_launch l = {0};
-	/* It gives its conversation an id, and writes it down, with the first prompt. */
-	bool resume = pl->resume && in->conversation && in->turns > 0;
+	/* It gives its conversation an id, and writes it down, with the first prompt: one that is known is there. */
+	bool resume = in->conversation != NULL, branch = !resume && in->branch_of;
 
 	if (pl->prompt && strlen(pl->prompt) > PROMPT_ARG_MAX) {
 		err_set(e, ERR_LIMIT, "the first prompt has more than %d bytes", PROMPT_ARG_MAX);
@@ -145,6 +145,10 @@ static int codex_launch(const struct instance *in, const struct agent_place *pl,
 	}
 	for (char *const *a = in->argv; a && *a; a++)
 		strv_push(&l.argv, *a);
+	if (branch) {
+		strv_push(&l.argv, "fork");
+		strv_push(&l.argv, in->branch_of);
+	}
 	if (resume) {
 		strv_push(&l.argv, "resume");
 		strv_push(&l.argv, in->conversation);
@@ -176,4 +180,5 @@ const struct agent_program agent_codex = {
 	.report = codex_report,
 	.activity = codex_activity,
 	.looks = codex_looks,
+	.transcript = &codex_transcript,
 };

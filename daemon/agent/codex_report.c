@@ -34,9 +34,8 @@ static void tool_detail(const json_t *body, char *out, size_t size)
 static void on_start(const json_t *body, struct agent_fact *f)
 {
 	const char *id = body_text(body, "session_id");
-	size_t n = strspn(id, "0123456789abcdefABCDEF-");
 
-	if (n == 36 && !id[n])
+	if (codex_id(id))
 		str_fmt(f->conversation, sizeof(f->conversation), "%s", id);
 }
 

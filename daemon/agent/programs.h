@@ -25,6 +25,9 @@ int codex_report(const struct instance *in, const char *event, const json_t *bod
 void codex_activity(const struct instance *in, const struct agent_activity *a, struct agent_fact *ret);
 bool codex_looks(const struct instance *in);
 bool codex_prompt_reported(const char *text);
+/* codex_transcript.c */
+bool codex_id(const char *s);
+extern const struct transcript_format codex_transcript;
 
 /* claude_report.c */
 int claude_report(const struct instance *in, const char *event, const json_t *body,

@@ -94,6 +94,7 @@ void api_FORK(struct call *c)
 {
 	struct instance *of = call_target(c, "id");
 	const struct agent_program *prog;
+	char path[TRANSCRIPT_PATH_MAX];
 	struct err err = {0};
 
 	if (!of)
@@ -101,6 +102,8 @@ void api_FORK(struct call *c)
 	prog = agent_find(of->agent);
 	if (!prog || !prog->transcript)
 		err_set(&err, ERR_PARAMS, "a conversation of '%s' cannot be branched", of->agent);
+	else if (strcmp(of->driver, "host") && !prog->transcript->path(of->dir, of->conversation ? of->conversation : "", path))
+		err_set(&err, ERR_PARAMS, "a conversation of '%s' cannot be put into another machine", of->agent);
 	else if (!of->conversation || !of->turns)
 		err_set(&err, ERR_STATE, "instance %s has no conversation yet: no turn of it has ended", of->id);
 	if (err.code) {

@@ -334,7 +334,8 @@ bool start_other_way(struct site *s, struct unit *u)
 		in->turns = u->turns_before;
 		return false;
 	}
-	if (!prog->transcript || !in->conversation || in->state != ST_STARTING || (!u->resume && !in->turns && !in->branch_of))
+	/* Only an id that was ours to give can be begun anew: another would be lost for a new one. */
+	if (!prog->transcript || !prog->transcript->running || !in->conversation || in->state != ST_STARTING || (!u->resume && !in->turns && !in->branch_of))
 		return false;
 	u->other_way = true;
 	u->turns_before = in->turns;

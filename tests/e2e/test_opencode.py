@@ -86,13 +86,13 @@ def test_turns_approvals_interrupt_resume_and_fork(t):
     os.kill(f.show("one")["pid"], signal.SIGKILL)
     f.wait("one", "exited")
     f.cli("restart", "one", timeout=240)
-    f.wait("one", "text=first words")
+    f.wait("one", "text=hold: k: never")
     equal(f.json("send", "one", "say: after the death")["status"], "delivered")
     f.wait("one", "text=after the death")
     equal(f.show("one")["conversation"], conversation)
 
     f.cli("fork", "one", "--name", "two", timeout=240)
-    f.wait("two", "text=first words")
+    f.wait("two", "text=after the death")
     equal(f.json("send", "two", "say: in the branch")["status"], "delivered")
     f.wait("two", "text=in the branch")
     branch = f.show("two")["conversation"]

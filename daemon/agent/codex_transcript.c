@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The transcripts of Codex: CODEX_HOME/sessions/Y/M/D/rollout-TIME-UUID.jsonl, lines {timestamp, type, payload}. What is
+ * relied on was seen with 0.169.0 (docs/agents-codex.md): what was said stands in event_msg lines of item_completed,
+ * tools and their results in response_item lines, the tokens of each answer in token_usage_record lines.
+ */
+#include "daemon/agent/body.h"
+
+#include "base/util.h"
+#include "daemon/agent/lines.h"
+
+#define UUID_LEN 36
+
+static bool is(const char *a, const char *b)
+{
+	return !strcmp(a, b);
+}
+
+bool codex_id(const char *s)
+{
+	return strlen(s) == UUID_LEN && strspn(s, "0123456789abcdefABCDEF-") == UUID_LEN;
+}
+
+static bool codex_named(const json_t *body, const char *root, char conversation[TRANSCRIPT_ID_MAX],
+	char path[TRANSCRIPT_PATH_MAX])
+{
+	const char *id = body_text(body, "session_id"), *file = body_text(body, "transcript_path"), *rest;
+	char ending[UUID_LEN + 16];
+	size_t n = strlen(root), len;
+
+	if (!codex_id(id) || strncmp(file, root, n) != 0 || file[n] != '/')
+		return false;
+	rest = file + n + 1;
+	len = strlen(rest);
+	str_fmt(ending, sizeof(ending), "-%s.jsonl", id);
+	/* Folders of digits, one file; no way out. */
+	if (len >= TRANSCRIPT_PATH_MAX || len <= strlen(ending) || !is(rest + len - strlen(ending), ending) ||
+		strspn(rest, "0123456789/") != (size_t)(strrchr(rest, '/') ? strrchr(rest, '/') - rest + 1 : 0))
+		return false;
+	memcpy(path, rest, len + 1);
+	str_fmt(conversation, TRANSCRIPT_ID_MAX, "%s", id);
+	return true;
+}
+
+/* It looks through all of them, whatever their date. */
+static bool codex_path(const char *dir, const char *conversation, char path[TRANSCRIPT_PATH_MAX])
+{
+	(void)dir;
+	return codex_id(conversation) && str_fmt(path, TRANSCRIPT_PATH_MAX,
+		"2026/01/01/rollout-2026-01-01T00-00-00-%s.jsonl", conversation) == 0;
+}
+
+static bool codex_wanted(const char *line, size_t len)
+{
+	static const char *const words[] = {"\"item_completed\"", "\"token_usage_record\"", "\"compacted\""};
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (memmem(line, len, words[i], strlen(words[i])))
+			return true;
+	return false;
+}
+
+/* The texts of a content, one below the other; owned. */
+static char *joined(const json_t *content)
+{
+	char *text = NULL;
+	const json_t *b;
+	size_t i;
+
+	json_array_foreach(content, i, b) {
+		const char *s = json_string_value(json_object_get(b, "text"));
+		if (!s || i >= BLOCKS_MOST)
+			continue;
+		char *more = xasprintf("%s%s%s", text ? text : "", text ? "\n" : "", s);
+		free(text);
+		text = more;
+	}
+	return text;
+}
+
+static void take_item(const json_t *payload, struct transcript_line *l)
+{
+	const json_t *item = json_object_get(payload, "item");
+	const char *type = body_text(item, "type");
+
+	tr_word(l->uuid, sizeof(l->uuid), body_text(item, "id"));
+	if (is(type, "UserMessage"))
+		l->kind = TR_PROMPT;
+	else if (is(type, "AgentMessage"))
+		l->kind = TR_REPLY;
+	else
+		return;
+	l->text = joined(json_object_get(item, "content"));
+}
+
+static void take_response(const json_t *payload, struct transcript_line *l)
+{
+	const char *type = body_text(payload, "type");
+
+	if (is(type, "function_call") || is(type, "custom_tool_call") || is(type, "local_shell_call"))
+		l->kind = TR_REPLY;
+	else if (is(type, "function_call_output") || is(type, "custom_tool_call_output"))
+		l->kind = TR_RESULT;
+	tr_word(l->uuid, sizeof(l->uuid), body_text(payload, "id"));
+}
+
+static void take_usage(const json_t *payload, struct transcript_line *l)
+{
+	const json_t *u = json_object_get(payload, "usage");
+	int64_t cached = tr_tokens(u, "cached_input_tokens"), all = tr_tokens(u, "input_tokens");
+
+	l->kind = TR_REPLY;
+	l->has_usage = true;
+	tr_word(l->message, sizeof(l->message), body_text(payload, "response_id"));
+	l->usage = (struct transcript_usage){
+		.input = all > cached ? all - cached : 0, /* it counts the cached ones in */
+		.output = tr_tokens(u, "output_tokens"),
+		.cache_read = cached,
+		.cache_write = tr_tokens(u, "cache_write_input_tokens"),
+		.thinking = tr_tokens(u, "reasoning_output_tokens"),
+	};
+}
+
+static int codex_parse(const char *line, size_t len, struct transcript_line *ret, struct err *e)
+{
+	struct transcript_line l = {0};
+
+	if (tr_load(line, len, &l, e) < 0)
+		return -1;
+	const json_t *payload = json_object_get(l.doc, "payload");
+	const char *type = body_text(l.doc, "type");
+
+	l.time_ms = transcript_time(json_string_value(json_object_get(l.doc, "timestamp")));
+	if (is(type, "event_msg") && is(body_text(payload, "type"), "item_completed"))
+		take_item(payload, &l);
+	else if (is(type, "response_item"))
+		take_response(payload, &l);
+	else if (is(type, "token_usage_record"))
+		take_usage(payload, &l);
+	else if (is(type, "compacted"))
+		l.kind = TR_COMPACT;
+	*ret = l;
+	return 0;
+}
+
+static json_t *call_entry(const struct transcript_line *l, const json_t *payload, size_t max)
+{
+	const char *args = body_text(payload, "arguments");
+	json_t *input = *args ? json_loads(args, JSON_DECODE_ANY, NULL) : NULL, *o;
+
+	if (!input)
+		input = json_string(*args ? args : body_text(payload, "input"));
+	o = tr_tool(l, body_text(payload, "name"), body_text(payload, "call_id"), input, max);
+	json_decref(input);
+	return o;
+}
+
+static json_t *codex_entries(const struct transcript_line *l, size_t max)
+{
+	const json_t *payload = json_object_get(l->doc, "payload"), *output = json_object_get(payload, "output");
+	json_t *out = json_array(), *o = NULL;
+
+	switch (l->kind) {
+	case TR_PROMPT:
+	case TR_QUEUED:
+	case TR_COMPACT:
+		o = tr_entry(l, l->kind == TR_COMPACT ? "compact" : "prompt");
+		tr_text(o, l->text ? l->text : "", max);
+		break;
+	case TR_REPLY:
+		if (l->text) {
+			o = tr_entry(l, "text");
+			tr_text(o, l->text, max);
+		} else if (!l->has_usage) {
+			o = call_entry(l, payload, max);
+		}
+		if (o)
+			tr_message(o, l);
+		break;
+	case TR_RESULT: {
+		cleanup_free char *text = json_is_array(output) ? joined(output) : NULL;
+		o = tr_entry(l, "result");
+		json_object_set_new(o, "tool_id", json_string(body_text(payload, "call_id")));
+		tr_text(o, text ? text : json_is_string(output) ? json_string_value(output) : "", max);
+		break;
+	}
+	case TR_TOTAL:
+	case TR_OTHER:
+		break;
+	}
+	if (o)
+		json_array_append_new(out, o);
+	return out;
+}
+
+const struct transcript_format codex_transcript = {
+	.home_dir = ".codex",
+	.dir_env = "CODEX_HOME",
+	.below = "sessions",
+	.named = codex_named,
+	.path = codex_path,
+	.wanted = codex_wanted,
+	.parse = codex_parse,
+	.entries = codex_entries,
+	.finish = tr_finish,
+	.head = tr_head,
+};
