@@ -57,6 +57,13 @@ def test_turns_interrupt_and_resume(t):
     equal(f.json("send", "one", "say: after\nthe restart")["status"], "delivered")
     f.wait("one", "text=the restart")
     equal(f.show("one")["conversation"], conversation)
+    said = f.cli("transcript", "one")
+    contains(said, "say: first words")
+    contains(said, "the restart")
+    f.cli("fork", "one", "--name", "two", "--env", "STUB_KEY=k")
+    equal(f.json("send", "two", "say: in the branch")["status"], "delivered")
+    f.wait("two", "text=in the branch")
+    check(f.show("two")["conversation"] != conversation, "the branch goes on in the same conversation")
 
 
 @deadline(240)

@@ -80,7 +80,7 @@ def test_files_that_are_wrong(t):
     f = t.fleet()
     agents_d(f, right="argv = cat\n")
     names = {row["name"]: row for row in f.json("agents", "list")}
-    equal(sorted(names), ["claude", "codex", "right", "shell"])
+    equal(sorted(names), ["claude", "codex", "opencode", "right", "shell"])
     check(names["right"]["installed"] and names["right"]["path"].endswith("/cat"), "%s", names["right"])
     contains(f.json("agents", "show", "right")["version"], "cat")
     contains(f.cli("agents", "list"), "right")

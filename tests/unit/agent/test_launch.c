@@ -97,7 +97,7 @@ static char *hook_command(const char *event)
 START_TEST(test_agents_are_found_by_name)
 {
 	cleanup_free char *names = agent_names();
-	ck_assert_str_eq(names, "claude, codex, shell");
+	ck_assert_str_eq(names, "claude, codex, opencode, shell");
 	ck_assert_ptr_null(agent_find("claud"));
 	ck_assert(claude->reports && !claude->argv_is_program);
 	ck_assert(!shell->reports && shell->argv_is_program);
