@@ -60,7 +60,7 @@ def test_turns_interrupt_and_resume(t):
     said = f.cli("transcript", "one")
     contains(said, "say: first words")
     contains(said, "the restart")
-    f.cli("fork", "one", "--name", "two", "--env", "STUB_KEY=k")
+    f.cli("fork", "one", "two", "--env", "STUB_KEY=k")
     equal(f.json("send", "two", "say: in the branch")["status"], "delivered")
     f.wait("two", "text=in the branch")
     check(f.show("two")["conversation"] != conversation, "the branch goes on in the same conversation")

@@ -91,7 +91,7 @@ def test_turns_approvals_interrupt_resume_and_fork(t):
     f.wait("one", "text=after the death")
     equal(f.show("one")["conversation"], conversation)
 
-    f.cli("fork", "one", "--name", "two", timeout=240)
+    f.cli("fork", "one", "two", timeout=240)
     f.wait("two", "text=after the death")
     equal(f.json("send", "two", "say: in the branch")["status"], "delivered")
     f.wait("two", "text=in the branch")
