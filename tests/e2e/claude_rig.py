@@ -291,8 +291,26 @@ class Rig:
         self.close()
 
 
+def machine_of(name, text):
+    """A QEMU is given its files as descriptors: nothing of its place stands in its command line."""
+    try:
+        with open("/proc/%s/comm" % name, encoding="utf-8", errors="replace") as comm:
+            if not comm.read().startswith("qemu-system"):
+                return False
+        links = ["/proc/%s/cwd" % name] + ["/proc/%s/fd/%s" % (name, fd) for fd in os.listdir("/proc/%s/fd" % name)]
+    except OSError:
+        return False
+    for link in links:
+        try:
+            if text in os.readlink(link):
+                return True
+        except OSError:
+            pass
+    return False
+
+
 def processes_with(text):
-    """Pids of other processes whose environment or command line holds `text`."""
+    """Pids of other processes whose environment or command line holds `text`, and of QEMUs that have files there."""
     found = []
     for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) == os.getpid():
@@ -305,4 +323,7 @@ def processes_with(text):
                         break
             except OSError:
                 pass
+        else:
+            if machine_of(name, text):
+                found.append(int(name))
     return found

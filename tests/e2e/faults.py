@@ -91,7 +91,7 @@ def population(f):
 
 def place_of(pid):
     """The place a shim or a holder belongs to, from its command line."""
-    found = re.search(r"/p/([a-z0-9]{6})", " ".join(argv(pid)))
+    found = re.search(r"(?:/p/| -name tmux-claude-)([a-z0-9]{6})\b", " ".join(argv(pid)))
     return found.group(1) if found else ""
 
 
