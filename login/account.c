@@ -106,6 +106,8 @@ json_t *login_read(const char *path, struct err *e)
 	if (n < 0) {
 		err_set_errno(e, ERR_IO, errno, "cannot read the login file %s", path);
 	} else {
+		while (len > 0 && text[len - 1] == '\0') /* room that was taken for an answer, and not cut yet (renew.c) */
+			len--;
 		o = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 		if (!kind_ok(o)) {
 			/* Nothing of the content is said: it may be the secret. */

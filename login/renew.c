@@ -23,6 +23,7 @@ struct renewal {
 	json_t *o;      /* the file as it is */
 	int64_t now;
 	bool unsure;    /* how an earlier one ended is not known */
+	bool answered;  /* FILE.next has the answer, or as much of it as the disk took: it is the only place that has */
 };
 
 static const char *text_of(const json_t *o, const char *key)
@@ -71,8 +72,9 @@ static int keep(struct renewal *r, struct err *e)
 static int put_in_place(struct renewal *r, struct err *e)
 {
 	FAULT_POINT("login.answer.kept");
-	if (rename(r->next, r->path) < 0 || sync_folder(r->path) < 0)
+	if (rename(r->next, r->path) < 0)
 		return err_set_errno(e, ERR_IO, errno, "the renewed login cannot be put in place (%s)", r->path);
+	sync_folder(r->path); /* where it fails, and the power does, too, FILE.next is there again, and is taken up */
 	FAULT_POINT("login.in_place");
 	return 0;
 }
@@ -83,6 +85,10 @@ static int take_up(struct renewal *r, struct err *e)
 	struct err none = {0};
 	json_t *next = login_read(r->next, &none);
 
+	if (!next && none.code == ERR_IO) { /* it may be the answer: nothing is asked before it could be read */
+		*e = none;
+		return -1;
+	}
 	if (!next)
 		return 0;
 	if (number_of(next, "generation") != number_of(r->o, "generation") + 1 ||
@@ -116,6 +122,8 @@ static int keep_answer(struct renewal *r, json_t *fresh, struct err *e)
 {
 	char *text = json_dumps(fresh, JSON_COMPACT);
 	size_t len = strlen(text);
+
+	r->answered = true;
 	bool ok = pwrite(r->room, text, len, 0) == (ssize_t)len && ftruncate(r->room, (off_t)len) == 0 &&
 		  fsync(r->room) == 0;
 	int saved = errno;
@@ -246,7 +254,8 @@ static enum renew_end judge(struct renewal *r, const struct http_answer *a, stru
 		end = later(r, false, 0, e);
 	} else {
 		err_set(e, ERR_UNAVAILABLE, "the token endpoint answered %ld", a->status);
-		end = later(r, true, a->retry_after_s, e);
+		/* Behind a failure of its own, or of a proxy that gave up waiting, it may be used up. */
+		end = later(r, a->status < 500, a->retry_after_s, e);
 	}
 	login_wipe(fresh);
 	login_wipe(o);
@@ -273,7 +282,7 @@ static enum renew_end renew(struct renewal *r, renew_call_fn *call, struct err *
 		end = later(r, !a.sent, 0, e);
 	else
 		end = judge(r, &a, e);
-	if (end != RENEW_DONE)
+	if (!r->answered)
 		unlink(r->next);
 	http_answer_finish(&a);
 	return end;

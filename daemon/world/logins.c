@@ -27,6 +27,7 @@
 #define PROGRAM_MS (RENEW_DEADLINE_MS + 60000)
 #define PAUSE_MS 1000  /* between two looks at least, whatever the file says */
 #define BUSY_MS 2000   /* another renews it */
+#define AGAIN_MS 30000 /* it could not be read */
 #define AT_ONCE 32     /* handed out in one turn */
 #define NEXT_MS 20     /* until the next */
 #define FILES_MS 30000
@@ -222,6 +223,7 @@ static void look(void *arg)
 
 	if (login_load(l->w->layout->login_file, &login, &err) < 0) {
 		tell(l, err.message, err.hint);
+		loop_timer_start(l->pause, AGAIN_MS); /* a change of its mode is told by nobody */
 		return;
 	}
 	if (login.kind && !strcmp(login.kind, LOGIN_RENEWING)) {

@@ -98,6 +98,10 @@ static int serve(const struct http_request *rq, struct http_answer *ret, struct 
 		ret->sent = true;
 		return err_set(e, ERR_TIMEOUT, "no answer: Timeout was reached");
 	}
+	if (!strcmp(fault, "in the way")) {
+		unlink(path);
+		ck_assert_int_eq(mkdir(path, 0700), 0);
+	}
 	if (!strcmp(fault, "garbage"))
 		return answer(ret, 200, "<html>");
 	str_fmt(text, sizeof(text), "{\"access_token\":\"access-%d\",\"refresh_token\":\"refresh-%d\",\"expires_in\":28800}", turns, turns);
@@ -288,6 +292,42 @@ START_TEST(test_an_answer_on_disk_is_taken_up)
 }
 END_TEST
 
+/* Written and synced, it is longer than its text: killed before it was cut. */
+START_TEST(test_an_answer_that_was_not_cut_yet_is_taken_up)
+{
+	struct err e;
+	static char room[LOGIN_FILE_MAX];
+
+	turns = 1;
+	put(1, 0, ",\"begun_ms\":1");
+	str_fmt(room, sizeof(room), "{\"kind\":\"oauth\",\"id\":\"x\",\"value\":\"access-1\",\"refresh\":\"refresh-1\","
+				    "\"expires_ms\":1800028800000,\"obtained_ms\":1800000000000,\"generation\":2}");
+	ck_assert_int_eq(file_write_atomic(next_path, room, sizeof(room), 0600, &e), 0);
+	ck_assert_int_eq(renew(false, &e), RENEW_FRESH);
+	struct login l = load();
+	ck_assert_str_eq(l.value, "access-1");
+	login_finish(&l);
+	ck_assert_int_eq(calls, 0);
+}
+END_TEST
+
+START_TEST(test_an_answer_that_cannot_be_put_in_place_is_kept)
+{
+	struct err e;
+
+	fault = "in the way";
+	ck_assert_int_eq(renew(true, &e), RENEW_LATER);
+	ck_assert_int_eq(rmdir(path), 0);
+	put(1, 0, ",\"begun_ms\":1");
+	fault = "";
+	ck_assert_int_eq(renew(false, &e), RENEW_FRESH);
+	struct login l = load();
+	ck_assert_str_eq(l.value, "access-1");
+	login_finish(&l);
+	ck_assert_int_eq(reused, 0);
+}
+END_TEST
+
 START_TEST(test_only_one_at_a_time)
 {
 	struct err e = {0};
@@ -343,5 +383,6 @@ TEST_MAIN_FIXTURE("login/renew", setup, teardown, test_it_is_renewed_when_it_is_
 	test_many_in_a_row_use_each_token_once, test_a_clock_that_was_set_back_makes_it_due,
 	test_failures_are_noted_and_pauses_grow, test_a_lost_answer_is_told_when_the_token_counts_as_used,
 	test_a_refused_one_is_gone, test_killed_behind_the_question_it_is_tried_again,
-	test_an_answer_on_disk_is_taken_up, test_only_one_at_a_time, test_what_is_not_renewing_is_left_alone,
+	test_an_answer_on_disk_is_taken_up, test_an_answer_that_was_not_cut_yet_is_taken_up,
+	test_an_answer_that_cannot_be_put_in_place_is_kept, test_only_one_at_a_time, test_what_is_not_renewing_is_left_alone,
 	test_agents_get_no_refresh_token)
