@@ -301,9 +301,10 @@ const struct schedule *fleet_schedule_pause(struct fleet *f, const char *id, boo
 	s->held_ms = 0;
 	schedule_reason(s, NULL);
 	/* What passed while it was paused was not missed. */
-	if (!pause && s->kind == SK_EVERY && schedule_left_ms(s) <= 0 && schedule_pass(s, &n, &newest) < 0)
-		schedule_end(f, s, SS_DONE, "there is no further time");
-	schedule_put(f, s);
+	if (!pause && s->kind == SK_EVERY && schedule_left_ms(s) <= 0 && (schedule_pass(s, &n, &newest) < 0 || schedule_over(s)))
+		schedule_end(f, s, SS_DONE, "its end passed while it was paused");
+	else
+		schedule_put(f, s);
 	tell(f, s, EV_SCHEDULE_CHANGED, by);
 	schedules_look_soon(f);
 	return s;

@@ -179,6 +179,11 @@ static void tell_missed(struct fleet *f, const struct schedule *s, int64_t due, 
 			reason));
 }
 
+bool schedule_over(const struct schedule *s)
+{
+	return (s->times && s->count >= s->times) || (s->until_ms && s->due_ms > s->until_ms);
+}
+
 /* That was its last, or the next one is due then. */
 static void go_on(struct fleet *f, struct schedule *s, int next, enum schedule_status last, const char *why)
 {
@@ -186,7 +191,7 @@ static void go_on(struct fleet *f, struct schedule *s, int next, enum schedule_s
 		schedule_end(f, s, last, why);
 	else if (next < 0)
 		schedule_end(f, s, SS_FAILED, "there is no further time, or its time zone is not known any more");
-	else if ((s->times && s->count >= s->times) || (s->until_ms && s->due_ms > s->until_ms))
+	else if (schedule_over(s))
 		schedule_end(f, s, SS_DONE, NULL);
 	else
 		schedule_put(f, s);
@@ -266,6 +271,7 @@ static void come_due(struct fleet *f, struct schedule_entry *entry)
 		return;
 	case REFUSED:
 		log_info("core", s->instance, "schedule %s is not sent: %s", s->id, err.message);
+		entry->started_for = 0; /* the next occurrence has the same number, and may start it anew */
 		not_sent(f, s, SS_FAILED, err.message);
 		return;
 	}

@@ -39,6 +39,8 @@ int64_t schedule_left_ms(const struct schedule *s);
 /* What has passed is passed over: from now on the next one is due. How many, and the newest of them. -1: there is none
  * to come. */
 int schedule_pass(struct schedule *s, int64_t *ret_n, int64_t *ret_newest_ms);
+/* Of one that repeats: there were as many as there were to be, or what is next lies behind its end. */
+bool schedule_over(const struct schedule *s);
 void schedules_look(struct fleet *f);
 /* The wall clock was set, or it is a new daemon's: what stands in the future stands there by the clocks as they are now. */
 void schedules_settle(struct fleet *f);

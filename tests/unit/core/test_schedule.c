@@ -226,6 +226,40 @@ START_TEST(a_pause_misses_nothing)
 }
 END_TEST
 
+START_TEST(its_end_may_pass_while_it_is_paused)
+{
+	const struct schedule *s = make(.every = "day at 09:00", .until = "+30h");
+	struct err e = {0};
+
+	ck_assert_ptr_nonnull(fleet_schedule_pause(w.f, s->id, true, NULL, &e));
+	pass(3 * DAY);
+	ck_assert_ptr_nonnull(fleet_schedule_pause(w.f, s->id, false, NULL, &e));
+	pass(DAY);
+	ck_assert_int_eq(fired(), 0);
+	ck_assert_ptr_null(w.f->schedules->list);
+}
+END_TEST
+
+/* Started for one occurrence, it ended before it took the prompt: for the next it is started again. */
+START_TEST(each_occurrence_may_start_its_instance_once)
+{
+	const struct schedule *s = make(.every = "day at 09:00", .start = true);
+
+	for (int day = 0; day < 3; day++) {
+		u->step = STEP_NONE;
+		u->in->state = ST_EXITED;
+		pass(day ? DAY : HOUR);
+		ck_assert_msg(s->held_ms && !state_final(u->in->state), "day %d: %s", day, s->reason);
+		u->step = STEP_NONE;
+		u->in->state = ST_FAILED;
+		look();
+		ck_assert(!s->held_ms && state_final(u->in->state));
+		ck_assert_int_eq(s->missed, day + 1);
+	}
+	ck_assert_int_eq(fired(), 0);
+}
+END_TEST
+
 START_TEST(removed_with_its_instance_and_after_a_restore_not_sent_late)
 {
 	make(.every = "1h");
@@ -282,4 +316,5 @@ TEST_MAIN_FIXTURE("core/schedule", setup, teardown, a_span_counts_time_whatever_
 	after_a_reboot_its_moment_of_the_wall_clock_counts, an_even_distance_does_not_drift_and_skips_what_it_missed,
 	with_run_one_is_sent_for_all_that_were_missed, it_is_held_while_its_instance_takes_nothing,
 	when_idle_waits_for_an_empty_queue, a_pause_misses_nothing,
+	its_end_may_pass_while_it_is_paused, each_occurrence_may_start_its_instance_once,
 	removed_with_its_instance_and_after_a_restore_not_sent_late, clocks_to_and_fro_send_nothing_twice)
