@@ -13,6 +13,9 @@
 #define DAY_S 86400
 #define YEAR_MOST 9999
 
+static const char *held; /* by zone_hold; NULL: none */
+static char *held_before;
+
 /* A file of a zone, and not one of the tables beside them: of those the C library would make UTC without a word. */
 static bool is_zone_file(const char *path)
 {
@@ -27,7 +30,7 @@ bool zone_known(const char *zone)
 	char path[sizeof(ZONES) + ZONE_NAME_MAX];
 	size_t n = strlen(zone);
 
-	if (!strcmp(zone, "UTC"))
+	if (!strcmp(zone, "UTC") || (held && !strcmp(held, zone)))
 		return true;
 	/* "right/" counts leap seconds, which no clock here does. */
 	return n && n < ZONE_NAME_MAX && zone[0] != '/' && !strstr(zone, "..") && !str_starts(zone, "right/") &&
@@ -56,15 +59,38 @@ static void zone_leave(char *before)
 	free(before);
 }
 
+bool zone_hold(const char *zone)
+{
+	if (held || !zone_known(zone))
+		return false;
+	held_before = zone_enter(zone);
+	held = zone;
+	return true;
+}
+
+void zone_release(void)
+{
+	held = NULL;
+	zone_leave(held_before);
+	held_before = NULL;
+}
+
+/* It has to be entered, as it is neither this process's own nor held. */
+static bool is_other(const char *zone)
+{
+	return zone && !(held && !strcmp(held, zone));
+}
+
 int zone_from_ms(const char *zone, int64_t wall_ms, struct tm *ret)
 {
 	time_t at = (time_t)(wall_ms / 1000);
 
 	if (zone && !zone_known(zone))
 		return -1;
-	char *before = zone ? zone_enter(zone) : NULL;
+	bool other = is_other(zone);
+	char *before = other ? zone_enter(zone) : NULL;
 	localtime_r(&at, ret);
-	if (zone)
+	if (other)
 		zone_leave(before);
 	return 0;
 }
@@ -76,10 +102,11 @@ int zone_to_ms(const char *zone, const struct tm *tm, int64_t *ret)
 
 	if (zone && !zone_known(zone))
 		return -1;
-	char *before = zone ? zone_enter(zone) : NULL;
+	bool other = is_other(zone);
+	char *before = other ? zone_enter(zone) : NULL;
 	copy.tm_isdst = -1;
 	at = mktime(&copy);
-	if (zone)
+	if (other)
 		zone_leave(before);
 	if (at == (time_t)-1)
 		return -1;
@@ -123,9 +150,10 @@ int zone_first_ms(const char *zone, const struct tm *tm, int64_t *ret)
 
 	if (copy.tm_year < 1 - 1900 || copy.tm_year > YEAR_MOST - 1900 || (zone && !zone_known(zone)))
 		return -1;
-	char *before = zone ? zone_enter(zone) : NULL;
+	bool other = is_other(zone);
+	char *before = other ? zone_enter(zone) : NULL;
 	*ret = first_shown(shown) * 1000;
-	if (zone)
+	if (other)
 		zone_leave(before);
 	return 0;
 }
@@ -136,7 +164,7 @@ void zone_own(char out[ZONE_NAME_MAX])
 	char link[sizeof(ZONES) + 2 * ZONE_NAME_MAX] = "", *at;
 	ssize_t n;
 
-	if (tz) {
+	if (tz && strcmp(tz, ":/etc/localtime") != 0) { /* which some set, so that nobody looks for it */
 		tz += tz[0] == ':';
 		tz += str_starts(tz, ZONES) ? strlen(ZONES) : 0;
 		str_fmt(out, ZONE_NAME_MAX, "%s", tz[0] ? tz : "UTC");

@@ -13,6 +13,7 @@
 #include "daemon/core/schedule_int.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/zone.h"
 
 #define SET_MS 1000 /* the clocks moved apart by so much: one was set */
 
@@ -51,6 +52,7 @@ static int pass_span(struct schedule *s, int64_t *ret_n, int64_t *ret_newest_ms)
 static int pass_calendar(struct schedule *s, int64_t *ret_n, int64_t *ret_newest_ms)
 {
 	int64_t now = clock_wall_ms(), newest = s->due_ms, next, n = 1;
+	bool hold = zone_hold(s->zone); /* one of each minute asks a thousand times */
 	int r;
 
 	while ((r = time_rule_next(&s->every, s->zone, newest, &next)) == 0 && next <= now && n < SCHEDULE_PASSED_MOST) {
@@ -59,6 +61,8 @@ static int pass_calendar(struct schedule *s, int64_t *ret_n, int64_t *ret_newest
 	}
 	if (r == 0 && next <= now)
 		r = time_rule_next(&s->every, s->zone, now, &next);
+	if (hold)
+		zone_release();
 	*ret_n = n;
 	*ret_newest_ms = newest;
 	if (r == 0)

@@ -242,6 +242,28 @@ START_TEST(the_next_one_is_always_later)
 }
 END_TEST
 
+START_TEST(a_zone_that_is_held_answers_the_same)
+{
+	struct time_rule r;
+	struct err e = {0};
+	int64_t held[400], at = INT64_C(1761400000000), next; /* 25 October 2025, over the change of clocks */
+
+	ck_assert_int_eq(time_rule_parse("*/15 * * * *", &r, &e), 0);
+	ck_assert(!zone_hold("No/Such"));
+	ck_assert(zone_hold("Europe/Berlin"));
+	ck_assert(!zone_hold("Asia/Tokyo")); /* one at a time */
+	for (size_t i = 0; i < ARRAY_LEN(held); i++) {
+		ck_assert_int_eq(time_rule_next(&r, "Europe/Berlin", i ? held[i - 1] : at, &held[i]), 0);
+		ck_assert_int_eq(time_rule_next(&r, "Asia/Kathmandu", held[i], &next), 0);
+	}
+	zone_release();
+	for (size_t i = 0; i < ARRAY_LEN(held); i++) {
+		ck_assert_int_eq(time_rule_next(&r, "Europe/Berlin", at, &at), 0);
+		ck_assert_int_eq(at, held[i]);
+	}
+}
+END_TEST
+
 TEST_MAIN("model/timerule", what_clocks_leave_out_comes_at_the_first_moment_after_it, what_they_show_twice_comes_once,
 	days_months_and_years, moments_in_words, spans_in_words, what_is_no_time_is_refused, zones_are_those_of_the_tables,
-	the_next_one_is_always_later)
+	the_next_one_is_always_later, a_zone_that_is_held_answers_the_same)
