@@ -179,7 +179,7 @@ static void look_at_one(struct unit *holder, enum budget_kind k, struct unit *by
 void budget_spent(struct unit *u)
 {
 	for (struct unit *a = u; a; a = a->up)
-		for (int k = 0; budget_any(&a->in->budget) && k < BUDGET_TIME; k++)
+		for (int k = 0; budget_any(&a->in->budget) && k < BUDGET_KINDS; k++)
 			look_at_one(a, (enum budget_kind)k, u);
 }
 

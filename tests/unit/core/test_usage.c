@@ -262,6 +262,21 @@ START_TEST(a_budget_holds_all_below_and_says_so_once)
 }
 END_TEST
 
+START_TEST(time_is_looked_at_when_something_below_spends)
+{
+	struct instance *top = unit(0)->in;
+
+	top->budget = (struct budget){.limit = {[BUDGET_TIME] = 1000}, .action = BUDGET_PAUSE};
+	say(2, "a", "m", 1, 0);
+	ck_assert_int_eq(fake_events(&w, "budget"), 0);
+	top->time_in_state[ST_WORKING] = 1000;
+	say(2, "b", "m", 1, 0);
+	say(2, "c", "m", 1, 0);
+	ck_assert_int_eq(fake_events(&w, "budget"), 1);
+	ck_assert(budget_holds(unit(2)));
+}
+END_TEST
+
 START_TEST(a_budget_that_ends_kills_the_tree)
 {
 	struct instance *top = unit(0)->in;
@@ -279,4 +294,4 @@ END_TEST
 
 TEST_MAIN_FIXTURE("core/usage", setup, teardown, a_message_counts_once_and_with_its_last_figures,
 	what_was_inherited_and_what_cannot_be_is_not_counted, what_a_removed_one_spent_stays_with_those_above, prices, amounts,
-	a_budget_holds_all_below_and_says_so_once, a_budget_that_ends_kills_the_tree)
+	a_budget_holds_all_below_and_says_so_once, time_is_looked_at_when_something_below_spends, a_budget_that_ends_kills_the_tree)
