@@ -17,6 +17,7 @@
 
 #define STEP_BYTES (128 * 1024)
 #define STEP_LINES 200 /* that are of interest */
+#define TOTAL_LINES 100 /* a conversation's total counts for so many: it is compared with all messages that are kept */
 #define LOOK_CALL_MS 15000
 
 /* ---- consumers ---- */
@@ -67,8 +68,8 @@ static void pass_over(struct track *t, const char *why)
 	t->said = true;
 }
 
-/* True: it was of interest. */
-static bool apply_line(struct track *t, const struct transcript_format *format, const char *line, size_t len)
+/* How many lines of interest it counts for; 0: it is none. */
+static size_t apply_line(struct track *t, const struct transcript_format *format, const char *line, size_t len)
 {
 	struct transcript_line l = {0};
 	struct err err = {0};
@@ -79,16 +80,17 @@ static bool apply_line(struct track *t, const struct transcript_format *format, 
 	}
 	t->row.lines++;
 	if (len == 0 || !format->wanted(line, len))
-		return false;
+		return 0;
 	if (format->parse(line, len, &l, &err) < 0) {
 		pass_over(t, err.message);
-		return true;
+		return 1;
 	}
+	size_t weight = l.kind == TR_TOTAL ? TOTAL_LINES : 1;
 	bool inherited = l.origin[0] || (l.time_ms && l.time_ms < t->row.since_ms);
 	for (size_t i = 0; i < ARRAY_LEN(consumers); i++)
 		consumers[i](t->u, &l, inherited);
 	format->finish(&l);
-	return true;
+	return weight;
 }
 
 /* Applies the whole lines of these bytes, as many as are one step's; how many bytes that were. */
@@ -99,8 +101,8 @@ static size_t apply_lines(struct track *t, const struct transcript_format *forma
 
 	while (lines < STEP_LINES && (nl = memchr(data + done, '\n', len - done))) {
 		size_t n = (size_t)(nl - (data + done));
-		if (!t->within && apply_line(t, format, data + done, n))
-			lines++;
+		if (!t->within)
+			lines += apply_line(t, format, data + done, n);
 		t->within = false;
 		done += n + 1;
 	}
