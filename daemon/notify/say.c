@@ -130,6 +130,8 @@ void said_markup(const char *text, char *out, size_t size)
 		at += n;
 	}
 	out[at] = '\0';
+	while (at && !utf8_valid(out, at)) /* a character was cut: notify-send refuses such text */
+		out[--at] = '\0';
 }
 
 int64_t retry_pause_ms(int64_t first_ms, int64_t attempts, int64_t age_ms, int64_t give_up_ms)

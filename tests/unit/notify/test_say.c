@@ -91,6 +91,13 @@ START_TEST(long_text_fits_every_way)
 	ck_assert_uint_lt(len, RING_MAX);
 	ck_assert(utf8_valid(ring, len));
 	ck_assert_int_eq(ring[len - 1], '\a');
+	/* Markup that is cut is cut between characters, wherever that is. */
+	for (size_t size = 400; size < 410; size++) {
+		char markup[512];
+		said_markup(text, markup, size);
+		ck_assert_uint_lt(strlen(markup), size);
+		ck_assert(utf8_valid(markup, strlen(markup)));
+	}
 }
 END_TEST
 
