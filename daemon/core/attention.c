@@ -319,10 +319,23 @@ void attention_drop(struct unit *u)
 		unlink_need(u->needs);
 }
 
+static bool needs_why(const struct unit *u, enum attention_why why)
+{
+	for (const struct need *n = u->needs; n; n = n->next)
+		if (n->a.why == why)
+			return true;
+	return false;
+}
+
 void attention_loaded(struct fleet *f)
 {
-	for (size_t i = 0; i < f->count; i++)
-		attention_look(f->order[i]);
+	for (size_t i = 0; i < f->count; i++) {
+		struct unit *u = f->order[i];
+		/* That somebody looked stands in no row: that nothing is on the list is what says so. */
+		if (u->in->state == ST_IDLE && !needs_why(u, AT_FINISHED))
+			u->seen = true;
+		attention_look(u);
+	}
 }
 
 /* ---- from outside ---- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What becomes of one that ended (revive.c), what a new daemon makes of rows that wait, and the time in states: by clocks of the test. */
+#include "daemon/core/attention.h"
 #include "daemon/core/fleet_int.h"
 #include "tests/unit/core/fake_world.h"
 #include "tests/unit/run.h"
@@ -251,8 +252,34 @@ START_TEST(time_in_a_state_over_a_boot_is_the_wall_clocks)
 }
 END_TEST
 
+START_TEST(what_somebody_looked_at_comes_back_with_no_daemon)
+{
+	struct unit *u = load(row("aaaaaa", ST_IDLE, RESTART_NEVER));
+	struct attention *kept = xcalloc(1, sizeof(*kept));
+	size_t n;
+
+	w.set.attention_finished = true;
+	u->in->turns = 1;
+	attention_loaded(w.f);
+	ck_assert_uint_eq(fleet_attention_count(w.f), 0);
+	fleet_apply(u, ST_WORKING, NULL, NULL);
+	fleet_apply(u, ST_IDLE, NULL, NULL);
+	cleanup_free const struct attention **all = fleet_attention(w.f, &n);
+	ck_assert_uint_eq(n, 1);
+	/* At which nobody looked: a daemon that finds its row leaves it where it is. */
+	*kept = *all[0];
+	attention_drop(u);
+	fleet_load_attention(w.f, kept);
+	attention_loaded(w.f);
+	ck_assert_uint_eq(fleet_attention_count(w.f), 1);
+	fleet_attention_seen(w.f, u->in);
+	ck_assert_uint_eq(fleet_attention_count(w.f), 0);
+}
+END_TEST
+
 TEST_MAIN_FIXTURE("core/revive", setup, teardown, the_brake_ends_it_and_says_what_releases_it,
 	without_the_values_of_its_environment_it_stays_ended, a_new_daemon_goes_on_with_what_waits,
 	one_whose_parent_was_removed_is_not_started_again, a_wait_is_as_long_whatever_the_wall_clock_does,
 	a_wait_over_a_boot_goes_by_the_wall_clock_and_is_never_longer,
-	time_in_a_state_is_what_passed, time_in_a_state_over_a_boot_is_the_wall_clocks)
+	time_in_a_state_is_what_passed, time_in_a_state_over_a_boot_is_the_wall_clocks,
+	what_somebody_looked_at_comes_back_with_no_daemon)
