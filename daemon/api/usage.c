@@ -6,7 +6,7 @@
 #include "daemon/api/api_int.h"
 #include "daemon/model/usage.h"
 
-#define ROWS_MOST 100000
+#define ROWS_MOST (LIST_PAGE_MAX / 128) /* each has more bytes than that: so many are refused below */
 #define KEY_MAX 128
 
 enum by { BY_INSTANCE, BY_TREE, BY_TURN, BY_DAY, BY_MODEL };
@@ -109,12 +109,25 @@ static struct usage_sum sum_of(const json_t *o)
 	return s;
 }
 
+/* Is somebody above it among those that are shown? */
+static bool shown_above(const struct report *r, const struct instance *in)
+{
+	size_t left = fleet_count(r->c->w->fleet); /* a damaged row may name itself */
+
+	while (in && in->parent[0] && left--) {
+		if (idmap_get(&r->chosen, in->parent))
+			return true;
+		in = fleet_get(r->c->w->fleet, in->parent);
+	}
+	return false;
+}
+
 static void by_instance(struct report *r)
 {
 	for (size_t i = 0; i < r->n; i++) {
 		json_t *o = fleet_usage_json(r->c->w->fleet, r->set[i], r->by == BY_TREE);
 		/* In a tree what is below somebody shown is in that one's sum already. */
-		bool counts = r->by == BY_INSTANCE || !idmap_get(&r->chosen, r->set[i]->parent);
+		bool counts = r->by == BY_INSTANCE || !shown_above(r, r->set[i]);
 		struct usage_sum s = sum_of(o);
 
 		who(o, r->set[i]);
@@ -212,7 +225,7 @@ static int read_rows(struct report *r, struct err *e)
 		keys_out(r);
 		return 0;
 	}
-	for (size_t i = 0; i < r->n; i++) {
+	for (size_t i = 0; i < r->n && json_array_size(r->rows) < ROWS_MOST; i++) {
 		r->in = r->set[i];
 		if (store_usage_turns(s, r->in->id, r->since_ms, turn_row, r, e) < 0)
 			return -1;
