@@ -150,6 +150,8 @@ def test_budgets_of_turns_and_time(t):
     f.refused("spawn", "x", "--driver", "host", "--agent", "shell", "--budget-time", "soon", exit=2)
     f.refused("spawn", "x", "--driver", "host", "--agent", "shell", "--budget-action", "shout", exit=1)
     events = f.subscribe()
-    made = f.shell("brief", "sleep", "600", options=("--budget-time", "2s", "--budget-action", "end"))
-    equal([events.event("budget", made["id"])["data"]["level"] for _ in range(2)], ["near", "over"])
+    # Given when it stands: a start may take longer than that. Whether "near" is said before depends on the clock.
+    made = f.shell("brief", "sleep", "600")
+    f.cli("cap", "set", "brief", "--budget-time", "2s", "--budget-action", "end")
+    events.event("budget", made["id"], where=lambda e: e["data"]["level"] == "over")
     f.wait("brief", "exited", timeout=100)
