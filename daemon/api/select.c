@@ -5,6 +5,7 @@
  */
 #include "base/idmap.h"
 #include "daemon/api/api_int.h"
+#include "daemon/core/attention.h"
 #include "daemon/model/label.h"
 
 #define NAMED_MAX 6 /* candidates that an error names */
@@ -225,5 +226,7 @@ struct instance *call_target(struct call *c, const char *param)
 
 	if (!in)
 		call_error(c, &err);
+	else if (!c->who.instance && (c->method->id == METHOD_READ || c->method->id == METHOD_TRANSCRIPT))
+		fleet_attention_seen(c->w->fleet, in);
 	return in;
 }
