@@ -226,7 +226,7 @@ struct instance *call_target(struct call *c, const char *param)
 
 	if (!in)
 		call_error(c, &err);
-	else if (!c->who.instance && (c->method->id == METHOD_READ || c->method->id == METHOD_TRANSCRIPT))
+	else if (!c->who.instance && !c->w->damage && (c->method->id == METHOD_READ || c->method->id == METHOD_TRANSCRIPT))
 		fleet_attention_seen(c->w->fleet, in);
 	return in;
 }

@@ -15,6 +15,7 @@ import time
 
 from harness import check, contains, deadline, equal
 from person import Person
+from test_host_claude import claude_fleet, spawn
 
 SECRET = "kept for one's own"
 
@@ -194,6 +195,23 @@ def test_bell_of_a_terminal_that_follows(t):
     me.tmux("new-window", "-t", "me:1", "cat")
     fails(f, "two")
     until(lambda: me.tmux("list-windows", "-F", "#{window_index} #{window_bell_flag}").startswith("0 1"), "no bell rang")
+
+
+@deadline(240)
+def test_a_finished_turn_until_somebody_looks(t):
+    f, _ = claude_fleet(t, attention_finished="yes")
+    one = spawn(f, "one")["id"]
+    equal(items(f), [], "an agent that was given nothing")
+    f.cli("send", "one", "--wait", "say: done", timeout=120)
+    until(lambda: [(i["instance"], i["why"]) for i in items(f)] == [(one, "finished")], lambda: "the list is %s" % items(f))
+    f.kill_daemon()
+    f.up()
+    equal([i["why"] for i in items(f)], ["finished"])
+    f.cli("read", "one")
+    equal(items(f), [])
+    f.kill_daemon()
+    f.up()
+    equal(items(f), [], "what was looked at")
 
 
 # ---- a command ----
