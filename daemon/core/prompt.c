@@ -295,6 +295,8 @@ static bool waits_for_report(const struct pending_prompt *pp)
 static void enter_again(struct unit *u, struct pending_prompt *pp)
 {
 	pp->again = true;
+	if (u->in->state == ST_WAITING) /* it would answer what the agent asks */
+		return;
 	P(u->f)->shim_call(CTX(u->f), u->in->place, "key",
 		json_pack("{s:s, s:[s]}", "instance", u->in->id, "keys", "Enter"), SHIM_CALL_MS, NULL, NULL);
 }

@@ -165,6 +165,8 @@ static void typed_done(void *arg, json_t *result, const struct err *error)
 	} else if (!told(pp)) {
 		prompt_settle(pp->u, pp, PR_DELIVERED, NULL);
 	} else {
+		/* Typed for a daemon that died: it may not have come to the second Enter, which does nothing at a prompt. */
+		pp->again = pp->again && !prompt_at(pp->u->in);
 		prompts_arm(pp->u);
 	}
 }

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
+#include "daemon/core/fleet_int.h"
 #include "tests/unit/core/fake_world.h"
 #include "tests/unit/run.h"
 
@@ -308,6 +309,25 @@ START_TEST(a_new_daemon_asks_the_shim_what_became_of_a_text)
 	ck_assert_ptr_null(fake_find(&next, "input"));
 	ck_assert_int_eq(fake_events(&next, "prompt"), 1);
 	fake_finish(&next);
+}
+END_TEST
+
+START_TEST(a_new_daemon_presses_the_enter_that_was_swallowed)
+{
+	static const enum inst_state states[] = {ST_IDLE, ST_WAITING};
+	struct fake_world next;
+
+	for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+		next_daemon_of(&next, 100, "teller", states[i], PR_DELIVERING);
+		fake_answer(&next, "typed", json_pack("{s:i}", "taken", 4));
+		ck_assert_ptr_null(fake_find(&next, "input"));
+		for (int64_t end = clock_mono_ms() + 2 * ENTER_AGAIN_MS; !fake_find(&next, "key") && clock_mono_ms() < end;)
+			loop_turn(next.port.loop, ENTER_AGAIN_MS / 4);
+		/* Where the agent asks something it would be an answer. */
+		ck_assert_int_eq(fake_find(&next, "key") != NULL, states[i] == ST_IDLE);
+		ck_assert_ptr_null(fake_find(&next, "input"));
+		fake_finish(&next);
+	}
 }
 END_TEST
 
@@ -732,7 +752,8 @@ TEST_MAIN_FIXTURE("core/send", setup, teardown, a_key_answers_while_it_is_under_
 	half_a_text_does_not_stand_before_the_next,
 	raw_bytes_and_keys_do_not_wait_for_prompts, a_large_text_goes_in_pieces_of_whole_characters,
 	a_shim_has_a_few_at_once, a_shim_without_room_is_tried_again, a_retry_types_what_was_not_typed,
-	a_new_daemon_asks_the_shim_what_became_of_a_text, a_spawn_by_key_starts_one_and_every_caller_hears,
+	a_new_daemon_asks_the_shim_what_became_of_a_text,
+	a_new_daemon_presses_the_enter_that_was_swallowed, a_spawn_by_key_starts_one_and_every_caller_hears,
 	the_end_of_a_turn_answers_all_that_was_delivered, an_end_in_the_background_is_not_the_last_word,
 	a_program_that_ends_answers_nobody, now_interrupts_once_and_goes_ahead,
 	an_interrupt_beside_a_shell_in_the_background_ends_its_turn, a_turn_that_was_interrupted_before_a_restart_ends,
