@@ -52,6 +52,7 @@ struct egressctl {
 	int notify_fd;
 	struct loop_io *notify_io;
 	pid_t pid;
+	struct loop_child *child; /* its watch */
 	pid_t peer; /* who made the socket that we are connected to, and when it started */
 	uint64_t peer_start;
 	bool ended;
@@ -294,8 +295,10 @@ static void on_exit_child(void *arg, pid_t pid, struct proc_status st)
 {
 	struct egressctl *c = arg;
 
-	if (c->pid == pid)
+	if (c->pid == pid) {
 		c->pid = 0;
+		c->child = NULL;
+	}
 	log_warn("egress", NULL, "the egress program ended (code %d, signal %d)", st.code, st.signal);
 	if (!c->conn && c->routes)
 		retry_later(c);
@@ -319,7 +322,7 @@ static int start(struct egressctl *c, struct err *e)
 	if (FAULT_ERROR("egress.spawn", e) || proc_spawn(&spec, &c->pid, e) < 0)
 		return -1;
 	FAULT_POINT("egress.spawned");
-	loop_child_watch(c->loop, c->pid, on_exit_child, c, NULL);
+	c->child = loop_child_watch(c->loop, c->pid, on_exit_child, c, NULL);
 	return 0;
 }
 
@@ -331,7 +334,8 @@ static void connect_or_start(struct egressctl *c)
 		return;
 	if (c->notify_fd < 0) {
 		c->notify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-		inotify_add_watch(c->notify_fd, c->layout->state_dir, IN_CREATE | IN_MOVED_TO);
+		/* It listens when its mode was set (sock_listen), not yet when it is there. */
+		inotify_add_watch(c->notify_fd, c->layout->state_dir, IN_CREATE | IN_MOVED_TO | IN_ATTRIB);
 		c->notify_io = loop_io_add(c->loop, c->notify_fd, LOOP_READ, on_notify, c);
 	}
 	if (!c->pid && start(c, &err) < 0)
@@ -374,6 +378,7 @@ void egressctl_destroy(struct egressctl *c)
 		return;
 	stop_watching(c);
 	conn_destroy(c->conn);
+	loop_child_free(c->child);
 	loop_timer_free(c->retry);
 	loop_timer_free(c->answer);
 	loop_defer_free(c->verdict);
@@ -449,5 +454,7 @@ void egressctl_end(struct egressctl *c)
 	FAULT_POINT("egress.end");
 	if (c->conn)
 		peer_signal(c, SIGTERM);
+	else if (c->pid) /* started, and not yet connected to: a child of ours, not reaped */
+		kill(c->pid, SIGTERM);
 	FAULT_POINT("egress.ended");
 }
