@@ -67,14 +67,23 @@ static void says_waiting(const struct instance *in, const char *what, struct age
 	means(f, ST_WAITING, "answer", detail);
 }
 
+static void says_busy(const struct instance *in, struct agent_fact *f)
+{
+	/* Its menu of logins is a command that runs: that it waits for one ends with auth_success, or with a turn. */
+	if (in->state == ST_WAITING && because(in, "login"))
+		return;
+	if (in->state == ST_IDLE || in->state == ST_WAITING || in->state == ST_LIMITED)
+		means(f, ST_WORKING, "", "");
+}
+
 void claude_session(const struct instance *in, struct agent_fact *ret)
 {
 	const char *word = in->session ? in->session : "";
 
 	if (!strcmp(word, "idle"))
 		says_idle(in, ret);
-	else if (!strcmp(word, "busy") && (in->state == ST_IDLE || in->state == ST_WAITING || in->state == ST_LIMITED))
-		means(ret, ST_WORKING, "", "");
+	else if (!strcmp(word, "busy"))
+		says_busy(in, ret);
 	else if (!strcmp(word, "shell"))
 		says_shell(in, ret);
 	else if (str_starts(word, "waiting"))

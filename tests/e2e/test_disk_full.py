@@ -28,20 +28,22 @@ def small_disk(t, f):
     t.stack.callback(subprocess.run, ["umount", "-l", f.state_dir], check=False)
 
 
-def fill(path):
-    """To the last byte; how many that were."""
+def fill(path, leave=0):
+    """To the last byte, or until so many are left: others write meanwhile, so that it may be full before."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    total, piece = 0, PIECE
+    piece = PIECE
     try:
         while piece:
+            room = os.fstatvfs(fd)
+            if leave and room.f_bavail * room.f_bsize <= leave:
+                break
             try:
-                total += os.write(fd, bytes(piece))
+                os.write(fd, bytes(piece))
             except OSError as bad:
                 equal(bad.errno, errno.ENOSPC, "why the filler ends")
                 piece //= 2
     finally:
         os.close(fd)
-    return total
 
 
 class Caller:
@@ -55,13 +57,21 @@ class Caller:
         """The result; None when it was not acknowledged."""
         try:
             if not self.client:
-                self.client = self.f.client()
+                until("a daemon that takes calls", self.connect)
             return self.client.call(method, **params)
         except RpcError as error:
             self.errors.append(error)
         except (OSError, EOFError):
             self.client = None
         return None
+
+    def connect(self):
+        """The daemon begins anew when a commit found no room: nobody answers for that moment."""
+        try:
+            self.client = self.f.client()
+        except OSError as bad:
+            return str(bad)
+        return True
 
     def full(self):
         return [e for e in self.errors if e.code == "disk_full"]
@@ -157,9 +167,7 @@ def test_spawns_sends_and_kills_while_it_fills(t):
     for turn in range(3):
         caller, sent = Caller(f), []
         stand = [f.shell("old%d-%d" % (turn, n), "sleep", "1000") for n in range(3)]
-        with open(filler, "wb") as out:
-            left = os.statvfs(f.state_dir)
-            out.write(bytes(max(0, left.f_bavail * left.f_bsize - (2 - turn) * 512 * 1024)))
+        fill(filler, (2 - turn) * 512 * 1024)
         for n in range(400):
             made = caller.call("spawn", name="new%d-%d" % (turn, n), driver="host", agent="shell", dir=f.work,
                                argv=["sleep", "1000"])

@@ -360,9 +360,12 @@ START_TEST(test_the_session_file_tells_of_an_escape)
 	ck_assert_str_eq(in->reason, "answer");
 	file_says("{\"status\":\"idle\"}");
 	ck_assert_int_eq(in->state, ST_IDLE);
-	enter(ST_WAITING, "login");
+	enter(ST_WAITING, "login"); /* its menu runs as a command does, and asks as a dialog does */
+	file_says("{\"status\":\"busy\"}");
+	file_says("{\"status\":\"waiting\",\"waitingFor\":\"dialog open\"}");
 	file_says("{\"status\":\"idle\"}");
 	ck_assert_int_eq(in->state, ST_WAITING);
+	ck_assert_str_eq(in->reason, "login");
 	enter(ST_WORKING, NULL);
 	file_says("{\"status\":\"shell\"}");
 	ck_assert_str_eq(in->reason, "background");
