@@ -31,6 +31,7 @@ EVENT_SECONDS = 60
 GONE_SECONDS = 10
 LINE_MAX = 1024 * 1024
 LOG_TAIL = 60
+WHY_MAX = 300
 
 
 class Skip(Exception):
@@ -584,6 +585,11 @@ def out_of_time(*_):
     raise TimeoutError("the test's deadline passed")
 
 
+def in_a_line(failed):
+    """Why a test failed, first of all that is said of it: a cut log still shows it (tests/summary)."""
+    return "%s: %s" % (type(failed).__name__, " ".join(str(failed).split())[:WHY_MAX])
+
+
 def run_test(test, shared, verbose=False):
     """(verdict, seconds, text) of one test; verdict is ok, FAIL or skip."""
     room = Test(shared)
@@ -598,7 +604,7 @@ def run_test(test, shared, verbose=False):
     except BaseException as failed:
         import traceback
         verdict = "FAIL"
-        text = "".join(traceback.format_exception(failed, limit=-6))
+        text = in_a_line(failed) + "\n" + "".join(traceback.format_exception(failed, limit=-6))
         if isinstance(failed, (KeyboardInterrupt, SystemExit)):
             room.close()
             for fleet in room.fleets:
