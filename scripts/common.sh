@@ -12,6 +12,21 @@ fail() {
 	exit 1
 }
 
+# From here to `together` one run at a time in this clone; what they build by themselves would mix. A run that was
+# killed keeps others waiting only as long as the make that it started still works.
+alone() {
+	exec {lock}<"$source"
+	flock -n "$lock" || {
+		say "another run works in $source; waiting until it is through"
+		flock "$lock"
+	}
+}
+
+# What is started from now on may live for long, and must not hold the lock.
+together() {
+	exec {lock}<&-
+}
+
 # The packages of the groups named that are not installed, one a line.
 missing_packages() {
 	local group package program
