@@ -28,7 +28,8 @@
 struct build {
 	struct cli *cli;
 	char *name, *recipe, *dir, *out, *log, *guest, *script;
-	bool live; /* one line that is drawn over */
+	bool missing; /* only when it is not there: somebody else may make it meanwhile */
+	bool live;    /* one line that is drawn over */
 	int64_t started_ms;
 	int done, of;
 	char text[256]; /* of the step, escaped */
@@ -186,7 +187,7 @@ static void take_lines(struct build *b, struct buf *in)
 static int spawn_script(struct build *b, int out, pid_t *pid, struct err *e)
 {
 	char *argv[] = {"bash", b->script, "--recipe", b->recipe, "--out", b->out, "--guest", b->guest,
-		"--progress", "json", "--log", b->log, NULL};
+		"--progress", "json", "--log", b->log, b->missing ? "--join" : NULL, NULL};
 	struct proc_spec spec = {.argv = argv};
 
 	proc_spec_fd(&spec, out, 1);
@@ -260,7 +261,8 @@ static int build(struct build *b, json_t **ret, struct err *e)
 {
 	if (prepare(b, e) < 0)
 		return -1;
-	if (args_flag(&b->cli->args, "if_missing")) {
+	b->missing = args_flag(&b->cli->args, "if_missing");
+	if (b->missing) {
 		*ret = template_read(b->dir, b->name, NULL);
 		if (*ret && !json_is_true(json_object_get(*ret, "stale")))
 			return 0;

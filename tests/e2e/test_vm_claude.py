@@ -3,6 +3,7 @@
 
 Under software emulation a boot takes half a minute and more: what can share a guest does.
 """
+import fcntl
 import hashlib
 import json
 import os
@@ -226,6 +227,26 @@ def test_template_build_interrupted(t):
     left = [os.path.join(root, n) for root, _, names in os.walk(os.path.join(f.home, "templates")) for n in names
             if not n.endswith((".lock", ".log"))]
     equal(left, [], "what an interrupted build leaves")
+
+
+@deadline(1800)
+def test_template_build_waits_for_another(t):
+    """With --if-missing a build that runs is waited for, and what it made is what was asked for; without it is refused."""
+    made = os.path.join(t.shared.template_dir(lambda **more: t.fleet(open_dir=True, **more)), "minimal")
+    f = t.fleet(open_dir=True)
+    folder = os.path.join(f.home, "templates")
+    os.mkdir(folder, 0o755)
+    f.configure(template_dir=folder)
+    with open(os.path.join(folder, "minimal.log"), "a", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        f.refused("template", "build", "minimal", says="another build")
+        build = f.popen("template", "build", "minimal", "--if-missing", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                        text=True, start_new_session=True)
+        while "waiting for it" not in (said := build.stderr.readline()):
+            check(said, "it did not wait")
+        os.symlink(made, os.path.join(folder, "minimal"))
+    out, err = build.communicate(timeout=120)
+    equal((build.returncode, out.strip()), (0, os.path.join(folder, "minimal")), err)
 
 
 @deadline(1800)
