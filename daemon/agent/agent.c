@@ -108,6 +108,11 @@ void agent_text(char *out, size_t size, const char *text)
 	str_line(out, size, text);
 }
 
+bool agent_prompt_reported(const char *text)
+{
+	return text[0] != '/' && text[0] != '!';
+}
+
 /* Variables by which an enclosing agent, tmux or daemon would be taken for this one. */
 static bool foreign(const char *variable)
 {

@@ -23,7 +23,6 @@
 #define ASK_TIMEOUT_S (7 * 24 * 3600 + 60)
 #define KEY_VARIABLE "TMUX_CLAUDE_API_KEY"
 #define QUIET_MS 10000
-#define UUID_LEN 36
 
 static const char *const hooks[] = {"UserPromptSubmit", "PreToolUse", "PostToolUse",
 	"PostToolUseFailure", "PermissionRequest", "PermissionDenied", "Notification", "Stop",
@@ -241,7 +240,7 @@ static int claude_launch(const struct instance *in, const struct agent_place *pl
 		prompt = "/login";
 		start_event = CLAUDE_START_LOGIN;
 	} else if (prompt) {
-		start_event = claude_prompt_reported(prompt) ? CLAUDE_START_PROMPT : CLAUDE_START_COMMAND;
+		start_event = agent_prompt_reported(prompt) ? CLAUDE_START_PROMPT : CLAUDE_START_COMMAND;
 	}
 	if (in->conversation)
 		str_fmt(l.conversation, sizeof(l.conversation), "%s", in->conversation);
@@ -300,7 +299,7 @@ const struct agent_program agent_claude = {
 	.private_dir = ".claude",
 	.private_keep = kept,
 	.quiet_ms = QUIET_MS,
-	.prompt_reported = claude_prompt_reported,
+	.prompt_reported = agent_prompt_reported,
 	.check = claude_check,
 	.launch = claude_launch,
 	.report = claude_report,

@@ -6,19 +6,13 @@
  * The request has no id of its tool call, so a later report of the tool is known by who asks, the tool and its
  * arguments. Questions and plans come back with other arguments (the answers): there the tool's name has to do.
  */
-#include "daemon/agent/programs.h"
+#include "daemon/agent/body.h"
 
 #include "base/util.h"
 
 #define QUESTIONS_MAX 16
 #define DENIED "The operator did not allow this."
 #define PLAN_DENIED "The operator did not approve the plan. Keep planning."
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
 
 static bool is(const char *a, const char *b)
 {
@@ -52,11 +46,11 @@ static void match_of(struct agent_ask *a)
  */
 static void subject_of(struct agent_ask *a)
 {
-	const char *path = text_of(a->args, "file_path");
+	const char *path = body_text(a->args, "file_path");
 	json_t *args;
 
 	if (!*path)
-		path = text_of(a->args, "notebook_path");
+		path = body_text(a->args, "notebook_path");
 	if (*path && (is(a->tool, "Edit") || is(a->tool, "Write") || is(a->tool, "MultiEdit") ||
 			     is(a->tool, "NotebookEdit"))) {
 		digest_of(json_pack("[s, s]", "file", path), a->subject);
@@ -74,7 +68,7 @@ static void common(const json_t *body, struct agent_ask *ret)
 {
 	const json_t *args = json_object_get(body, "tool_input");
 
-	*ret = (struct agent_ask){.tool = text_of(body, "tool_name"), .agent = text_of(body, "agent_id"),
+	*ret = (struct agent_ask){.tool = body_text(body, "tool_name"), .agent = body_text(body, "agent_id"),
 		.cwd = json_string_value(json_object_get(body, "cwd")),
 		.args = json_is_object(args) ? args : NULL,
 		.cut = json_is_true(json_object_get(body, "truncated"))};
@@ -96,7 +90,7 @@ bool claude_ask(const char *event, const json_t *body, struct agent_ask *ret)
 
 enum agent_over claude_ask_over(const char *event, const json_t *body, struct agent_ask *ret)
 {
-	const char *source = text_of(body, "source");
+	const char *source = body_text(body, "source");
 
 	if (!json_is_object(body))
 		return OVER_NONE;
@@ -127,11 +121,11 @@ static const char *chosen(const json_t *question, const char *word, bool several
 	int64_t number;
 
 	for (size_t i = 0; i < n; i++)
-		if (is(text_of(option_at(question, i), "label"), word))
+		if (is(body_text(option_at(question, i), "label"), word))
 			return word;
 	if (str_to_i64(word, INT64_MIN, INT64_MAX, &number) == 0) {
 		if (number >= 1 && number <= (int64_t)n)
-			return text_of(option_at(question, (size_t)number - 1), "label");
+			return body_text(option_at(question, (size_t)number - 1), "label");
 		err_set(e, ERR_PARAMS, "the question has %zu options, there is no %s", n, word);
 		err_hint(e, "tmux-claude approvals show lists them");
 		return NULL;
@@ -184,14 +178,14 @@ static json_t *answers_of(const json_t *args, const json_t *choices, struct err 
 	for (size_t i = 0; i < n; i++) {
 		const json_t *q = json_array_get(questions, i);
 		json_t *a = answer_of(q, json_string_value(json_array_get(choices, i)) ?: "", e);
-		if (!a || !*text_of(q, "question")) {
+		if (!a || !*body_text(q, "question")) {
 			if (a)
 				err_set(e, ERR_PARAMS, "a question has no text: answer it at the terminal");
 			json_decref(a);
 			json_decref(answers);
 			return NULL;
 		}
-		json_object_set_new(answers, text_of(q, "question"), a);
+		json_object_set_new(answers, body_text(q, "question"), a);
 	}
 	return answers;
 }

@@ -3,19 +3,13 @@
  * What an edit that Claude Code asks for would change, as a unified diff. The file as it is now comes from the hook
  * (from inside the place: a claim, as the arguments are); without it the parts that the arguments name are compared.
  */
-#include "daemon/agent/programs.h"
+#include "daemon/agent/body.h"
 
 #include "base/linediff.h"
 #include "base/util.h"
 
 #define TEXT_MAX (1024 * 1024) /* of a file after the edits */
 #define EDITS_MAX 256
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
 
 /* text with `from` replaced by `to`, once or wherever it stands; NULL: it does not stand there, or grows too large. */
 static char *replaced(const char *text, const char *from, const char *to, bool all)
@@ -41,7 +35,7 @@ static char *replaced(const char *text, const char *from, const char *to, bool a
 
 static char *one_edit(const char *text, const json_t *edit)
 {
-	return replaced(text, text_of(edit, "old_string"), text_of(edit, "new_string"),
+	return replaced(text, body_text(edit, "old_string"), body_text(edit, "new_string"),
 		json_is_true(json_object_get(edit, "replace_all")));
 }
 
@@ -80,11 +74,11 @@ static char *parts(const char *path, const json_t *args)
 	char *all;
 
 	if (!edits)
-		return framed(path, false, text_of(args, "old_string"), text_of(args, "new_string"));
+		return framed(path, false, body_text(args, "old_string"), body_text(args, "new_string"));
 	all = xasprintf("--- %s\n+++ %s\n", path, path);
 	for (size_t i = 0; i < json_array_size(edits) && i < EDITS_MAX && strlen(all) < APPROVAL_DIFF_MAX; i++) {
 		const json_t *edit = json_array_get(edits, i);
-		cleanup_free char *hunks = line_diff(text_of(edit, "old_string"), text_of(edit, "new_string"),
+		cleanup_free char *hunks = line_diff(body_text(edit, "old_string"), body_text(edit, "new_string"),
 			APPROVAL_DIFF_MAX / 4, &cut);
 		char *longer = xasprintf("%s%s%s", all, hunks, cut ? "(cut)\n" : "");
 		free(all);
@@ -95,19 +89,19 @@ static char *parts(const char *path, const json_t *args)
 
 char *claude_ask_diff(const struct agent_ask *ask, const json_t *file)
 {
-	const char *path = text_of(ask->args, "file_path");
-	bool known = *path && !strcmp(text_of(file, "path"), path);
+	const char *path = body_text(ask->args, "file_path");
+	bool known = *path && !strcmp(body_text(file, "path"), path);
 	bool absent = known && json_is_true(json_object_get(file, "absent"));
 	const char *text = absent ? "" : known ? json_string_value(json_object_get(file, "text")) : NULL;
 
 	if (!strcmp(ask->tool, "Write")) {
 		if (text)
-			return framed(path, absent, text, text_of(ask->args, "content"));
-		cleanup_free char *d = framed(path, false, "", text_of(ask->args, "content"));
+			return framed(path, absent, text, body_text(ask->args, "content"));
+		cleanup_free char *d = framed(path, false, "", body_text(ask->args, "content"));
 		return xasprintf("(what the file holds now is not known: all of it is shown as new)\n%s", d);
 	}
 	if (!strcmp(ask->tool, "NotebookEdit"))
-		return framed(text_of(ask->args, "notebook_path"), false, "", text_of(ask->args, "new_source"));
+		return framed(body_text(ask->args, "notebook_path"), false, "", body_text(ask->args, "new_source"));
 	if (strcmp(ask->tool, "Edit") != 0 && strcmp(ask->tool, "MultiEdit") != 0)
 		return NULL;
 	cleanup_free char *after = text ? after_edits(text, ask->args) : NULL;

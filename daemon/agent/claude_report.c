@@ -6,44 +6,16 @@
  * Reports are one process each and may overtake each other, so every row names the states it holds in;
  * elsewhere it says nothing.
  */
-#include "daemon/agent/programs.h"
+#include "daemon/agent/body.h"
 
 #include "base/clock.h"
 #include "base/util.h"
 
 #define TITLE_AT_PROMPT "\xe2\x9c\xb3" /* U+2733 */
-#define S(state) (1u << (state))
-/* It runs and stands somewhere in a conversation. */
-#define LIVE (S(ST_IDLE) | S(ST_WORKING) | S(ST_WAITING) | S(ST_LIMITED))
-#define FRESH (S(ST_STARTING) | S(ST_WAITING) | S(ST_WORKING) | S(ST_IDLE) | S(ST_LIMITED))
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
 
 static bool is(const char *a, const char *b)
 {
 	return !strcmp(a, b);
-}
-
-static void state(struct agent_fact *f, enum inst_state s, const char *reason, const char *detail)
-{
-	f->has_state = true;
-	f->state = s;
-	agent_text(f->reason, sizeof(f->reason), reason);
-	agent_text(f->detail, sizeof(f->detail), detail);
-}
-
-static bool waits_for(const struct instance *in, const char *what)
-{
-	return in->state == ST_WAITING && in->reason && is(in->reason, what);
-}
-
-bool claude_prompt_reported(const char *text)
-{
-	return text[0] != '/' && text[0] != '!';
 }
 
 /* ---- tools ---- */
@@ -60,9 +32,9 @@ static void input_summary(const json_t *input, char *out, size_t size)
 		"pattern", "description", "prompt", "plan", "path", "skill"};
 	const json_t *question = json_array_get(json_object_get(input, "questions"), 0);
 
-	agent_text(out, size, text_of(question, "question"));
+	agent_text(out, size, body_text(question, "question"));
 	for (size_t i = 0; !*out && i < ARRAY_LEN(keys); i++)
-		agent_text(out, size, text_of(input, keys[i]));
+		agent_text(out, size, body_text(input, keys[i]));
 	if (*out || !json_is_object(input) || !json_object_size(input))
 		return;
 	cleanup_free char *all = json_dumps(input, JSON_COMPACT);
@@ -72,7 +44,7 @@ static void input_summary(const json_t *input, char *out, size_t size)
 void claude_tool_detail(const json_t *body, char *out, size_t size)
 {
 	char what[AGENT_TEXT_MAX], whole[2 * AGENT_TEXT_MAX];
-	const char *tool = text_of(body, "tool_name");
+	const char *tool = body_text(body, "tool_name");
 
 	input_summary(json_object_get(body, "tool_input"), what, sizeof(what));
 	if (asks_user(tool) && *what)
@@ -86,26 +58,26 @@ static void asks(const json_t *body, struct agent_fact *f)
 {
 	char detail[AGENT_TEXT_MAX];
 	claude_tool_detail(body, detail, sizeof(detail));
-	state(f, ST_WAITING, asks_user(text_of(body, "tool_name")) ? "answer" : "permission", detail);
+	fact_state(f, ST_WAITING, asks_user(body_text(body, "tool_name")) ? "answer" : "permission", detail);
 }
 
 static int on_tool(const struct instance *in, const json_t *body, struct agent_fact *f)
 {
-	const char *tool = text_of(body, "tool_name");
+	const char *tool = body_text(body, "tool_name");
 	size_t len = strlen(tool);
 
 	/* While one tool waits for permission a subagent's others may go on: the question stands. */
-	if (in->state == ST_WAITING && *text_of(body, "agent_id") && len && in->detail &&
+	if (in->state == ST_WAITING && *body_text(body, "agent_id") && len && in->detail &&
 		(strncmp(in->detail, tool, len) != 0 || (in->detail[len] && in->detail[len] != ':')))
 		return 0;
 	if (!waits_for(in, "login"))
-		state(f, ST_WORKING, "", "");
+		fact_state(f, ST_WORKING, "", "");
 	return 0;
 }
 
 static int on_pre_tool(const struct instance *in, const json_t *body, struct agent_fact *f)
 {
-	if (!asks_user(text_of(body, "tool_name")))
+	if (!asks_user(body_text(body, "tool_name")))
 		return on_tool(in, body, f);
 	asks(body, f);
 	return 0;
@@ -120,29 +92,16 @@ static int on_permission(const struct instance *in, const json_t *body, struct a
 
 /* ---- the conversation ---- */
 
-static bool uuid_like(const char *s)
-{
-	size_t n = strspn(s, "0123456789abcdefABCDEF-");
-	return n == 36 && !s[n];
-}
-
-static void conversation(const json_t *body, struct agent_fact *f)
-{
-	const char *id = text_of(body, "session_id");
-	if (uuid_like(id))
-		str_fmt(f->conversation, sizeof(f->conversation), "%s", id);
-}
-
 static int on_start(const struct instance *in, const json_t *body, struct agent_fact *f)
 {
-	const char *source = text_of(body, "source");
+	const char *source = body_text(body, "source");
 
 	(void)in;
-	conversation(body, f);
+	fact_conversation(f, body, uuid_like);
 	/* compact happens in the middle of a turn. */
 	if (is(source, "compact"))
 		return 0;
-	state(f, ST_IDLE, "", "");
+	fact_state(f, ST_IDLE, "", "");
 	f->ready = !is(source, "clear");
 	return 0;
 }
@@ -150,7 +109,7 @@ static int on_start(const struct instance *in, const json_t *body, struct agent_
 /* The three others hold for the first SessionStart of a program alone. */
 static bool first_start(const struct instance *in, const json_t *body)
 {
-	const char *source = text_of(body, "source");
+	const char *source = body_text(body, "source");
 	return (in->state == ST_STARTING || in->state == ST_WAITING) &&
 	       !is(source, "clear") && !is(source, "compact");
 }
@@ -160,7 +119,7 @@ static int on_start_prompt(const struct instance *in, const json_t *body, struct
 	if (!first_start(in, body))
 		return on_start(in, body, f);
 	/* UserPromptSubmit follows, and makes it ready. */
-	conversation(body, f);
+	fact_conversation(f, body, uuid_like);
 	return 0;
 }
 
@@ -184,8 +143,8 @@ static int on_start_login(const struct instance *in, const json_t *body, struct 
 {
 	if (!first_start(in, body))
 		return on_start(in, body, f);
-	conversation(body, f);
-	state(f, ST_WAITING, "login", SHOWS_LOGIN "attach and log in, or give one with "
+	fact_conversation(f, body, uuid_like);
+	fact_state(f, ST_WAITING, "login", SHOWS_LOGIN "attach and log in, or give one with "
 							"`tmux-claude login` and start it again");
 	f->prompt_held = true;
 	return 0;
@@ -193,10 +152,10 @@ static int on_start_login(const struct instance *in, const json_t *body, struct 
 
 static int on_prompt(const struct instance *in, const json_t *body, struct agent_fact *f)
 {
-	const char *prompt = text_of(body, "prompt");
+	const char *prompt = body_text(body, "prompt");
 
 	(void)in;
-	state(f, ST_WORKING, "", "");
+	fact_state(f, ST_WORKING, "", "");
 	f->ready = true;
 	/* The program's own: a background task ended. */
 	if (str_starts(prompt, "<task-notification>"))
@@ -213,61 +172,61 @@ static int on_stop(const struct instance *in, const json_t *body, struct agent_f
 
 	(void)in;
 	f->turn_ended = true;
-	f->said = text_of(body, "last_assistant_message");
+	f->said = body_text(body, "last_assistant_message");
 	f->turn_goes_on = tasks > 0;
 	if (tasks) {
 		snprintf(detail, sizeof(detail), "%zu in the background", tasks);
-		state(f, ST_WORKING, "background", detail);
+		fact_state(f, ST_WORKING, "background", detail);
 		return 0;
 	}
-	state(f, ST_IDLE, "", f->said);
+	fact_state(f, ST_IDLE, "", f->said);
 	return 0;
 }
 
 static int on_stop_failure(const struct instance *in, const json_t *body, struct agent_fact *f)
 {
-	const char *error = text_of(body, "error");
-	const char *said = text_of(body, "last_assistant_message");
+	const char *error = body_text(body, "error");
+	const char *said = body_text(body, "last_assistant_message");
 
 	f->turn_ended = f->turn_failed = true;
 	f->said = said;
 	agent_text(f->turn_error, sizeof(f->turn_error), *error ? error : "error");
 	if (is(error, "authentication_failed") || is(error, "oauth_org_not_allowed") || is(error, "account_on_hold") ||
 		is(error, "verification_required") || is(error, "cloud_credential_error")) {
-		state(f, ST_WAITING, "login", said);
+		fact_state(f, ST_WAITING, "login", said);
 	} else if (is(error, "rate_limit")) {
 		/* A machine of ours has no zone of its own. */
-		state(f, ST_LIMITED, "rate_limit", said);
+		fact_state(f, ST_LIMITED, "rate_limit", said);
 		f->limited_until_ms = claude_limit_until(said, in->vm_memory_mib ? "UTC" : NULL, clock_wall_ms());
 	} else if (is(error, "overloaded") || is(error, "server_error")) {
 		/* Its own retries are used up: 529, 500, or nobody there at all. */
-		state(f, ST_LIMITED, strstr(said, "(E") || strstr(said, "onnect") ? "api_down" : "overloaded", said);
+		fact_state(f, ST_LIMITED, strstr(said, "(E") || strstr(said, "onnect") ? "api_down" : "overloaded", said);
 	} else
-		state(f, ST_IDLE, *error ? error : "error", said);
+		fact_state(f, ST_IDLE, *error ? error : "error", said);
 	return 0;
 }
 
 static int on_notification(const struct instance *in, const json_t *body, struct agent_fact *f)
 {
-	const char *type = text_of(body, "notification_type");
-	const char *said = text_of(body, "message");
+	const char *type = body_text(body, "notification_type");
+	const char *said = body_text(body, "message");
 
 	if (is(type, "auth_success")) {
 		if (waits_for(in, "login") || in->state == ST_STARTING) {
-			state(f, ST_IDLE, "", "");
+			fact_state(f, ST_IDLE, "", "");
 			f->ready = true;
 		}
 	} else if (is(type, "idle_prompt")) {
 		/* A safety net for Esc, which nothing reports; a background task's end is reported. */
 		if ((in->state == ST_WORKING && !(in->reason && is(in->reason, "background"))) ||
 			waits_for(in, "permission") || waits_for(in, "answer"))
-			state(f, ST_IDLE, "", "");
+			fact_state(f, ST_IDLE, "", "");
 	} else if (in->state != ST_WAITING) {
 		/* Six seconds late: only when the request itself was not heard. */
 		if (is(type, "permission_prompt"))
-			state(f, ST_WAITING, "permission", said);
+			fact_state(f, ST_WAITING, "permission", said);
 		else if (is(type, "elicitation_dialog") || is(type, "agent_needs_input"))
-			state(f, ST_WAITING, "answer", said);
+			fact_state(f, ST_WAITING, "answer", said);
 	}
 	return 0;
 }
@@ -343,18 +302,18 @@ void claude_activity(const struct instance *in, const struct agent_activity *a,
 	 * second in a turn; a question it asks (the same title) has been reported before that second is over. */
 	if (!seen && !a->busy && a->title_moved && in->state == ST_WORKING && !(in->reason && is(in->reason, "background")) && a->title &&
 		str_starts(a->title, TITLE_AT_PROMPT)) {
-		state(ret, ST_IDLE, "interrupted", "");
+		fact_state(ret, ST_IDLE, "interrupted", "");
 		ret->turn_ended = ret->turn_broken = true;
 		return;
 	}
 	/* An Esc of ours: its terminal falls quiet. */
 	if (!seen && !a->busy && a->interrupted &&
 		(in->state == ST_WORKING || waits_for(in, "permission") || waits_for(in, "answer"))) {
-		state(ret, ST_IDLE, "interrupted", "");
+		fact_state(ret, ST_IDLE, "interrupted", "");
 		ret->turn_ended = ret->turn_broken = true;
 		return;
 	}
 	/* Raw, silent, and its SessionStart never came: something stands before the prompt. */
 	if (in->state == ST_STARTING && a->quiet && !a->busy && !a->canonical)
-		state(ret, ST_WAITING, "answer", "it shows a dialog before its prompt; attach and answer it");
+		fact_state(ret, ST_WAITING, "answer", "it shows a dialog before its prompt; attach and answer it");
 }

@@ -16,7 +16,6 @@
 #include "daemon/agent/body.h"
 #include "daemon/agent/lines.h"
 
-#define UUID_LEN 36
 #define NANO 1e9
 #define COST_MOST 1e9 /* dollars: more is nonsense */
 #define MODELS_MOST 64
@@ -28,11 +27,6 @@
 static bool is(const char *a, const char *b)
 {
 	return !strcmp(a, b);
-}
-
-static bool uuid_like(const char *s)
-{
-	return strlen(s) == UUID_LEN && strspn(s, "0123456789abcdefABCDEF-") == UUID_LEN;
 }
 
 /* ---- where the files are ---- */

@@ -8,15 +8,6 @@
 #include "base/util.h"
 
 #define AT_PROMPT "Ask Codex to do anything" /* what an empty input line shows */
-#define S(state) (1u << (state))
-#define LIVE (S(ST_IDLE) | S(ST_WORKING) | S(ST_WAITING) | S(ST_LIMITED))
-#define FRESH (LIVE | S(ST_STARTING))
-
-bool codex_prompt_reported(const char *text)
-{
-	return text[0] != '/' && text[0] != '!';
-}
-
 /* "Bash: make install", of a tool's input. */
 static void tool_detail(const json_t *body, char *out, size_t size)
 {
@@ -33,24 +24,13 @@ static void tool_detail(const json_t *body, char *out, size_t size)
 
 static void on_start(const json_t *body, struct agent_fact *f)
 {
-	const char *id = body_text(body, "session_id");
-
-	if (codex_id(id))
-		str_fmt(f->conversation, sizeof(f->conversation), "%s", id);
+	fact_conversation(f, body, uuid_like);
 }
 
 static void on_prompt(const json_t *body, struct agent_fact *f)
 {
 	on_start(body, f);
-	fact_state(f, ST_WORKING, "", "");
-	f->ready = f->prompt_delivered = true;
-	agent_text(f->prompt_head, sizeof(f->prompt_head), body_text(body, "prompt"));
-}
-
-static void on_tool(const json_t *body, struct agent_fact *f)
-{
-	(void)body;
-	fact_state(f, ST_WORKING, "", "");
+	report_prompt(body, f);
 }
 
 static void on_permission(const json_t *body, struct agent_fact *f)
@@ -70,49 +50,22 @@ static void on_pre_tool(const json_t *body, struct agent_fact *f)
 		fact_state(f, ST_WORKING, "", "");
 }
 
-static void on_stop(const json_t *body, struct agent_fact *f)
-{
-	f->said = body_text(body, "last_assistant_message");
-	fact_state(f, ST_IDLE, "", f->said);
-	f->turn_ended = true;
-}
-
-static void on_interrupt(const json_t *body, struct agent_fact *f)
-{
-	(void)body;
-	fact_state(f, ST_IDLE, "interrupted", "");
-	f->turn_ended = f->turn_broken = true;
-}
-
-static const struct {
-	const char *event;
-	unsigned states; /* in which it means something */
-	void (*fn)(const json_t *body, struct agent_fact *f);
-} rows[] = {
+static const struct report_row rows[] = {
 	{"SessionStart", FRESH, on_start},
 	{"UserPromptSubmit", FRESH, on_prompt},
 	{"PreToolUse", LIVE, on_pre_tool},
-	{"PostToolUse", LIVE, on_tool},
+	{"PostToolUse", LIVE, report_work},
 	{"PermissionRequest", LIVE, on_permission},
-	{"SubagentStart", S(ST_IDLE) | S(ST_WORKING), on_tool},
-	{"SubagentStop", S(ST_WORKING), on_tool},
-	{"Stop", FRESH, on_stop},
-	{"Interrupt", LIVE, on_interrupt},
+	{"SubagentStart", S(ST_IDLE) | S(ST_WORKING), report_work},
+	{"SubagentStop", S(ST_WORKING), report_work},
+	{"Stop", FRESH, report_stop},
+	{"Interrupt", LIVE, report_interrupt},
 };
 
 int codex_report(const struct instance *in, const char *event, const json_t *body, struct agent_fact *ret,
 	struct err *e)
 {
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		if (strcmp(rows[i].event, event) != 0)
-			continue;
-		if (!json_is_object(body))
-			return err_set(e, ERR_PARAMS, "the report %s has no object as its body", event);
-		if (rows[i].states & S(in->state))
-			rows[i].fn(body, ret);
-		return 0;
-	}
-	return err_set(e, ERR_PARAMS, "there is no report '%.64s'", event);
+	return report_by(rows, ARRAY_LEN(rows), in, event, body, ret, e);
 }
 
 /* Its title is the folder's name; in a turn a braille spinner stands before it, at a question "[ . ]". */
@@ -123,7 +76,7 @@ static bool title_at_prompt(const char *title)
 
 static bool dialog_at_start(const struct instance *in)
 {
-	return in->state == ST_WAITING && in->reason && !strcmp(in->reason, "answer") && in->turns == 0;
+	return waits_for(in, "answer") && in->turns == 0;
 }
 
 bool codex_looks(const struct instance *in)

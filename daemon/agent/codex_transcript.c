@@ -9,16 +9,9 @@
 #include "base/util.h"
 #include "daemon/agent/lines.h"
 
-#define UUID_LEN 36
-
 static bool is(const char *a, const char *b)
 {
 	return !strcmp(a, b);
-}
-
-bool codex_id(const char *s)
-{
-	return strlen(s) == UUID_LEN && strspn(s, "0123456789abcdefABCDEF-") == UUID_LEN;
 }
 
 static bool codex_named(const json_t *body, const char *root, char conversation[TRANSCRIPT_ID_MAX],
@@ -28,7 +21,7 @@ static bool codex_named(const json_t *body, const char *root, char conversation[
 	char ending[UUID_LEN + 16];
 	size_t n = strlen(root), len;
 
-	if (!codex_id(id) || strncmp(file, root, n) != 0 || file[n] != '/')
+	if (!uuid_like(id) || strncmp(file, root, n) != 0 || file[n] != '/')
 		return false;
 	rest = file + n + 1;
 	len = strlen(rest);
@@ -46,7 +39,7 @@ static bool codex_named(const json_t *body, const char *root, char conversation[
 static bool codex_path(const char *dir, const char *conversation, char path[TRANSCRIPT_PATH_MAX])
 {
 	(void)dir;
-	return codex_id(conversation) && str_fmt(path, TRANSCRIPT_PATH_MAX,
+	return uuid_like(conversation) && str_fmt(path, TRANSCRIPT_PATH_MAX,
 		"2026/01/01/rollout-2026-01-01T00-00-00-%s.jsonl", conversation) == 0;
 }
 

@@ -10,7 +10,6 @@ int opencode_report(const struct instance *in, const char *event, const json_t *
 	struct err *e);
 void opencode_activity(const struct instance *in, const struct agent_activity *a, struct agent_fact *ret);
 bool opencode_looks(const struct instance *in);
-bool opencode_prompt_reported(const char *text);
 bool opencode_session_id(const char *id);
 
 /* opencode_transcript.c */

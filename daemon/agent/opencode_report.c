@@ -12,14 +12,6 @@
 #define IN_TURN "esc interrupt"
 #define SESSION "ses_"
 #define SESSION_MAX 60
-#define S(state) (1u << (state))
-#define LIVE (S(ST_IDLE) | S(ST_WORKING) | S(ST_WAITING) | S(ST_LIMITED))
-#define FRESH (LIVE | S(ST_STARTING))
-
-bool opencode_prompt_reported(const char *text)
-{
-	return text[0] != '/' && text[0] != '!';
-}
 
 bool opencode_session_id(const char *id)
 {
@@ -31,24 +23,13 @@ bool opencode_session_id(const char *id)
 
 static void on_start(const json_t *body, struct agent_fact *f)
 {
-	const char *id = body_text(body, "session_id");
-
-	if (opencode_session_id(id))
-		str_fmt(f->conversation, sizeof(f->conversation), "%s", id);
+	fact_conversation(f, body, opencode_session_id);
 }
 
 static void on_prompt(const json_t *body, struct agent_fact *f)
 {
 	on_start(body, f);
-	fact_state(f, ST_WORKING, "", "");
-	f->ready = f->prompt_delivered = true;
-	agent_text(f->prompt_head, sizeof(f->prompt_head), body_text(body, "prompt"));
-}
-
-static void on_work(const json_t *body, struct agent_fact *f)
-{
-	(void)body;
-	fact_state(f, ST_WORKING, "", "");
+	report_prompt(body, f);
 }
 
 static void on_retry(const json_t *body, struct agent_fact *f)
@@ -64,13 +45,6 @@ static void on_permission(const json_t *body, struct agent_fact *f)
 	fact_state(f, ST_WAITING, strcmp(body_text(body, "tool_name"), "AskUserQuestion") ? "permission" : "answer", detail);
 }
 
-static void on_stop(const json_t *body, struct agent_fact *f)
-{
-	f->said = body_text(body, "last_assistant_message");
-	fact_state(f, ST_IDLE, "", f->said);
-	f->turn_ended = true;
-}
-
 static void on_failure(const json_t *body, struct agent_fact *f)
 {
 	const char *error = body_text(body, "error");
@@ -81,56 +55,36 @@ static void on_failure(const json_t *body, struct agent_fact *f)
 	f->turn_ended = f->turn_failed = true;
 }
 
-static void on_interrupt(const json_t *body, struct agent_fact *f)
-{
-	(void)body;
-	fact_state(f, ST_IDLE, "interrupted", "");
-	f->turn_ended = f->turn_broken = true;
-}
-
 static void on_nothing(const json_t *body, struct agent_fact *f)
 {
 	(void)body;
 	(void)f;
 }
 
-static const struct {
-	const char *event;
-	unsigned states; /* in which it means something */
-	void (*fn)(const json_t *body, struct agent_fact *f);
-} rows[] = {
+static const struct report_row rows[] = {
 	{"PluginStart", FRESH, on_nothing}, /* its session is read, its screen is not there yet */
 	{"SessionStart", FRESH, on_start},
 	{"UserPromptSubmit", FRESH, on_prompt},
-	{"Working", LIVE, on_work},
+	{"Working", LIVE, report_work},
 	{"Retry", S(ST_WORKING), on_retry},
-	{"PreToolUse", S(ST_IDLE) | S(ST_WORKING), on_work}, /* one that waits has others beside it */
-	{"PostToolUse", LIVE, on_work},
-	{"PostToolUseFailure", LIVE, on_work},
+	{"PreToolUse", S(ST_IDLE) | S(ST_WORKING), report_work}, /* one that waits has others beside it */
+	{"PostToolUse", LIVE, report_work},
+	{"PostToolUseFailure", LIVE, report_work},
 	{"PermissionRequest", LIVE, on_permission},
-	{"Stop", FRESH, on_stop},
+	{"Stop", FRESH, report_stop},
 	{"StopFailure", FRESH, on_failure},
-	{"Interrupt", LIVE, on_interrupt},
+	{"Interrupt", LIVE, report_interrupt},
 };
 
 int opencode_report(const struct instance *in, const char *event, const json_t *body, struct agent_fact *ret,
 	struct err *e)
 {
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		if (strcmp(rows[i].event, event) != 0)
-			continue;
-		if (!json_is_object(body))
-			return err_set(e, ERR_PARAMS, "the report %s has no object as its body", event);
-		if (rows[i].states & S(in->state))
-			rows[i].fn(body, ret);
-		return 0;
-	}
-	return err_set(e, ERR_PARAMS, "there is no report '%.64s'", event);
+	return report_by(rows, ARRAY_LEN(rows), in, event, body, ret, e);
 }
 
 static bool dialog_at_start(const struct instance *in)
 {
-	return in->state == ST_WAITING && in->reason && !strcmp(in->reason, "answer") && in->turns == 0 && !in->conversation;
+	return waits_for(in, "answer") && in->turns == 0 && !in->conversation;
 }
 
 bool opencode_looks(const struct instance *in)

@@ -7,6 +7,8 @@
 
 extern const struct agent_program agent_claude, agent_codex, agent_opencode, agent_shell;
 
+#define UUID_LEN 36
+
 /* 'a'\''b' for /bin/sh; owned. */
 char *agent_shell_quote(const char *s);
 /* The first words of its own command line that are ours to say: ERR_PARAMS names what to do instead. */
@@ -19,14 +21,15 @@ int agent_check_ours(const struct instance *in, const char *program, const struc
 int agent_check_there(const struct agent_place *pl, const char *title, const char *name, const char *package,
 	struct err *e);
 
+/* As all of them report prompts: not what is for the program itself (/x, !x). */
+bool agent_prompt_reported(const char *text);
+
 /* codex_report.c */
 int codex_report(const struct instance *in, const char *event, const json_t *body, struct agent_fact *ret,
 	struct err *e);
 void codex_activity(const struct instance *in, const struct agent_activity *a, struct agent_fact *ret);
 bool codex_looks(const struct instance *in);
-bool codex_prompt_reported(const char *text);
 /* codex_transcript.c */
-bool codex_id(const char *s);
 extern const struct transcript_format codex_transcript;
 
 /* claude_report.c */
@@ -34,7 +37,6 @@ int claude_report(const struct instance *in, const char *event, const json_t *bo
 	struct agent_fact *ret, struct err *e);
 void claude_activity(const struct instance *in, const struct agent_activity *a,
 	struct agent_fact *ret);
-bool claude_prompt_reported(const char *text);
 /* A tool's name and what it is about, in one line. */
 void claude_tool_detail(const json_t *body, char *out, size_t size);
 /* claude_ask.c */
