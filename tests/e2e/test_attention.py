@@ -7,12 +7,12 @@ import http.server
 import json
 import os
 import queue
-import select
 import socket
 import subprocess
 import threading
 import time
 
+import faults
 from harness import check, contains, deadline, equal
 from person import Person
 from test_host_claude import claude_fleet, spawn
@@ -20,21 +20,15 @@ from test_host_claude import claude_fleet, spawn
 SECRET = "kept for one's own"
 
 
-def until(what, said, seconds=60):
-    end = time.monotonic() + seconds
-    while True:
-        got = what()
-        if got:
-            return got
-        check(time.monotonic() < end, "%s", said if isinstance(said, str) else said())
-        select.select([], [], [], 0.05)
-
-
 def fails(f, name, code=3):
     """An agent that ended badly: it needs a look."""
     made = f.shell(name, "sh", "-c", "exit %d" % code, options=["--no-wait"])
     f.wait(name, "exited")
     return made["id"]
+
+
+def rings(me):
+    faults.until("the bell", lambda: me.tmux("list-windows", "-F", "#{window_index} #{window_bell_flag}").startswith("0 1"))
 
 
 def items(f, *args):
@@ -49,8 +43,8 @@ def settled(f, status, count=1):
     """The newest notice, once `count` of them are there, none of them open."""
     def there():
         got = notices(f)
-        return got if len(got) >= count and all(n["status"] not in ("pending", "sending", "begun") for n in got) else None
-    got = until(there, lambda: "no %d settled notices: %s" % (count, notices(f)))
+        return got if len(got) >= count and all(n["status"] not in ("pending", "sending", "begun") for n in got) else str(got)
+    got = faults.until("%d settled notices" % count, there)
     equal(got[0]["status"], status, "status of %s" % got)
     return got[0]
 
@@ -194,7 +188,7 @@ def test_bell_of_a_terminal_that_follows(t):
     me.sees("failed", "one")
     me.tmux("new-window", "-t", "me:1", "cat")
     fails(f, "two")
-    until(lambda: me.tmux("list-windows", "-F", "#{window_index} #{window_bell_flag}").startswith("0 1"), "no bell rang")
+    rings(me)
 
 
 @deadline(240)
@@ -203,7 +197,7 @@ def test_a_finished_turn_until_somebody_looks(t):
     one = spawn(f, "one")["id"]
     equal(items(f), [], "an agent that was given nothing")
     f.cli("send", "one", "--wait", "say: done", timeout=120)
-    until(lambda: [(i["instance"], i["why"]) for i in items(f)] == [(one, "finished")], lambda: "the list is %s" % items(f))
+    faults.until("its item", lambda: [(i["instance"], i["why"]) for i in items(f)] == [(one, "finished")] or str(items(f)))
     f.kill_daemon()
     f.up()
     equal([i["why"] for i in items(f)], ["finished"])
@@ -244,8 +238,8 @@ def test_command_that_hangs_and_floods(t):
     contains(got["error"], "did not end in time")
     check(len(got["error"]) < 1000, "all that it said is kept: %d bytes", len(got["error"]))
     pid = int(lines(out)[0])
-    until(lambda: not [p for p in os.listdir("/proc") if p.isdigit() and group(int(p)) == pid],
-          "processes of the hook go on")
+    faults.until("the end of the hook's processes",
+                 lambda: not [p for p in os.listdir("/proc") if p.isdigit() and group(int(p)) == pid])
     # The next is told as if nothing had been.
     fails(f, "two")
     settled(f, "failed", 2)
@@ -297,10 +291,11 @@ def test_killed_at_each_stage_it_tells_all_and_nothing_twice(t):
         f.more_env.update(TMUX_CLAUDE_FAULT="tmux-clauded/%s=kill" % point, TMUX_CLAUDE_FAULT_ONCE=once)
         f.up()
         f.shell("one", "sh", "-c", "exit 3", options=["--no-wait"])
-        until(lambda: os.path.exists(once), "%s was not reached" % point)
+        faults.until(point, lambda path=once: os.path.exists(path))
         f.up()
-        got = until(lambda: [n for n in notices(f) if n["status"] in ("sent", "unknown")], "%s: not settled" % point)
-        until(lambda: lines(out), "%s: nothing was told" % point)
+        got = faults.until("%s: a settled notice" % point,
+                           lambda g=f: [n for n in notices(g) if n["status"] in ("sent", "unknown")])
+        faults.until("%s: what was told" % point, lambda path=out: lines(path))
         ids = {json.loads(line)["id"] for line in lines(out)}
         equal(ids, {got[0]["id"]}, "%s: what was told" % point)
         equal(len(notices(f)), 1, "%s: notices" % point)
@@ -403,9 +398,9 @@ def test_webhook_over_a_killed_daemon(t):
         f.more_env.update(TMUX_CLAUDE_FAULT="tmux-clauded/%s=kill" % point, TMUX_CLAUDE_FAULT_ONCE=once)
         f.up()
         f.shell("one", "sh", "-c", "exit 3", options=["--no-wait"])
-        until(lambda: os.path.exists(once), "%s was not reached" % point)
+        faults.until(point, lambda path=once: os.path.exists(path))
         f.up()
-        until(lambda: [n for n in notices(f) if n["status"] == "sent"], "%s: not sent" % point)
+        faults.until("%s: a notice that was sent" % point, lambda g=f: [n for n in notices(g) if n["status"] == "sent"])
         ids = {hook.post()[0]["Idempotency-Key"]}
         while not hook.posts.empty():
             ids.add(hook.post()[0]["Idempotency-Key"])
@@ -423,11 +418,11 @@ def test_attached_terminals_ring(t):
     me = Person(t, f, "attach", "looked-at")
     me.sees("ready")
     me.tmux("set-option", "-g", "monitor-bell", "on")
-    until(lambda: f.tmux("list-clients", "-F", "#{client_tty}").stdout.count("/dev/"), "nobody is attached")
+    faults.until("its client", lambda: f.tmux("list-clients", "-F", "#{client_tty}").stdout.count("/dev/"))
     me.tmux("new-window", "-t", "me:1", "cat")
     fails(f, "one")
     settled(f, "sent")
-    until(lambda: me.tmux("list-windows", "-F", "#{window_index} #{window_bell_flag}").startswith("0 1"), "no bell rang")
+    rings(me)
     me.tmux("select-window", "-t", "me:0")
     me.sees("ready")
     check("]9;" not in me.screen(), "a sequence is shown as text:\n%s", me.screen())
