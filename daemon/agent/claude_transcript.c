@@ -78,10 +78,7 @@ static bool claude_wanted(const char *line, size_t len)
 
 	if (memmem(line, len, "\"type\":\"tool_result\"", 20) && !memmem(line, len, "\"type\":\"assistant\"", 18))
 		return false;
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (memmem(line, len, words[i], strlen(words[i])))
-			return true;
-	return false;
+	return tr_any(line, len, words, ARRAY_LEN(words));
 }
 
 static void take_usage(const json_t *u, struct transcript_line *l)
@@ -278,10 +275,9 @@ static void result_block(json_t *out, const struct transcript_line *l, const jso
 	if (!is(body_text(b, "type"), "tool_result"))
 		return;
 	cleanup_free char *text = joined(json_object_get(b, "content"));
-	json_t *o = tr_entry(l, "result");
+	json_t *o = tr_result(l, body_text(b, "tool_use_id"),
+		text ? text : has_block(json_object_get(b, "content"), "image") ? "[image]" : "", max);
 
-	json_object_set_new(o, "tool_id", json_string(body_text(b, "tool_use_id")));
-	tr_text(o, text ? text : has_block(json_object_get(b, "content"), "image") ? "[image]" : "", max);
 	if (json_is_true(json_object_get(b, "is_error")))
 		json_object_set_new(o, "error", json_true());
 	json_array_append_new(out, o);

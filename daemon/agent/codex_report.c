@@ -8,6 +8,7 @@
 #include "base/util.h"
 
 #define AT_PROMPT "Ask Codex to do anything" /* what an empty input line shows */
+
 /* "Bash: make install", of a tool's input. */
 static void tool_detail(const json_t *body, char *out, size_t size)
 {

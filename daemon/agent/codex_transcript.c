@@ -47,10 +47,7 @@ static bool codex_wanted(const char *line, size_t len)
 {
 	static const char *const words[] = {"\"item_completed\"", "\"token_usage_record\"", "\"compacted\""};
 
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (memmem(line, len, words[i], strlen(words[i])))
-			return true;
-	return false;
+	return tr_any(line, len, words, ARRAY_LEN(words));
 }
 
 /* The texts of a content, one below the other; owned. */
@@ -148,42 +145,26 @@ static json_t *call_entry(const struct transcript_line *l, const json_t *payload
 	return o;
 }
 
-static json_t *codex_entries(const struct transcript_line *l, size_t max)
+static json_t *reply_entry(const struct transcript_line *l, size_t max)
+{
+	if (!l->text)
+		return l->has_usage ? NULL : call_entry(l, json_object_get(l->doc, "payload"), max);
+	json_t *o = tr_entry(l, "text");
+	tr_text(o, l->text, max);
+	return o;
+}
+
+static json_t *result_entry(const struct transcript_line *l, size_t max)
 {
 	const json_t *payload = json_object_get(l->doc, "payload"), *output = json_object_get(payload, "output");
-	json_t *out = json_array(), *o = NULL;
+	cleanup_free char *text = json_is_array(output) ? joined(output) : NULL;
 
-	switch (l->kind) {
-	case TR_PROMPT:
-	case TR_QUEUED:
-	case TR_COMPACT:
-		o = tr_entry(l, l->kind == TR_COMPACT ? "compact" : "prompt");
-		tr_text(o, l->text ? l->text : "", max);
-		break;
-	case TR_REPLY:
-		if (l->text) {
-			o = tr_entry(l, "text");
-			tr_text(o, l->text, max);
-		} else if (!l->has_usage) {
-			o = call_entry(l, payload, max);
-		}
-		if (o)
-			tr_message(o, l);
-		break;
-	case TR_RESULT: {
-		cleanup_free char *text = json_is_array(output) ? joined(output) : NULL;
-		o = tr_entry(l, "result");
-		json_object_set_new(o, "tool_id", json_string(body_text(payload, "call_id")));
-		tr_text(o, text ? text : json_is_string(output) ? json_string_value(output) : "", max);
-		break;
-	}
-	case TR_TOTAL:
-	case TR_OTHER:
-		break;
-	}
-	if (o)
-		json_array_append_new(out, o);
-	return out;
+	return tr_result(l, body_text(payload, "call_id"), text ? text : body_text(payload, "output"), max);
+}
+
+static json_t *codex_entries(const struct transcript_line *l, size_t max)
+{
+	return tr_entries(l, max, reply_entry, result_entry);
 }
 
 const struct transcript_format codex_transcript = {

@@ -42,6 +42,14 @@ void tr_word(char *out, size_t size, const char *s)
 		memcpy(out, s, n + 1);
 }
 
+bool tr_any(const char *line, size_t len, const char *const *words, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (memmem(line, len, words[i], strlen(words[i])))
+			return true;
+	return false;
+}
+
 int64_t tr_tokens(const json_t *o, const char *key)
 {
 	json_int_t n = json_integer_value(json_object_get(o, key));
@@ -121,6 +129,15 @@ json_t *tr_tool(const struct transcript_line *l, const char *tool, const char *i
 	return o;
 }
 
+json_t *tr_result(const struct transcript_line *l, const char *tool_id, const char *text, size_t max)
+{
+	json_t *o = tr_entry(l, "result");
+
+	json_object_set_new(o, "tool_id", json_string(tool_id));
+	tr_text(o, text, max);
+	return o;
+}
+
 void tr_message(json_t *o, const struct transcript_line *l)
 {
 	if (*l->message)
@@ -133,4 +150,32 @@ void tr_message(json_t *o, const struct transcript_line *l)
 		json_object_set_new(o, "usage", json_pack("{s:I, s:I, s:I, s:I}", "input", (json_int_t)l->usage.input,
 			"output", (json_int_t)l->usage.output, "cache_read", (json_int_t)l->usage.cache_read, "cache_write",
 			(json_int_t)l->usage.cache_write));
+}
+
+json_t *tr_entries(const struct transcript_line *l, size_t max, tr_entry_fn reply, tr_entry_fn result)
+{
+	json_t *out = json_array(), *o = NULL;
+
+	switch (l->kind) {
+	case TR_PROMPT:
+	case TR_QUEUED:
+	case TR_COMPACT:
+		o = tr_entry(l, l->kind == TR_COMPACT ? "compact" : "prompt");
+		tr_text(o, l->text ? l->text : "", max);
+		break;
+	case TR_REPLY:
+		o = reply(l, max);
+		if (o)
+			tr_message(o, l);
+		break;
+	case TR_RESULT:
+		o = result(l, max);
+		break;
+	case TR_TOTAL:
+	case TR_OTHER:
+		break;
+	}
+	if (o)
+		json_array_append_new(out, o);
+	return out;
 }

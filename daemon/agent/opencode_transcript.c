@@ -37,10 +37,7 @@ static bool opencode_wanted(const char *line, size_t len)
 {
 	static const char *const words[] = {"\"type\":\"user\"", "\"type\":\"assistant\"", "\"type\":\"compact\""};
 
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (memmem(line, len, words[i], strlen(words[i])))
-			return true;
-	return false;
+	return tr_any(line, len, words, ARRAY_LEN(words));
 }
 
 static void take_usage(const json_t *doc, struct transcript_line *l)
@@ -100,9 +97,9 @@ static int opencode_parse(const char *line, size_t len, struct transcript_line *
 	return 0;
 }
 
-static json_t *reply_entry(const struct transcript_line *l, const char *type, size_t max)
+static json_t *reply_entry(const struct transcript_line *l, size_t max)
 {
-	const char *error = body_text(l->doc, "error");
+	const char *type = body_text(l->doc, "type"), *error = body_text(l->doc, "error");
 
 	if (!strcmp(type, "text") || !strcmp(type, "reasoning")) {
 		json_t *o = tr_entry(l, strcmp(type, "text") ? "thinking" : "text");
@@ -119,36 +116,18 @@ static json_t *reply_entry(const struct transcript_line *l, const char *type, si
 	return o;
 }
 
+static json_t *result_entry(const struct transcript_line *l, size_t max)
+{
+	json_t *o = tr_result(l, body_text(l->doc, "call"), body_text(l->doc, "output"), max);
+
+	if (json_is_true(json_object_get(l->doc, "error")))
+		json_object_set_new(o, "error", json_true());
+	return o;
+}
+
 static json_t *opencode_entries(const struct transcript_line *l, size_t max)
 {
-	json_t *out = json_array(), *o = NULL;
-
-	switch (l->kind) {
-	case TR_PROMPT:
-	case TR_QUEUED:
-	case TR_COMPACT:
-		o = tr_entry(l, l->kind == TR_COMPACT ? "compact" : "prompt");
-		tr_text(o, l->text ? l->text : "", max);
-		break;
-	case TR_REPLY:
-		o = reply_entry(l, body_text(l->doc, "type"), max);
-		if (o)
-			tr_message(o, l);
-		break;
-	case TR_RESULT:
-		o = tr_entry(l, "result");
-		json_object_set_new(o, "tool_id", json_string(body_text(l->doc, "call")));
-		tr_text(o, body_text(l->doc, "output"), max);
-		if (json_is_true(json_object_get(l->doc, "error")))
-			json_object_set_new(o, "error", json_true());
-		break;
-	case TR_TOTAL:
-	case TR_OTHER:
-		break;
-	}
-	if (o)
-		json_array_append_new(out, o);
-	return out;
+	return tr_entries(l, max, reply_entry, result_entry);
 }
 
 const struct transcript_format opencode_transcript = {
