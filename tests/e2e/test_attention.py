@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Who needs a person: the list and its events over restarts, and each channel of notifications with what can go wrong."""
 import contextlib
+import datetime
 import hashlib
 import hmac
 import http.server
@@ -15,9 +16,11 @@ import time
 import faults
 from harness import check, contains, deadline, equal
 from person import Person
+from test_fault_points import points
 from test_host_claude import claude_fleet, spawn
 
 SECRET = "kept for one's own"
+TOGETHER_MS = 4000
 
 
 def fails(f, name, code=3):
@@ -82,7 +85,7 @@ class HookHandler(http.server.BaseHTTPRequestHandler):
         self.server.posts.put((dict(self.headers), body))
         answer = self.server.answers.pop(0) if self.server.answers else 200
         if answer == "hang":
-            self.server.over.wait(60)
+            self.server.over.wait()
             return
         if answer == "close":
             self.connection.shutdown(socket.SHUT_RDWR)
@@ -253,7 +256,7 @@ def group(pid):
 
 @deadline(120)
 def test_many_at_once_are_one_notification(t):
-    f, out = commanded(t, "cat >>$OUT", notify_delay="4000")
+    f, out = commanded(t, "cat >>$OUT", notify_delay=str(TOGETHER_MS))
     f.up()
     for n in range(6):
         f.shell("n%d" % n, "sh", "-c", "read x; exit 1", options=["--no-wait"])
@@ -262,16 +265,20 @@ def test_many_at_once_are_one_notification(t):
         f.cli("send", "n%d" % n, "--raw", "x\n")
     for n in range(6):
         f.wait("n%d" % n, "exited")
-    settled(f, "sent")
+    faults.until("all of them", lambda: sum(json.loads(line)["count"] for line in lines(out)) >= 6)
     bodies = [json.loads(line) for line in lines(out)]
     equal(sum(b["count"] for b in bodies), 6, "things told")
+    # However long this machine took to end them: what came within the delay was told together.
+    first = [datetime.datetime.fromisoformat(b["items"][0]["since"].replace("Z", "+00:00")) for b in bodies]
+    gaps = [(b - a).total_seconds() * 1000 for a, b in zip(first, first[1:])]
+    check(all(gap > TOGETHER_MS / 2 for gap in gaps), "told one by one, %s ms apart", gaps)
     keys = [i["key"] for b in bodies for i in b["items"]]
     equal(len(set(keys)), 6, "different things told")
 
 
 @deadline(120)
 def test_what_was_settled_in_time_is_not_told(t):
-    f, out = commanded(t, "cat >>$OUT", notify_delay="5000")
+    f, out = commanded(t, "cat >>$OUT", notify_delay="3600000")
     f.up()
     fails(f, "one")
     f.cli("rm", "one")
@@ -283,6 +290,7 @@ def test_what_was_settled_in_time_is_not_told(t):
 
 @deadline(240)
 def test_killed_at_each_stage_it_tells_all_and_nothing_twice(t):
+    points()
     # At the stage between a commit and its effect the same notice may be given again, under the same id.
     for point, runs, status in (("notify.send", 1, "sent"), ("notify.runs", 2, "sent"), ("notify.begun", None, None),
                                 ("notify.ran", 1, "unknown"), ("notify.over", 1, "unknown")):
@@ -335,15 +343,13 @@ def test_webhook_is_signed_and_tried_again(t):
 
 @deadline(120)
 def test_webhook_that_hangs_delays_nobody(t):
-    f, hook = hooked(t, "hang", notify_timeout="2")
+    f, hook = hooked(t, "hang", notify_timeout="300")
     fails(f, "one")
     hook.post()
-    begun = time.monotonic()
-    for _ in range(5):
+    for _ in range(5):  # a daemon that waits for the webhook answers none of them
         f.cli("status")
     fails(f, "two")
     hook.over.set()
-    check(time.monotonic() - begun < 60, "the daemon waited for the webhook")
     bodies = [json.loads(hook.post()[1]) for _ in range(2)]
     equal([b["items"][0]["name"] for b in bodies], ["one", "two"])
     settled(f, "sent", 2)
@@ -366,7 +372,7 @@ def test_webhook_without_a_listener_is_given_up(t):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         f = t.fleet(config={"notify_webhook": "http://127.0.0.1:%d/" % nobody.getsockname()[1], "notify_delay": "0",
-                            "notify_retry": "50", "notify_give_up": "1"})
+                            "notify_retry": "50", "notify_give_up": "5"})
         f.up()
         fails(f, "one")
         got = settled(f, "failed")
@@ -391,6 +397,7 @@ def test_webhook_secret_that_others_may_read_signs_nothing(t):
 
 @deadline(240)
 def test_webhook_over_a_killed_daemon(t):
+    points()
     for point in ("notify.send", "notify.begun", "notify.over"):
         f, hook = hooked(t)
         f.cli("down")
