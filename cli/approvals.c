@@ -21,13 +21,6 @@ static enum color status_color(const char *status)
 	return C_NONE;
 }
 
-static const char *span_since(const char *time, char span[SPAN_MAX])
-{
-	int64_t at = text_parse_time(time);
-
-	return at < 0 ? "" : text_span(clock_wall_ms() - at, span);
-}
-
 static const char *span_until(const char *time, char span[SPAN_MAX])
 {
 	int64_t at = text_parse_time(time), left = at - clock_wall_ms();
@@ -37,26 +30,21 @@ static const char *span_until(const char *time, char span[SPAN_MAX])
 
 void render_approvals(const struct writer *w, const json_t *rows)
 {
-	struct table *t = table_create();
+	static const struct table_title titles[] = {
+		{"APPROVAL", 0}, {"INSTANCE", 0}, {"STATUS", 0}, {"SINCE", T_RIGHT},
+		{"EXPIRES", T_RIGHT | T_HIDE_EMPTY}, {"KIND", 0}, {"WHAT", T_FLEX},
+		{"BY", T_HIDE_EMPTY}, {"REASON", T_FLEX | T_HIDE_EMPTY}};
+	struct table *t = table_of(titles, ARRAY_LEN(titles));
 	char span[SPAN_MAX];
 	json_t *a;
 	size_t i;
 
-	table_column(t, "APPROVAL", 0);
-	table_column(t, "INSTANCE", 0);
-	table_column(t, "STATUS", 0);
-	table_column(t, "SINCE", T_RIGHT);
-	table_column(t, "EXPIRES", T_RIGHT | T_HIDE_EMPTY);
-	table_column(t, "KIND", 0);
-	table_column(t, "WHAT", T_FLEX);
-	table_column(t, "BY", T_HIDE_EMPTY);
-	table_column(t, "REASON", T_FLEX | T_HIDE_EMPTY);
 	json_array_foreach(rows, i, a) {
 		table_row(t);
 		table_cell(t, C_BOLD, jstr(a, "id"));
 		table_cell(t, C_NONE, jstr(a, "instance"));
 		table_cell(t, status_color(jstr(a, "status")), jstr(a, "status"));
-		table_cell(t, C_DIM, span_since(jstr(a, "created"), span));
+		table_cell(t, C_DIM, text_since(jstr(a, "created"), clock_wall_ms(), span));
 		table_cell(t, C_NONE, span_until(jstr(a, "expires"), span));
 		table_cell(t, C_NONE, jstr(a, "kind"));
 		table_cellf(t, C_NONE, "%s%s", jstr(a, "about"), json_is_true(json_object_get(a, "cut")) ? " (cut)" : "");
@@ -123,12 +111,6 @@ static void render_arguments(const struct writer *w, const json_t *args, bool wi
 	}
 }
 
-static void field(const struct writer *w, const json_t *a, const char *key, const char *name)
-{
-	if (jstr(a, key)[0])
-		writer_field(w, name, C_NONE, jstr(a, key));
-}
-
 void render_approval(const struct writer *w, const json_t *a)
 {
 	const json_t *args = json_object_get(a, "arguments"), *q;
@@ -138,16 +120,16 @@ void render_approval(const struct writer *w, const json_t *a)
 
 	writer_field(w, "approval", C_BOLD, jstr(a, "id"));
 	writer_field(w, "status", status_color(jstr(a, "status")), jstr(a, "status"));
-	field(w, a, "instance", "instance");
-	field(w, a, "subagent", "subagent");
-	field(w, a, "kind", "kind");
-	field(w, a, "tool", "tool");
-	field(w, a, "folder", "folder");
-	field(w, a, "created", "created");
-	field(w, a, "expires", "expires");
-	field(w, a, "by", "by");
-	field(w, a, "reason", "reason");
-	field(w, a, "used", "used");
+	writer_field_if(w, "instance", jstr(a, "instance"));
+	writer_field_if(w, "subagent", jstr(a, "subagent"));
+	writer_field_if(w, "kind", jstr(a, "kind"));
+	writer_field_if(w, "tool", jstr(a, "tool"));
+	writer_field_if(w, "folder", jstr(a, "folder"));
+	writer_field_if(w, "created", jstr(a, "created"));
+	writer_field_if(w, "expires", jstr(a, "expires"));
+	writer_field_if(w, "by", jstr(a, "by"));
+	writer_field_if(w, "reason", jstr(a, "reason"));
+	writer_field_if(w, "used", jstr(a, "used"));
 	if (cut)
 		writer_field(w, "arguments", C_YELLOW, "cut: they were too long to be kept whole");
 	if (cut)
@@ -168,19 +150,14 @@ void render_approval(const struct writer *w, const json_t *a)
 
 void render_grants(const struct writer *w, const json_t *rows)
 {
-	struct table *t = table_create();
+	static const struct table_title titles[] = {
+		{"GRANT", 0}, {"INSTANCE", 0}, {"TOOL", 0}, {"SCOPE", 0}, {"FOR", T_RIGHT},
+		{"USES", T_RIGHT}, {"WHAT", T_FLEX}, {"BY", T_HIDE_EMPTY}};
+	struct table *t = table_of(titles, ARRAY_LEN(titles));
 	char span[SPAN_MAX];
 	json_t *g;
 	size_t i;
 
-	table_column(t, "GRANT", 0);
-	table_column(t, "INSTANCE", 0);
-	table_column(t, "TOOL", 0);
-	table_column(t, "SCOPE", 0);
-	table_column(t, "FOR", T_RIGHT);
-	table_column(t, "USES", T_RIGHT);
-	table_column(t, "WHAT", T_FLEX);
-	table_column(t, "BY", T_HIDE_EMPTY);
 	json_array_foreach(rows, i, g) {
 		const char *left = span_until(jstr(g, "until"), span);
 		table_row(t);

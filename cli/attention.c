@@ -23,33 +23,23 @@ static const char *agent_of(const json_t *item)
 	return jstr(item, "name")[0] ? jstr(item, "name") : jstr(item, "instance");
 }
 
-static const char *age_of(const json_t *item, char span[SPAN_MAX])
-{
-	int64_t ms = clock_wall_ms() - text_parse_time(jstr(item, "since"));
-
-	return text_span(ms > 0 ? ms : 0, span);
-}
-
 void render_attention(const struct writer *w, const json_t *items)
 {
-	struct table *t = table_create();
+	static const struct table_title titles[] = {
+		{"KEY", 0}, {"WHY", 0}, {"AGENT", 0}, {"FOR", T_RIGHT}, {"WHAT", T_FLEX},
+		{"DO", 0}};
+	struct table *t = table_of(titles, ARRAY_LEN(titles));
 	char span[SPAN_MAX];
 	json_t *a;
 	size_t i;
 
-	table_column(t, "KEY", 0);
-	table_column(t, "WHY", 0);
-	table_column(t, "AGENT", 0);
-	table_column(t, "FOR", T_RIGHT);
-	table_column(t, "WHAT", T_FLEX);
-	table_column(t, "DO", 0);
 	json_array_foreach(items, i, a) {
 		bool aside = json_is_true(json_object_get(a, "acked"));
 		table_row(t);
 		table_cell(t, C_DIM, jstr(a, "key"));
 		table_cellf(t, aside ? C_DIM : urgency_color(jstr(a, "urgency")), "%s%s", jstr(a, "why"), aside ? " (aside)" : "");
 		table_cell(t, C_BOLD, agent_of(a));
-		table_cell(t, C_DIM, age_of(a, span));
+		table_cell(t, C_DIM, text_since(jstr(a, "since"), clock_wall_ms(), span));
 		table_cell(t, C_NONE, jstr(a, "text"));
 		table_cell(t, C_NONE, jstr(a, "command"));
 	}

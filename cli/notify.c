@@ -9,15 +9,13 @@
 
 static void render_channels(const struct writer *w, const json_t *channels)
 {
-	struct table *t = table_create();
+	static const struct table_title titles[] = {
+		{"CHANNEL", 0}, {"", 0}, {"WAITING", T_RIGHT}, {"WHERE", T_HIDE_EMPTY},
+		{"FOR", T_FLEX | T_HIDE_EMPTY}};
+	struct table *t = table_of(titles, ARRAY_LEN(titles));
 	const json_t *ch, *r;
 	size_t i, k;
 
-	table_column(t, "CHANNEL", 0);
-	table_column(t, "", 0);
-	table_column(t, "WAITING", T_RIGHT);
-	table_column(t, "WHERE", T_HIDE_EMPTY);
-	table_column(t, "FOR", T_FLEX | T_HIDE_EMPTY);
 	json_array_foreach(channels, i, ch) {
 		bool on = json_is_true(json_object_get(ch, "on"));
 		char reasons[512] = "";
@@ -46,25 +44,20 @@ static enum color status_color(const char *status)
 void render_notify(const struct writer *w, const json_t *result)
 {
 	const json_t *notices = json_object_get(result, "notices"), *n;
-	struct table *t = table_create();
+	static const struct table_title titles[] = {
+		{"NOTICE", 0}, {"CHANNEL", 0}, {"STATUS", 0}, {"AGE", T_RIGHT}, {"TRIES", T_RIGHT},
+		{"WHAT", T_FLEX}, {"ERROR", T_FLEX | T_HIDE_EMPTY}};
+	struct table *t = table_of(titles, ARRAY_LEN(titles));
 	char span[SPAN_MAX];
 	size_t i;
 
 	render_channels(w, json_object_get(result, "channels"));
-	table_column(t, "NOTICE", 0);
-	table_column(t, "CHANNEL", 0);
-	table_column(t, "STATUS", 0);
-	table_column(t, "AGE", T_RIGHT);
-	table_column(t, "TRIES", T_RIGHT);
-	table_column(t, "WHAT", T_FLEX);
-	table_column(t, "ERROR", T_FLEX | T_HIDE_EMPTY);
 	json_array_foreach(notices, i, n) {
-		int64_t ms = clock_wall_ms() - text_parse_time(jstr(n, "created"));
 		table_row(t);
 		table_cell(t, C_DIM, jstr(n, "id"));
 		table_cell(t, C_NONE, jstr(n, "channel"));
 		table_cell(t, status_color(jstr(n, "status")), jstr(n, "status"));
-		table_cell(t, C_DIM, text_span(ms > 0 ? ms : 0, span));
+		table_cell(t, C_DIM, text_since(jstr(n, "created"), clock_wall_ms(), span));
 		table_cellf(t, C_NONE, "%lld", (long long)jint(n, "attempts"));
 		table_cell(t, C_NONE, jstr(n, "text"));
 		table_cell(t, C_RED, jstr(n, "error"));

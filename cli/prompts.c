@@ -31,16 +31,13 @@ static char *status_text(const json_t *p)
 
 void render_prompts(const struct writer *w, const json_t *list, int64_t now_ms)
 {
-	struct table *t = table_create();
+	static const struct table_title titles[] = {
+		{"KEY", 0}, {"AGENT", 0}, {"STATUS", 0}, {"AGE", T_RIGHT}, {"FOR", T_RIGHT},
+		{"", T_FLEX | T_HIDE_EMPTY}};
+	struct table *t = table_of(titles, ARRAY_LEN(titles));
 	json_t *p;
 	size_t i;
 
-	table_column(t, "KEY", 0);
-	table_column(t, "AGENT", 0);
-	table_column(t, "STATUS", 0);
-	table_column(t, "AGE", T_RIGHT);
-	table_column(t, "FOR", T_RIGHT);
-	table_column(t, "", T_FLEX | T_HIDE_EMPTY);
 	json_array_foreach(list, i, p) {
 		cleanup_free char *status = status_text(p);
 		const char *text = jstr(p, "text"), *why = jstr(p, "reason");
@@ -50,8 +47,8 @@ void render_prompts(const struct writer *w, const json_t *list, int64_t now_ms)
 		table_cell(t, C_BOLD, jstr(p, "key"));
 		table_cell(t, C_NONE, jstr(p, "instance"));
 		table_cell(t, status_color(jstr(p, "status")), status);
-		table_cell(t, C_DIM, text_span(now_ms - text_parse_time(jstr(p, "created_at")), age));
-		table_cell(t, C_DIM, text_span(now_ms - text_parse_time(jstr(p, "changed_at")), since));
+		table_cell(t, C_DIM, text_since(jstr(p, "created_at"), now_ms, age));
+		table_cell(t, C_DIM, text_since(jstr(p, "changed_at"), now_ms, since));
 		if (why[0])
 			table_cell(t, C_NONE, why);
 		else if (text[0])
@@ -63,12 +60,6 @@ void render_prompts(const struct writer *w, const json_t *list, int64_t now_ms)
 	table_destroy(t);
 }
 
-static void field_if(const struct writer *w, const char *name, const char *value)
-{
-	if (value[0])
-		writer_field(w, name, C_NONE, value);
-}
-
 void render_prompt(const struct writer *w, const json_t *p)
 {
 	cleanup_free char *status = status_text(p);
@@ -77,15 +68,15 @@ void render_prompt(const struct writer *w, const json_t *p)
 	writer_field(w, "key", C_BOLD, jstr(p, "key"));
 	writer_field(w, "agent", C_NONE, jstr(p, "instance"));
 	writer_field(w, "status", status_color(jstr(p, "status")), status);
-	field_if(w, "why", jstr(p, "reason"));
-	field_if(w, "what to do", jstr(p, "hint"));
+	writer_field_if(w, "why", jstr(p, "reason"));
+	writer_field_if(w, "what to do", jstr(p, "hint"));
 	if (strcmp(jstr(p, "mode"), "paste") != 0)
-		field_if(w, "typed as", jstr(p, "mode"));
-	field_if(w, "created", jstr(p, "created_at"));
-	field_if(w, "delivered", jstr(p, "delivered_at"));
-	field_if(w, "changed", jstr(p, "changed_at"));
-	field_if(w, "digest", jstr(p, "digest"));
-	field_if(w, "text", jstr(p, "text"));
+		writer_field_if(w, "typed as", jstr(p, "mode"));
+	writer_field_if(w, "created", jstr(p, "created_at"));
+	writer_field_if(w, "delivered", jstr(p, "delivered_at"));
+	writer_field_if(w, "changed", jstr(p, "changed_at"));
+	writer_field_if(w, "digest", jstr(p, "digest"));
+	writer_field_if(w, "text", jstr(p, "text"));
 	if (!said[0])
 		return;
 	fputc('\n', w->out);

@@ -76,7 +76,6 @@ static void instance_row(struct table *t, const json_t *in, const char *indent, 
 {
 	cleanup_free char *state = state_text(in);
 	const json_t *cap = json_object_get(in, "cap"), *vm = json_object_get(in, "vm");
-	int64_t since = text_parse_time(jstr(in, "state_since"));
 	const char *accel = jstr(vm, "accel"), *detail = jstr(in, "detail"), *title = jstr(in, "title");
 	char span[SPAN_MAX];
 
@@ -86,7 +85,7 @@ static void instance_row(struct table *t, const json_t *in, const char *indent, 
 	table_cell(t, C_DIM, parent);
 	table_cell(t, C_NONE, jstr(in, "role"));
 	table_cell(t, state_color(jstr(in, "state")), state);
-	table_cell(t, C_DIM, since < 0 ? "" : text_span(now_ms - since, span));
+	table_cell(t, C_DIM, text_since(jstr(in, "state_since"), now_ms, span));
 	table_cell(t, C_NONE, jstr(in, "agent"));
 	table_cellf(t, C_NONE, "%s%s%s", jstr(in, "driver"), accel[0] ? "/" : "", accel);
 	if (jint(cap, "children") > 0 || jint(cap, "descendants") > 0) {
@@ -145,12 +144,6 @@ void render_tree(const struct writer *w, const json_t *list, size_t most, int64_
 
 /* One instance whole. */
 
-static void field_if(const struct writer *w, const char *name, const char *value)
-{
-	if (value[0])
-		writer_field(w, name, C_NONE, value);
-}
-
 static void render_vm(const struct writer *w, const json_t *in)
 {
 	const json_t *vm = json_object_get(in, "vm");
@@ -190,22 +183,22 @@ static void render_instance(const struct writer *w, const json_t *in)
 	cleanup_free char *state = state_text(in);
 
 	writer_field(w, "id", C_BOLD, jstr(in, "id"));
-	field_if(w, "name", jstr(in, "name"));
+	writer_field_if(w, "name", jstr(in, "name"));
 	writer_field(w, "state", state_color(jstr(in, "state")), state);
-	field_if(w, "", jstr(in, "detail"));
-	field_if(w, "since", jstr(in, "state_since"));
-	field_if(w, "created", jstr(in, "created_at"));
-	field_if(w, "agent", jstr(in, "agent"));
-	field_if(w, "model", jstr(in, "model"));
-	field_if(w, "permissions", jstr(in, "permissions"));
-	field_if(w, "title", jstr(in, "title"));
-	field_if(w, "driver", jstr(in, "driver"));
+	writer_field_if(w, "", jstr(in, "detail"));
+	writer_field_if(w, "since", jstr(in, "state_since"));
+	writer_field_if(w, "created", jstr(in, "created_at"));
+	writer_field_if(w, "agent", jstr(in, "agent"));
+	writer_field_if(w, "model", jstr(in, "model"));
+	writer_field_if(w, "permissions", jstr(in, "permissions"));
+	writer_field_if(w, "title", jstr(in, "title"));
+	writer_field_if(w, "driver", jstr(in, "driver"));
 	render_vm(w, in);
-	field_if(w, "folder", jstr(in, "dir"));
-	field_if(w, "parent", jstr(in, "parent"));
-	field_if(w, "role", jstr(in, "role"));
+	writer_field_if(w, "folder", jstr(in, "dir"));
+	writer_field_if(w, "parent", jstr(in, "parent"));
+	writer_field_if(w, "role", jstr(in, "role"));
 	render_labels(w, json_object_get(in, "labels"));
-	field_if(w, "conversation", jstr(in, "conversation"));
+	writer_field_if(w, "conversation", jstr(in, "conversation"));
 	field_number(w, "pid", jint(in, "pid"));
 	field_number(w, "place pid", jint(in, "place_pid"));
 	field_number(w, "shim pid", jint(in, "shim_pid"));
@@ -338,7 +331,7 @@ static void render_status(const struct writer *w, const json_t *s)
 	const json_t *tmux = json_object_get(s, "tmux");
 	char span[SPAN_MAX], text[128];
 
-	field_if(w, "version", jstr(s, "version"));
+	writer_field_if(w, "version", jstr(s, "version"));
 	field_number(w, "pid", jint(s, "pid"));
 	writer_field(w, "up for", C_NONE, text_span(jint(s, "uptime_ms"), span));
 	str_fmt(text, sizeof(text), "%lld living, %lld kept%s", (long long)jint(s, "living"),
@@ -354,8 +347,8 @@ static void render_status(const struct writer *w, const json_t *s)
 	field_number(w, "last event", jint(s, "last_event"));
 	render_backups(w, json_object_get(s, "backups"));
 	render_store(w, s);
-	field_if(w, "socket", jstr(s, "socket"));
-	field_if(w, "state", jstr(s, "state_dir"));
+	writer_field_if(w, "socket", jstr(s, "socket"));
+	writer_field_if(w, "state", jstr(s, "state_dir"));
 }
 
 static void render_short(const struct writer *w, const json_t *in)

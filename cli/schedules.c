@@ -123,17 +123,13 @@ static char *rule_text(const json_t *s)
 
 void render_schedules(const struct writer *w, const json_t *rows)
 {
-	struct table *t = table_create();
+	static const struct table_title titles[] = {
+		{"ID", 0}, {"AGENT", 0}, {"STATUS", 0}, {"NEXT", 0},
+		{"RULE", T_FLEX | T_HIDE_EMPTY}, {"SENT", T_RIGHT}, {"", T_FLEX | T_HIDE_EMPTY}};
+	struct table *t = table_of(titles, ARRAY_LEN(titles));
 	json_t *s;
 	size_t i;
 
-	table_column(t, "ID", 0);
-	table_column(t, "AGENT", 0);
-	table_column(t, "STATUS", 0);
-	table_column(t, "NEXT", 0);
-	table_column(t, "RULE", T_FLEX | T_HIDE_EMPTY);
-	table_column(t, "SENT", T_RIGHT);
-	table_column(t, "", T_FLEX | T_HIDE_EMPTY);
 	json_array_foreach(rows, i, s) {
 		cleanup_free char *when = when_text(s), *rule = rule_text(s);
 		const char *why = jstr(s, "reason");
@@ -151,12 +147,6 @@ void render_schedules(const struct writer *w, const json_t *rows)
 	table_destroy(t);
 }
 
-static void field_if(const struct writer *w, const char *name, const char *value)
-{
-	if (value[0])
-		writer_field(w, name, C_NONE, value);
-}
-
 void render_schedule(const struct writer *w, const json_t *s)
 {
 	cleanup_free char *when = when_text(s), *rule = rule_text(s);
@@ -165,16 +155,16 @@ void render_schedule(const struct writer *w, const json_t *s)
 	writer_field(w, "id", C_BOLD, jstr(s, "id"));
 	writer_field(w, "agent", C_NONE, jstr(s, "instance"));
 	writer_field(w, "status", status_color(jstr(s, "status")), jstr(s, "status"));
-	field_if(w, "why", jstr(s, "reason"));
-	field_if(w, "rule", rule);
-	field_if(w, "next", when);
-	field_if(w, "until", jstr(s, "until"));
-	field_if(w, "held since", jstr(s, "held_since"));
+	writer_field_if(w, "why", jstr(s, "reason"));
+	writer_field_if(w, "rule", rule);
+	writer_field_if(w, "next", when);
+	writer_field_if(w, "until", jstr(s, "until"));
+	writer_field_if(w, "held since", jstr(s, "held_since"));
 	writer_field(w, "when missed", C_NONE, jstr(s, "missed"));
 	writer_field(w, "so far", C_NONE, count);
-	field_if(w, "last sent", jstr(s, "last_sent"));
-	field_if(w, "last prompt", jstr(s, "last_key"));
-	field_if(w, "made by", jstr(s, "made_by"));
-	field_if(w, "created", jstr(s, "created_at"));
-	field_if(w, "text", jstr(s, "text"));
+	writer_field_if(w, "last sent", jstr(s, "last_sent"));
+	writer_field_if(w, "last prompt", jstr(s, "last_key"));
+	writer_field_if(w, "made by", jstr(s, "made_by"));
+	writer_field_if(w, "created", jstr(s, "created_at"));
+	writer_field_if(w, "text", jstr(s, "text"));
 }

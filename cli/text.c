@@ -184,3 +184,10 @@ int64_t text_parse_time(const char *iso)
 	}
 	return (int64_t)timegm(&tm) * 1000 + ms;
 }
+
+const char *text_since(const char *iso, int64_t now_ms, char out[SPAN_MAX])
+{
+	int64_t at = text_parse_time(iso);
+
+	return at < 0 ? "" : text_span(now_ms - at, out);
+}

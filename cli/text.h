@@ -24,6 +24,8 @@ char *text_cut_front(const char *s, size_t width);
 char *text_span(int64_t ms, char out[SPAN_MAX]);
 /* Milliseconds since 1970 of "2026-01-31T23:59:59.123Z", or -1. */
 int64_t text_parse_time(const char *iso);
+/* For how long something is so that became it then; "" where that is no time. */
+const char *text_since(const char *iso, int64_t now_ms, char out[SPAN_MAX]);
 /* Must be called once, first thing: widths are those of UTF-8. */
 void text_init(void);
 /* Whether the user's locale shows UTF-8. */

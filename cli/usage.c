@@ -144,8 +144,7 @@ void render_usage_line(const struct writer *w, const json_t *in)
 			jint(u, "context_window") ? " of " : "", short_count(jint(u, "context_window"), window),
 			jstr(u, "effort")[0] ? ", effort " : "", jstr(u, "effort"));
 		writer_field(w, "usage", C_NONE, text);
-		if (jstr(u, "model")[0])
-			writer_field(w, "model used", C_NONE, jstr(u, "model"));
+		writer_field_if(w, "model used", jstr(u, "model"));
 	}
 	if (jstr(in, "held")[0])
 		writer_field(w, "held", C_YELLOW, jstr(in, "held"));

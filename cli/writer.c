@@ -99,6 +99,12 @@ void writer_field(const struct writer *w, const char *name, enum color c, const 
 		color_on(w->color, c), safe, color_off(w->color, c));
 }
 
+void writer_field_if(const struct writer *w, const char *name, const char *value)
+{
+	if (value[0])
+		writer_field(w, name, C_NONE, value);
+}
+
 bool writer_broken(const struct writer *w)
 {
 	return ferror(w->out) != 0;
@@ -122,10 +128,7 @@ struct cell {
 };
 
 struct table {
-	struct column {
-		const char *title;
-		unsigned flags;
-	} * columns;
+	struct table_title *columns;
 	size_t ncolumns;
 	struct cell *cells;
 	size_t ncells, room, nrows;
@@ -150,7 +153,16 @@ void table_destroy(struct table *t)
 void table_column(struct table *t, const char *title, unsigned flags)
 {
 	t->columns = xrealloc(t->columns, (t->ncolumns + 1) * sizeof(*t->columns));
-	t->columns[t->ncolumns++] = (struct column){title, flags};
+	t->columns[t->ncolumns++] = (struct table_title){title, flags};
+}
+
+struct table *table_of(const struct table_title *titles, size_t n)
+{
+	struct table *t = table_create();
+
+	for (size_t i = 0; i < n; i++)
+		table_column(t, titles[i].title, titles[i].flags);
+	return t;
 }
 
 static void add_cell(struct table *t, enum color c, char *text)
@@ -228,7 +240,7 @@ static size_t *layout(const struct table *t, int width)
 	return w;
 }
 
-static void write_cell(const struct writer *w, const struct column *col, const char *text, size_t width,
+static void write_cell(const struct writer *w, const struct table_title *col, const char *text, size_t width,
 	enum color color, bool last)
 {
 	cleanup_free char *cut = (col->flags & T_PATH)   ? text_cut_front(text, width)

@@ -33,6 +33,8 @@ void writer_printf(const struct writer *w, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* "name:   value", escaped. */
 void writer_field(const struct writer *w, const char *name, enum color c, const char *value);
+/* The same in no colour, where there is a value. */
+void writer_field_if(const struct writer *w, const char *name, const char *value);
 /* Starts and ends a colour around what the caller prints. */
 const char *color_on(bool colors, enum color c);
 const char *color_off(bool colors, enum color c);
@@ -45,9 +47,16 @@ bool writer_broken(const struct writer *w);
 struct table;
 enum { T_RIGHT = 1, T_FLEX = 2, T_PATH = 4, T_HIDE_EMPTY = 8 }; /* right-aligned; may be cut; from the front */
 
+struct table_title {
+	const char *title;
+	unsigned flags;
+};
+
 struct table *table_create(void);
 void table_destroy(struct table *t);
 void table_column(struct table *t, const char *title, unsigned flags);
+/* A table with these columns. */
+struct table *table_of(const struct table_title *titles, size_t n);
 void table_row(struct table *t);
 /* The next cell of the row; NULL is empty. */
 void table_cell(struct table *t, enum color c, const char *s);

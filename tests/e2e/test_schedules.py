@@ -72,6 +72,12 @@ def shell(f, name, *options):
     return made if isinstance(made, dict) else f.show(name)
 
 
+def begin(t):
+    f = t.fleet()
+    clock = Clock(f)
+    return f, clock, shell(f, "one"), f.subscribe()
+
+
 def seconds(iso):
     return calendar.timegm(time.strptime(iso[:19], "%Y-%m-%dT%H:%M:%S"))
 
@@ -91,17 +97,14 @@ def done(f, sid, count):
 
 
 def heard_once(f, wanted):
-    faults.until("what was sent", lambda: len(lines(f, "one")) >= len(wanted) or lines(f, "one"))
+    faults.until("what was sent", lambda: len(lines(f, "one")) >= len(wanted) or str(lines(f, "one")))
     heard_sorted = sorted(lines(f, "one"))
     equal(heard_sorted, sorted(wanted), "what it heard")
 
 
 @deadline(240)
 def test_clocks_that_are_set(t):
-    f = t.fleet()
-    clock = Clock(f)
-    row = shell(f, "one")
-    e = f.subscribe()
+    f, clock, row, e = begin(t)
     half_a_day = "day at %02d:00" % ((time.gmtime().tm_hour + 12) % 24)  # far from now, whenever this runs
     daily = make(f, "one", "--every", half_a_day, "--zone", "UTC", "daily")
     span = make(f, "one", "--at", "+30m", "span")
@@ -128,10 +131,7 @@ def test_clocks_that_are_set(t):
 
 @deadline(240)
 def test_each_once_on_time_and_late(t):
-    f = t.fleet()
-    clock = Clock(f)
-    row = shell(f, "one")
-    e = f.subscribe()
+    f, clock, row, e = begin(t)
     now = f.json("events", "-n", "1")["events"][-1]["time"]
     day = 9 if int(now[11:13]) < 8 or int(now[11:13]) >= 10 else 15  # not just then
     daily = make(f, "one", "--every", "day at %02d:00" % day, "--zone", "UTC", "--missed", "run", "--times", "3", "daily")
@@ -212,10 +212,7 @@ def test_a_cancel_wins_or_comes_late(t):
 
 @deadline(240)
 def test_held_for_what_comes_back_and_not_for_what_ended(t):
-    f = t.fleet()
-    clock = Clock(f)
-    row = shell(f, "one")
-    e = f.subscribe()
+    f, clock, row, e = begin(t)
     # Of one that has ended: it is started for it, and held until it stands at its prompt.
     f.cli("kill", "one")
     f.refused("send", "one", "--at", "+1s", "x", code="wrong_state")

@@ -82,6 +82,9 @@ START_TEST(spans_and_times)
 	ck_assert_int_eq(text_parse_time("2026-01-31T23:59:59.123Z"), 1769903999123);
 	ck_assert_int_eq(text_parse_time("yesterday"), -1);
 	ck_assert_int_eq(text_parse_time(NULL), -1);
+	ck_assert_str_eq(text_since("1970-01-01T00:00:01Z", 4000, span), "3s");
+	ck_assert_str_eq(text_since("1970-01-01T00:00:05Z", 4000, span), "0s");
+	ck_assert_str_eq(text_since("", 4000, span), "");
 }
 END_TEST
 

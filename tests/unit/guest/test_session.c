@@ -145,14 +145,19 @@ START_TEST(it_is_waited_for_and_each_change_is_told_once)
 }
 END_TEST
 
+/* A program that runs, and whose folder is there: its file's path, owned. */
+static char *begun(void)
+{
+	folder("s");
+	start("s");
+	return file_of("s");
+}
+
 START_TEST(half_a_file_says_nothing)
 {
 	static const char first[] = "{\"status\":\"id", rest[] = "le\"}";
-	cleanup_free char *path = NULL;
+	cleanup_free char *path = begun();
 
-	folder("s");
-	start("s");
-	path = file_of("s");
 	say(path, "busy");
 	WAIT(p.loop, words[0]);
 	quiet();
@@ -177,11 +182,8 @@ END_TEST
 
 START_TEST(a_file_in_its_place_is_read_instead)
 {
-	cleanup_free char *path = NULL, *next = NULL;
+	cleanup_free char *path = begun(), *next = NULL;
 
-	folder("s");
-	start("s");
-	path = file_of("s");
 	next = xasprintf("%s/next", root);
 	say(path, "busy");
 	WAIT(p.loop, words[0]);
@@ -209,12 +211,9 @@ END_TEST
 
 START_TEST(what_another_process_left_under_this_pid_says_nothing)
 {
-	cleanup_free char *path = NULL;
+	cleanup_free char *path = begun();
 	char text[256];
 
-	folder("s");
-	start("s");
-	path = file_of("s");
 	snprintf(text, sizeof(text), "{\"status\":\"busy\",\"procStart\":\"%llu\"}", (unsigned long long)proc_start_time(pid) + 1);
 	put(path, text, strlen(text));
 	quiet();
@@ -231,11 +230,8 @@ START_TEST(garbage_says_nothing)
 		"{\"status\":\"bu\\u0000sy\"}", "{\"status\":\"BUSY\"}", "{\"status\":\"busy\\n\"}", "{\"status\":{}}",
 		"{\"status\":\"busy\"} and more", "{\"status\":\"\xff\xfe\"}", "{\"waitingFor\":\"dialog open\"}",
 		"{\"status\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}"};
-	cleanup_free char *path = NULL, *large = xcalloc(1, TOO_LARGE + 32), *other = NULL;
+	cleanup_free char *path = begun(), *large = xcalloc(1, TOO_LARGE + 32), *other = NULL;
 
-	folder("s");
-	start("s");
-	path = file_of("s");
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		put(path, bad[i], strlen(bad[i]));
 		quiet();
@@ -270,11 +266,8 @@ END_TEST
 
 START_TEST(a_report_that_was_lost_with_its_shim_comes_again)
 {
-	cleanup_free char *path = NULL;
+	cleanup_free char *path = begun();
 
-	folder("s");
-	start("s");
-	path = file_of("s");
 	deaf = true;
 	say(path, "busy");
 	WAIT(p.loop, words[0]);
@@ -301,11 +294,8 @@ END_TEST
 
 START_TEST(who_has_ended_says_nothing)
 {
-	cleanup_free char *path = NULL;
+	cleanup_free char *path = begun();
 
-	folder("s");
-	start("s");
-	path = file_of("s");
 	say(path, "busy");
 	WAIT(p.loop, words[0]);
 	link_send(run->s, "\n", 1);
