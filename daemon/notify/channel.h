@@ -10,6 +10,7 @@
 #define NOTICE_ITEMS_MAX 50 /* things in a notice; of more their number is said */
 #define NOTICE_TEXT_SIZE 512
 #define RING_MAX 640
+#define RETRY_MOST_MS INT64_C(3600000)
 
 enum channel_id { CH_TERMINAL, CH_DESKTOP, CH_COMMAND, CH_WEBHOOK, CH_COUNT };
 

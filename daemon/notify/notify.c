@@ -282,8 +282,6 @@ static int64_t due_in(const struct channel *ch, int64_t now)
 	if (!ch->on || !ch->nwaiting)
 		return -1;
 	ms = ch->waiting[0].due_ms - now;
-	if (ms > config_int(ch->n->config, OPT_NOTIFY_DELAY)) /* the clock was set back */
-		ms = config_int(ch->n->config, OPT_NOTIFY_DELAY);
 	gap = ch->last_ms ? ch->last_ms + every - clock_mono_ms() : 0;
 	if (gap > ms)
 		ms = gap;
@@ -305,13 +303,27 @@ static void work(struct channel *ch)
 	}
 }
 
+/* The clock was set back: nothing waits longer than it ever would. */
+static void clock_back(struct channel *ch, int64_t now)
+{
+	int64_t due = now + config_int(ch->n->config, OPT_NOTIFY_DELAY), next = now + RETRY_MOST_MS;
+
+	if (ch->nwaiting && ch->waiting[0].due_ms > due)
+		ch->waiting[0].due_ms = due;
+	if (ch->open && ch->open->next_ms > next)
+		ch->open->next_ms = next;
+}
+
 static void on_timer(void *arg)
 {
 	struct notify *n = arg;
+	int64_t now = clock_wall_ms();
 
-	for (int i = 0; i < CH_COUNT; i++)
-		if (due_in(&n->channels[i], clock_wall_ms()) == 0)
+	for (int i = 0; i < CH_COUNT; i++) {
+		clock_back(&n->channels[i], now);
+		if (due_in(&n->channels[i], now) == 0)
 			work(&n->channels[i]);
+	}
 	arm(n);
 }
 

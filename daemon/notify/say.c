@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/util.h"
 
-#define RETRY_MOST_MS INT64_C(3600000)
 
 void said_init(struct said *s)
 {
