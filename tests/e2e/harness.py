@@ -32,6 +32,7 @@ GONE_SECONDS = 10
 LINE_MAX = 1024 * 1024
 LOG_TAIL = 60
 WHY_MAX = 300
+BAD = ("FAIL", "BROKEN")
 
 
 class Skip(Exception):
@@ -40,6 +41,10 @@ class Skip(Exception):
 
 class Failure(AssertionError):
     """What was expected did not happen."""
+
+
+class Broken(Failure):
+    """What the program promises did not hold: seen once is seen, and such a test is not tried again."""
 
 
 def deadline(seconds):
@@ -591,7 +596,7 @@ def in_a_line(failed):
 
 
 def run_test(test, shared, verbose=False):
-    """(verdict, seconds, text) of one test; verdict is ok, FAIL or skip."""
+    """(verdict, seconds, text) of one test; verdict is ok, skip, FAIL, or BROKEN when no second try may follow."""
     room = Test(shared)
     start = time.monotonic()
     verdict, text = "ok", ""
@@ -603,7 +608,7 @@ def run_test(test, shared, verbose=False):
         verdict, text = "skip", str(why)
     except BaseException as failed:
         import traceback
-        verdict = "FAIL"
+        verdict = "BROKEN" if isinstance(failed, Broken) else "FAIL"
         text = in_a_line(failed) + "\n" + "".join(traceback.format_exception(failed, limit=-6))
         if isinstance(failed, (KeyboardInterrupt, SystemExit)):
             room.close()
@@ -612,14 +617,14 @@ def run_test(test, shared, verbose=False):
             raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-    logs = [fleet.log_tail() for fleet in room.fleets] if verdict == "FAIL" or verbose else []
+    logs = [fleet.log_tail() for fleet in room.fleets] if verdict in BAD or verbose else []
     left = room.close()
-    if left and verdict != "FAIL":
-        verdict = "FAIL"
+    if left and verdict not in BAD:
+        verdict = "BROKEN"
         logs = [fleet.log_tail() for fleet in room.fleets]
     for fleet in room.fleets:
         fleet.remove()
-    if verdict == "FAIL":
+    if verdict in BAD:
         text = "\n".join([text.rstrip(), *left, *logs]).strip()
     return verdict, time.monotonic() - start, text
 
@@ -628,29 +633,45 @@ def line(text):
     print(text, flush=True)
 
 
-def run_all(tests, tap=False, verbose=False):
-    """Run [(name, function)]; the exit status."""
+def comment(text):
+    line("\n".join("# " + part for part in text.split("\n")))
+
+
+def say_result(tap, number, name, verdict, seconds, text):
+    """One line, and what there is to say of a failure."""
+    first = text.split("\n")[0]
+    more = {"skip": " # SKIP " + first, "again": " # AGAIN " + first}.get(verdict, "")
+    if tap:
+        line("%s %d - %s%s" % ("not ok" if verdict in BAD else "ok", number, name, more))
+    else:
+        line("%-4s %s %.1f%s" % ("FAIL" if verdict in BAD else verdict, name, seconds, more))
+    if verdict in BAD or verdict == "again":
+        comment(text)
+
+
+def run_all(tests, tap=False, verbose=False, again=0):
+    """Run [(name, function)]; the exit status. So many of them may fail by what they waited for, and are tried once
+    more: one that passes then has passed `again`, and is named with why it did not at first."""
     shared = Shared()
-    count = {"ok": 0, "FAIL": 0, "skip": 0}
+    count = {"ok": 0, "again": 0, "FAIL": 0, "BROKEN": 0, "skip": 0}
     if tap:
         line("1..%d" % len(tests))
     try:
         for number, (name, test) in enumerate(tests, 1):
             verdict, seconds, text = run_test(test, shared, verbose)
+            if verdict == "FAIL" and again > 0:
+                again -= 1
+                verdict, seconds, second = run_test(test, shared, verbose)
+                verdict, text = ("again", text) if verdict == "ok" else (verdict, text + "\nand again:\n" + second)
             count[verdict] += 1
-            if tap:
-                line("%s %d - %s%s" % ("not ok" if verdict == "FAIL" else "ok", number, name,
-                                       " # SKIP " + text.split("\n")[0] if verdict == "skip" else ""))
-            else:
-                line("%-4s %s %.1f%s" % (verdict, name, seconds,
-                                         " (%s)" % text.split("\n")[0] if verdict == "skip" else ""))
-            if verdict == "FAIL":
-                line("\n".join("# " + part for part in text.split("\n")))
+            say_result(tap, number, name, verdict, seconds, text)
     finally:
         shared.close()
+    failed, passed = count["FAIL"] + count["BROKEN"], count["ok"] + count["again"]
     if not tap:
-        line("%d passed, %d failed, %d skipped" % (count["ok"], count["FAIL"], count["skip"]))
-    return 1 if count["FAIL"] or not (count["ok"] or count["skip"]) else 0
+        line("%d passed, %d failed, %d skipped%s" % (passed, failed, count["skip"],
+                                                     ", %d only the second time" % count["again"] if count["again"] else ""))
+    return 1 if failed or not (passed or count["skip"]) else 0
 
 
 sys.path.insert(0, HERE)

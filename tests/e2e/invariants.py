@@ -10,12 +10,17 @@ import sqlite3
 import subprocess
 
 import faults
-from harness import Client, check
+from harness import Broken, Client, Failure
 
 LIVING = ("idle", "working", "waiting", "limited", "paused", "asleep")
 MOVING = ("queued", "provisioning", "starting", "stopping")
 ENDED = ("exited", "failed")
 EXTRA_SECONDS = int(os.environ.get("TC_HOLD_SECONDS", "60"))
+
+
+def check(what, text, *args):
+    if not what:
+        raise Broken(text % args)
 
 
 def rows(f):
@@ -169,7 +174,10 @@ def hold(f, seconds=EXTRA_SECONDS):
     def look():
         got = problems(f)
         return True if not got else "; ".join(got)
-    faults.until("all that must hold", look, seconds)
+    try:
+        faults.until("all that must hold", look, seconds)
+    except Failure as failed:
+        raise Broken(str(failed)) from None
     return rows(f)
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 """Run the end-to-end tests: one line for each, and a count at the end.
 
-  run.py [--filter WORD]... [--builddir DIR | --prefix DIR] [--facts] [--tap] [--list] [FILE...]
+  run.py [--filter WORD]... [--builddir DIR | --prefix DIR] [--facts] [--tap] [--again N] [--list] [FILE...]
 """
 import argparse
 import glob
@@ -33,6 +33,8 @@ def main():
     args.add_argument("--facts", action="store_true", help="the tests of what we rely on in other programs")
     args.add_argument("--tap", action="store_true", help="print TAP")
     args.add_argument("--list", action="store_true", help="only name the tests")
+    args.add_argument("--again", type=int, default=0, metavar="N",
+                      help="so many tests that waited in vain for something are tried once more, and named as such")
     args.add_argument("--verbose", action="store_true", help="logs of tests that passed, too")
     args.add_argument("files", nargs="*", help="test files (default: all)")
     options = args.parse_args()
@@ -54,7 +56,7 @@ def main():
     # A stopped run still takes its processes down.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda got, _: sys.exit(128 + got))
-    return harness.run_all(tests, options.tap, options.verbose)
+    return harness.run_all(tests, options.tap, options.verbose, options.again)
 
 
 if __name__ == "__main__":
