@@ -2,6 +2,10 @@
 /* A world for core that does nothing but remember what it was asked. */
 #include "tests/unit/core/fake_world.h"
 
+#include "tests/unit/run.h"
+
+#define LAST_SEQ 90 /* of a place's events */
+
 static void instance_put(void *ctx, const struct instance *i)
 {
 	(void)ctx;
@@ -357,6 +361,25 @@ void fake_refuse(struct fake_world *w, const char *method, enum err_code code)
 	c->answered = true;
 	if (c->fn)
 		c->fn(c->arg, NULL, &err);
+	fake_turn(w);
+}
+
+void fake_let_end(struct fake_world *w, const char *id)
+{
+	struct err gone = {.code = ERR_UNREACHABLE};
+	json_t *nothing = json_object();
+	char place[ID_SIZE];
+
+	snprintf(place, sizeof(place), "%s", fleet_get(w->f, id)->place);
+	fake_turn(w);
+	ck_assert_ptr_nonnull(fake_find(w, "stop"));
+	fake_answer(w, "stop", json_object());
+	fleet_on_shim_event(w->f, place, LAST_SEQ, "place_exit", nothing);
+	json_decref(nothing);
+	fake_turn(w);
+	ck_assert_ptr_nonnull(fake_find(w, "quit"));
+	fake_answer(w, "quit", json_object());
+	fleet_on_shim_lost(w->f, place, &gone);
 	fake_turn(w);
 }
 

@@ -49,6 +49,8 @@ void fake_turn(struct fake_world *w);
 struct fake_call *fake_find(struct fake_world *w, const char *method);
 void fake_answer(struct fake_world *w, const char *method, json_t *result);
 void fake_refuse(struct fake_world *w, const char *method, enum err_code code);
+/* Its program has ended or is to: its place ends too, and its shim. */
+void fake_let_end(struct fake_world *w, const char *id);
 /* How many events of that type there were. */
 int fake_events(struct fake_world *w, const char *type);
 

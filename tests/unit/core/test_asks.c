@@ -2,14 +2,10 @@
 /* The queue of approvals: each request one row, each answer once, whoever dies in between; rules; time. */
 #include "base/clock.h"
 #include "daemon/core/asks_int.h"
-#include "tests/unit/core/fake_world.h"
-#include "tests/unit/run.h"
+#include "tests/unit/core/one_claude.h"
 
 #define KEPT_MAX 64
 
-static struct fake_world w;
-static char id[ID_SIZE];
-static uint64_t seq;
 /* What is on disk. */
 static struct approval *kept[KEPT_MAX];
 static size_t nkept;
@@ -87,76 +83,14 @@ static void grant_delete(void *ctx, const char *ref)
 	}
 }
 
-static const struct agent_program *claude(void *ctx, const char *name)
-{
-	(void)ctx;
-	(void)name;
-	return agent_find("claude");
-}
-
 static void begin(void)
 {
-	fake_init(&w);
-	w.port.agent = claude;
+	world_begin();
 	w.port.approval_put = approval_put;
 	w.port.approval_get = approval_get;
 	w.port.approval_once = approval_once;
 	w.port.grant_put = grant_put;
 	w.port.grant_delete = grant_delete;
-}
-
-static void tell(const char *type, json_t *ev)
-{
-	json_object_set_new(ev, "instance", json_string(id));
-	fleet_on_shim_event(w.f, fleet_get(w.f, id)->place, ++seq, type, ev);
-	json_decref(ev);
-	fake_turn(&w);
-}
-
-static void report(const char *event, const char *once, json_t *body)
-{
-	tell("report", json_pack("{s:{s:s, s:s?, s:o}}", "body", "event", event, "once", once, "body", body));
-}
-
-static void hello(int64_t pid, bool running)
-{
-	json_t *o = json_pack("{s:I, s:{s:i, s:b}, s:b, s:[]}", "shim_pid", (json_int_t)pid, "holder", "pid", 101, "running", 1,
-		"link", running, "instances");
-
-	if (running)
-		json_array_append_new(json_object_get(o, "instances"),
-			json_pack("{s:s, s:i, s:b}", "id", id, "pid", 7, "running", 1));
-	fleet_on_hello(w.f, fleet_get(w.f, id)->place, o);
-	json_decref(o);
-	fake_turn(&w);
-}
-
-static void spawned(void *arg, const struct instance *in, const struct err *e)
-{
-	(void)arg;
-	(void)in;
-	(void)e;
-}
-
-static void start(void)
-{
-	struct instance *in = instance_new();
-	struct caller who = {NULL};
-	struct spawn_args a = {.in = in, .done = spawned};
-
-	in->driver = xstrdup("vm");
-	in->agent = xstrdup("claude");
-	in->dir = xstrdup("/p");
-	in->cap = w.set.default_cap;
-	ck_assert_int_eq(fleet_spawn(w.f, &who, &a, id, NULL), 0);
-	fake_turn(&w);
-	hello(100, false);
-	tell("link_up", json_object());
-	fake_answer(&w, "setup", json_object());
-	fake_answer(&w, "run", json_pack("{s:i}", "pid", 7));
-	report("SessionStart", NULL, json_pack("{s:s}", "source", "startup"));
-	report("UserPromptSubmit", NULL, json_pack("{s:s}", "prompt", "do it"));
-	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_WORKING);
 }
 
 static void setup(void)
@@ -174,12 +108,6 @@ static void teardown(void)
 		grant_free(grants[i]);
 	nkept = ngrants = 0;
 	clock_set_source(NULL, NULL);
-}
-
-static json_t *bash_body(const char *command, const char *agent)
-{
-	return json_pack("{s:s, s:s?, s:s, s:{s:s, s:s}}", "tool_name", "Bash", "agent_id", agent, "cwd", "/p", "tool_input",
-		"command", command, "description", "do");
 }
 
 static void ask(const char *once, const char *command)
@@ -348,28 +276,10 @@ END_TEST
 /* The next daemon, from what is on disk. */
 static void daemon_again(bool with_rows)
 {
-	struct instance *in = instance_new(), *was = fleet_get(w.f, id);
-	struct place *pl = place_new();
+	struct one_rows rows = daemon_ends();
 
-	memcpy(in->id, id, ID_SIZE);
-	memcpy(in->place, was->place, ID_SIZE);
-	in->driver = xstrdup("vm");
-	in->agent = xstrdup("claude");
-	in->dir = xstrdup("/p");
-	in->state = was->state;
-	in->reason = xstrdup(was->reason);
-	in->starts = 1;
-	in->begun = true;
-	memcpy(pl->id, was->place, ID_SIZE);
-	pl->driver = xstrdup("vm");
-	pl->state = PL_UP;
-	pl->shim_pid = 100;
-	pl->shim_seq = seq;
-	pl->boot = xstrdup(boot_id());
-	fake_finish(&w);
 	begin();
-	fleet_load_instance(w.f, in);
-	fleet_load_place(w.f, pl);
+	rows_load(rows);
 	for (size_t i = 0; with_rows && i < nkept; i++)
 		if (kept[i]->status == AP_PENDING)
 			fleet_load_approval(w.f, approval_copy(kept[i]));

@@ -2,23 +2,12 @@
 /* Conversations of an instance: how many are followed, and what is known when there are more. */
 #include "daemon/core/prompts.h"
 #include "daemon/core/transcript.h"
-#include "tests/unit/core/fake_world.h"
-#include "tests/unit/run.h"
+#include "tests/unit/core/one_claude.h"
 
 #define FOLLOWED 256
 
-static struct fake_world w;
-static char id[ID_SIZE];
-static uint64_t seq;
 static int rows;
 static int64_t since; /* when the transcript was last searched from */
-
-static const struct agent_program *claude(void *ctx, const char *name)
-{
-	(void)ctx;
-	(void)name;
-	return agent_find("claude");
-}
 
 static void transcript_put(void *ctx, const struct transcript *t)
 {
@@ -63,48 +52,15 @@ static int64_t length(void *ctx, const char *instance, const char *conversation)
 	return 0;
 }
 
-static void spawned(void *arg, const struct instance *in, const struct err *e)
-{
-	(void)arg;
-	(void)in;
-	(void)e;
-}
-
-static void tell(const char *type, json_t *ev)
-{
-	json_object_set_new(ev, "instance", json_string(id));
-	fleet_on_shim_event(w.f, fleet_get(w.f, id)->place, ++seq, type, ev);
-	json_decref(ev);
-	fake_turn(&w);
-}
-
 static void setup(void)
 {
-	struct instance *in = instance_new();
-	struct caller who = {NULL};
-	struct spawn_args a = {.in = in, .done = spawned};
-
-	fake_init(&w);
-	w.port.agent = claude;
+	world_begin();
 	w.port.transcript_put = transcript_put;
 	w.port.transcript_root = transcript_root;
 	w.port.transcript_prompt_times = prompt_times;
 	w.port.prompts_same = prompts_same;
 	w.port.transcript_length = length;
-	in->driver = xstrdup("vm");
-	in->agent = xstrdup("claude");
-	in->dir = xstrdup("/p");
-	in->cap = w.set.default_cap;
-	ck_assert_int_eq(fleet_spawn(w.f, &who, &a, id, NULL), 0);
-	fake_turn(&w);
-	json_t *hello = json_pack("{s:i, s:{s:i, s:b}, s:b, s:[]}", "shim_pid", 100, "holder", "pid", 101, "running", 1, "link", 0,
-		"instances");
-	fleet_on_hello(w.f, fleet_get(w.f, id)->place, hello);
-	json_decref(hello);
-	fake_turn(&w);
-	tell("link_up", json_object());
-	fake_answer(&w, "setup", json_object());
-	fake_answer(&w, "run", json_pack("{s:i}", "pid", 7));
+	run();
 }
 
 static void teardown(void)

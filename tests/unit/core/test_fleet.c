@@ -116,18 +116,7 @@ static void up(const char *id)
 /* The shim ends the place when asked. */
 static void let_end(const char *id)
 {
-	char place[ID_SIZE];
-	struct err gone = {.code = ERR_UNREACHABLE};
-
-	snprintf(place, sizeof(place), "%s", place_of(id));
-	fake_turn(&w);
-	ck_assert_ptr_nonnull(fake_find(&w, "stop"));
-	fake_answer(&w, "stop", json_object());
-	tell(id, 90, "place_exit", json_object());
-	ck_assert_ptr_nonnull(fake_find(&w, "quit"));
-	fake_answer(&w, "quit", json_object());
-	fleet_on_shim_lost(w.f, place, &gone);
-	fake_turn(&w);
+	fake_let_end(&w, id);
 }
 
 START_TEST(a_new_shim_that_knows_nothing_yet_is_waited_for)
