@@ -19,7 +19,7 @@
 
 const struct agent_builtin agent_builtins[] = {
 	{"claude", "Claude Code", "claude_path"},
-	{"codex", "OpenAI's Codex (host driver)", "codex_path"},
+	{"codex", "OpenAI's Codex", "codex_path"},
 	{"opencode", "OpenCode", "opencode_path"},
 	{"shell", "a login shell, or any program given after --", NULL},
 };

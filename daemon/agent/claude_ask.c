@@ -32,11 +32,14 @@ static void digest_of(json_t *o /* stolen */, char out[SHA256_HEX])
 	json_decref(o);
 }
 
+/* What Codex says of a command stands in its request only. */
 static void match_of(struct agent_ask *a)
 {
-	const json_t *args = kind_of(a->tool) == AK_PERMISSION ? a->args : NULL;
+	json_t *args = kind_of(a->tool) == AK_PERMISSION && a->args ? json_copy((json_t *)a->args) : NULL;
 
-	digest_of(json_pack("[s, s, O?]", a->agent, a->tool, args), a->match);
+	if (is(a->tool, "Bash"))
+		json_object_del(args, "description");
+	digest_of(json_pack("[s, s, o?]", a->agent, a->tool, args), a->match);
 }
 
 /*

@@ -4,6 +4,7 @@
  * that this follows: unlike Claude Code it reports an interrupt, and no start before the first prompt.
  */
 #include "daemon/agent/body.h"
+#include "daemon/agent/codex.h"
 
 #include "base/util.h"
 
@@ -54,7 +55,7 @@ static void on_pre_tool(const json_t *body, struct agent_fact *f)
 static const struct report_row rows[] = {
 	{"SessionStart", FRESH, on_start},
 	{"UserPromptSubmit", FRESH, on_prompt},
-	{"PreToolUse", LIVE, on_pre_tool},
+	{"PreToolUse", S(ST_IDLE) | S(ST_WORKING) | S(ST_LIMITED), on_pre_tool}, /* one that waits has others beside it */
 	{"PostToolUse", LIVE, report_work},
 	{"PermissionRequest", LIVE, on_permission},
 	{"SubagentStart", S(ST_IDLE) | S(ST_WORKING), report_work},
@@ -63,9 +64,22 @@ static const struct report_row rows[] = {
 	{"Interrupt", LIVE, report_interrupt},
 };
 
+/* What a subagent says of itself is not its parent's prompt, turn or conversation. */
+static bool of_subagent(const char *event, const json_t *body)
+{
+	static const char *const whole[] = {"SessionStart", "UserPromptSubmit", "Stop", "Interrupt"};
+	bool is = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(whole); i++)
+		is = is || !strcmp(event, whole[i]);
+	return is && *body_text(body, "agent_id");
+}
+
 int codex_report(const struct instance *in, const char *event, const json_t *body, struct agent_fact *ret,
 	struct err *e)
 {
+	if (of_subagent(event, body))
+		return 0;
 	return report_by(rows, ARRAY_LEN(rows), in, event, body, ret, e);
 }
 

@@ -5,6 +5,7 @@
  * tools and their results in response_item lines, the tokens of each answer in token_usage_record lines.
  */
 #include "daemon/agent/body.h"
+#include "daemon/agent/codex.h"
 
 #include "base/util.h"
 #include "daemon/agent/lines.h"
@@ -50,20 +51,25 @@ static bool codex_wanted(const char *line, size_t len)
 	return tr_any(line, len, words, ARRAY_LEN(words));
 }
 
-/* The texts of a content, one below the other; owned. */
+/* The texts of a content, one below the other; owned, NULL: there is none. */
 static char *joined(const json_t *content)
 {
-	char *text = NULL;
+	size_t size = 0, i;
+	char *text, *at;
 	const json_t *b;
-	size_t i;
 
+	json_array_foreach(content, i, b)
+		if (i < BLOCKS_MOST && json_is_string(json_object_get(b, "text")))
+			size += strlen(body_text(b, "text")) + 1;
+	if (!size)
+		return NULL;
+	at = text = xcalloc(1, size);
 	json_array_foreach(content, i, b) {
-		const char *s = json_string_value(json_object_get(b, "text"));
-		if (!s || i >= BLOCKS_MOST)
+		if (i >= BLOCKS_MOST || !json_is_string(json_object_get(b, "text")))
 			continue;
-		char *more = xasprintf("%s%s%s", text ? text : "", text ? "\n" : "", s);
-		free(text);
-		text = more;
+		if (at != text)
+			*at++ = '\n';
+		at = stpcpy(at, body_text(b, "text"));
 	}
 	return text;
 }

@@ -17,20 +17,12 @@ struct agent_ours {
 };
 int agent_check_ours(const struct instance *in, const char *program, const struct agent_ours *ours, size_t n,
 	struct err *e);
-/* That the program is there, where we can look: on the host. A VM's template has claude only. */
+/* That the program is there, on the host. (What a template has is looked up by its driver.) */
 int agent_check_there(const struct agent_place *pl, const char *title, const char *name, const char *package,
 	struct err *e);
 
 /* As all of them report prompts: not what is for the program itself (/x, !x). */
 bool agent_prompt_reported(const char *text);
-
-/* codex_report.c */
-int codex_report(const struct instance *in, const char *event, const json_t *body, struct agent_fact *ret,
-	struct err *e);
-void codex_activity(const struct instance *in, const struct agent_activity *a, struct agent_fact *ret);
-bool codex_looks(const struct instance *in);
-/* codex_transcript.c */
-extern const struct transcript_format codex_transcript;
 
 /* claude_report.c */
 int claude_report(const struct instance *in, const char *event, const json_t *body,

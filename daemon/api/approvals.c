@@ -293,6 +293,14 @@ void api_APPROVALS_DENY(struct call *c)
 		answer(c, refs, &w);
 }
 
+void api_APPROVALS_LEAVE(struct call *c)
+{
+	cleanup_strv char **refs = call_strv(c, "approvals");
+	struct ask_answer w = {.leave = true};
+
+	answer(c, refs, &w);
+}
+
 /* A plan has one answer: yes, or what should be changed. */
 static int plan_answer(const json_t *choices, struct ask_answer *w, struct err *e)
 {

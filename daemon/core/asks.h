@@ -31,6 +31,7 @@ struct ask_answer {
 	struct agent_verdict verdict;
 	const char *by;     /* who answers, for the record */
 	bool question;      /* by `answer`: choices were given */
+	bool leave;         /* no answer: its program is to ask at its terminal; the rest means nothing */
 	/* With allow: a rule for what the instance asks later. */
 	bool always;
 	int64_t for_ms;     /* 0: no rule (unless always) */

@@ -105,10 +105,23 @@ static int find_one(struct fleet *f, const char *ref, const struct ask_answer *w
 		approval_free(a);
 		return -1;
 	}
+	*output = NULL;
+	if (w->leave)
+		return 0;
 	if (answerable(*ret, w, e) < 0)
 		return -1;
 	*output = P(f)->agent(CTX(f), (*ret)->u->in->agent)->verdict((*ret)->a, &w->verdict, e);
 	return *output ? 0 : -1;
+}
+
+/* Its hook says nothing, so the dialog decides: until then the instance waits as it did. */
+static void leave_one(struct ask *k, const struct ask_answer *w)
+{
+	struct unit *u = k->u;
+
+	ask_settle(k, AP_WITHDRAWN, w->by, "it was left to the agent's own terminal", NULL);
+	u->ask_settled_ms = 0; /* a person is needed there: want_terminal() */
+	attention_look(u);
 }
 
 static void answer_one(struct ask *k, const struct ask_answer *w, json_t *output)
@@ -144,9 +157,12 @@ int fleet_asks_answer(struct fleet *f, char *const *ids, const struct ask_answer
 			set[i] = NULL;
 		}
 	}
-	for (size_t i = 0; i < n; i++)
-		if (set[i])
+	for (size_t i = 0; i < n; i++) {
+		if (set[i] && w->leave)
+			leave_one(set[i], w);
+		else if (set[i])
 			answer_one(set[i], w, output[i]);
+	}
 	return 0;
 }
 

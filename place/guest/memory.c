@@ -14,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "base/util.h"
 
@@ -29,6 +30,20 @@ static int make(struct guest *g, const char *path, struct err *e)
 	if (lchown(path, g->agent.uid, g->agent.gid) < 0)
 		return err_set_errno(e, ERR_IO, errno, "cannot give the folder %s to the agent", path);
 	return 0;
+}
+
+/* With what is missing above it. */
+static int make_whole(struct guest *g, const char *path, struct err *e)
+{
+	cleanup_free char *part = xstrdup(path);
+
+	for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (access(part, F_OK) < 0 && make(g, part, e) < 0)
+			return -1;
+		*slash = '/';
+	}
+	return make(g, path, e);
 }
 
 static bool is_memory(const char *path)
@@ -64,7 +79,7 @@ static int memory_folder(struct guest *g, const char *path, const json_t *keep, 
 
 	if (is_memory(path))
 		return 0;
-	if (make(g, path, e) < 0 || make(g, disk, e) < 0)
+	if (make_whole(g, path, e) < 0 || make(g, disk, e) < 0)
 		return -1;
 	if (mount(path, disk, NULL, MS_BIND, NULL) < 0)
 		return err_set_errno(e, ERR_IO, errno, "cannot set %s aside", path);

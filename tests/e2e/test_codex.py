@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """The real Codex on the host driver, against a stub of its API: state, delivery, permission, interrupt, resume."""
+import json
 import os
 
 from agents_rig import Api, program
@@ -68,20 +69,58 @@ def test_turns_interrupt_and_resume(t):
     check(f.show("two")["conversation"] != conversation, "the branch goes on in the same conversation")
 
 
+def escalated(name):
+    return "tool: exec_command: " + json.dumps({"cmd": "echo made > " + name, "justification": "it is wanted",
+                                                "sandbox_permissions": "require_escalated"})
+
+
+def made(f, name):
+    return os.path.exists(os.path.join(f.work, name))
+
+
+def asked(f, e, instance):
+    ident = e.event("approval.created", instance=instance)["data"]["approval"]
+    return [a for a in f.json("approvals", "list") if a["id"] == ident][0]
+
+
 @deadline(240)
-def test_first_prompt_and_permission(t):
-    f, _ = codex_fleet(t)
+def test_approvals(t):
+    f, api = codex_fleet(t)
     e = f.subscribe()
-    ask = ('tool: exec_command: {"cmd":"echo made > made","sandbox_permissions":"require_escalated",'
-           '"justification":"it is wanted"}')
-    ident = spawn(f, "one", "--permissions", "ask", "--prompt", ask)["id"]
-    wait = e.state(ident, "waiting")
-    equal(wait["data"]["reason"], "permission")
-    contains(wait["data"]["detail"], "Bash: echo made > made")
+    ident = spawn(f, "one", "--permissions", "ask", "--prompt", escalated("yes"))["id"]
+    a = asked(f, e, ident)
+    equal((a["kind"], a["tool"]), ("permission", "Bash"))
+    equal(f.show("one")["reason"], "permission")
+    contains(f.show("one")["detail"], "Bash: echo made > yes")
+    check(not made(f, "yes"), "it ran before it was allowed")
+    f.cli("approvals", "approve", a["id"])
+    e.state(ident, "idle")
+    check(made(f, "yes"), "it did not run what was approved")
+    check(f.json("approvals", "show", a["id"])["used"], "that it ran is not known")
+
+    f.cli("send", "one", escalated("no"))
+    f.cli("approvals", "deny", asked(f, e, ident)["id"], "--reason", "use the test database")
+    e.state(ident, "idle")
+    check(not made(f, "no"), "it ran what was denied")
+    contains(api.last_request(), "use the test database")
+
+    # Left to its terminal the dialog appears, which Codex shows no earlier.
+    f.cli("send", "one", escalated("left"))
+    a = asked(f, e, ident)
+    f.cli("approvals", "leave", a["id"])
     f.wait("one", "text=Press enter to confirm")
+    equal((f.state("one"), f.json("approvals", "show", a["id"])["status"]), ("waiting", "withdrawn"))
+    equal([x["instance"] for x in f.json("attention")["items"]], [ident])
     f.cli("send", "one", "--keys", "Enter")
+    e.state(ident, "idle")
+    check(made(f, "left"), "the command did not run")
+
+    f.cli("send", "one", escalated("esc"))
+    a = asked(f, e, ident)
+    f.cli("interrupt", "one")
+    e.event("approval.withdrawn", instance=ident, where=lambda ev: ev["data"]["approval"] == a["id"])
     f.wait("one", "idle")
-    check(os.path.exists(os.path.join(f.work, "made")), "the command did not run")
+    check(not made(f, "esc"), "it ran what nobody allowed")
 
 
 def test_refused(t):
@@ -91,4 +130,6 @@ def test_refused(t):
     f.refused(*words, says=["Codex", "npm install -g @openai/codex"])
     for option in ("--sandbox=x", "-m", "--"):
         f.refused(*words, "--", option, says=["not for the command line"])
+    f.configure(codex_path="/bin/true")
     f.refused(*words, "--", "exec", says=["neither an option"])
+    f.refused(*words, "--", "-c", 'approval_policy="never"', says=["not for the command line"])

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* OpenCode: its command line and configuration, its plugin's reports, its screen, its lines; Codex's lines. */
 #include "base/util.h"
+#include "daemon/agent/codex.h"
 #include "daemon/agent/opencode.h"
 #include "tests/unit/run.h"
 

@@ -358,6 +358,32 @@ START_TEST(test_withdrawn)
 END_TEST
 
 /* Who waits goes away between the answer and the commit. */
+/* Nothing is said to its hook, and the instance goes on waiting: for whoever sits at its terminal. */
+START_TEST(test_left_to_its_terminal)
+{
+	struct ask_answer leave = {.leave = true, .by = "the test"};
+	struct heard h;
+	struct err e = {0};
+
+	ask("l", "make");
+	hook_waits("l", &h);
+	char *ids[] = {kept[0]->id, (char *)"zzzzzz", NULL};
+	ck_assert_int_eq(fleet_asks_answer(w.f, ids, &leave, &e), -1);
+	ck_assert_int_eq(kept[0]->status, AP_PENDING);
+	ids[1] = NULL;
+	ck_assert_int_eq(fleet_asks_answer(w.f, ids, &leave, &e), 0);
+	fake_turn(&w);
+	ck_assert_int_eq(kept[0]->status, AP_WITHDRAWN);
+	ck_assert_int_eq(h.calls, 1);
+	ck_assert_str_eq(h.output, "");
+	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_WAITING);
+	ck_assert_str_eq(fleet_get(w.f, id)->reason, "permission");
+	ck_assert_int_lt(answer(kept[0]->id, true, NULL, &e), 0);
+	report("PostToolUse", NULL, bash_body("make", NULL));
+	ck_assert_int_eq(fleet_get(w.f, id)->state, ST_WORKING);
+}
+END_TEST
+
 START_TEST(test_gone_before_the_commit)
 {
 	char *ids[2] = {0};
@@ -574,6 +600,6 @@ START_TEST(test_away)
 }
 END_TEST
 
-TEST_MAIN_FIXTURE("core/asks", setup, teardown, test_once, test_whole_ids, test_no_keys_from_inside, test_same_answer_again, test_restart_between, test_withdrawn,
+TEST_MAIN_FIXTURE("core/asks", setup, teardown, test_once, test_whole_ids, test_no_keys_from_inside, test_same_answer_again, test_restart_between, test_withdrawn, test_left_to_its_terminal,
 	test_gone_before_the_commit, test_identical_ones, test_all_or_none, test_rules, test_rule_for_a_time, test_expiry,
 	test_flood, test_away, test_bad_reports)
