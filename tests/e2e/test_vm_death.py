@@ -15,7 +15,9 @@ from test_vm_claude import vm_fleet
 SEED = seed_of("TC_CHAOS_SEED")
 ROUNDS = int(os.environ.get("TC_CHAOS_VM_ROUNDS") or 0)
 KINDS = ("view", "server", "client", "egress", "files", "shim", "daemon")
-COUNTER = "n=0; while :; do n=$((n+1)); echo \"<$n>\"; if read -t 0.2 line; then echo \"{$line}\"; fi; done"
+# Its reads end by time also in the middle of a line, whose rest is the next one's.
+COUNTER = ("n=0; while :; do n=$((n+1)); echo \"<$n>\"; if read -t 0.2 part; then echo \"{$line$part}\"; line=; "
+           "else line=$line$part; fi; done")
 
 
 class VmChaos(Chaos):
