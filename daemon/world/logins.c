@@ -64,19 +64,26 @@ static void tell(struct logins *l, const char *text, const char *hint)
 struct handing {
 	struct world *w;
 	char instance[ID_SIZE];
+	int64_t obtained_ms;
 };
+
+/* That may be the very token it was refused with: then it had it, and had it before it came to wait. An older guest does
+ * not say whether it had it. */
+static bool is_new(const struct handing *h, const struct instance *in, const json_t *result)
+{
+	return !json_is_false(json_object_get(result, "changed")) || h->obtained_ms > in->state_since_ms;
+}
 
 static void handed_over(void *arg, json_t *result, const struct err *error)
 {
 	struct handing *h = arg;
 	struct instance *in = fleet_get(h->w->fleet, h->instance);
 
-	(void)result;
 	if (error && error->code == ERR_METHOD)
 		log_warn("login", h->instance, "it cannot be given the renewed login, as its guest program is older: start it again");
 	else if (error)
 		log_debug("login", h->instance, "it was not given the renewed login: %s", error->message);
-	else if (in && h->w->fleet)
+	else if (in && is_new(h, in, result))
 		fleet_on_login(h->w->fleet, in);
 	free(h);
 }
@@ -96,6 +103,7 @@ static void hand(struct world *w, struct instance *in, const struct login *login
 	}
 	h = xcalloc(1, sizeof(*h));
 	h->w = w;
+	h->obtained_ms = login->obtained_ms;
 	memcpy(h->instance, in->id, ID_SIZE);
 	if (fleet_shim_call(w->fleet, in, "files", json_pack("{s:o}", "files", files), FILES_MS, handed_over, h, &err) < 0)
 		free(h);

@@ -52,8 +52,9 @@ static void on_ctl(void *arg, struct link_stream *s, json_t *msg)
 		*a = (struct ask){ .guest = g, .stream = s, .id = json_incref(id) };
 		setup_run(g, msg, setup_done, a);
 	} else if (strcmp(op, "files") == 0) {
-		int r = setup_files(g, json_object_get(msg, "files"), &e);
-		answer(g, s, id, NULL, r < 0 ? &e : NULL);
+		bool changed = false;
+		int r = setup_files(g, json_object_get(msg, "files"), &changed, &e);
+		answer(g, s, id, r < 0 ? NULL : json_pack("{s:b}", "changed", changed), r < 0 ? &e : NULL);
 	} else if (strcmp(op, "procs") == 0) {
 		answer(g, s, id, proc_list(g), NULL);
 	} else if (strcmp(op, "poweroff") == 0) {

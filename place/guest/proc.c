@@ -445,7 +445,7 @@ static int proc_start(struct proc *p, const json_t *what, struct err *e)
 
 	if (spawn_parse(g, what, p->id, &s, e) < 0)
 		return -1;
-	if (setup_files(g, json_object_get(what, "files"), e) == 0 &&
+	if (setup_files(g, json_object_get(what, "files"), NULL, e) == 0 &&
 		api_create(g, p->id, &p->api, e) == 0 &&
 		spawn_tty(g, &s, &p->master, &p->slave, &p->pid, &said, e) == 0)
 		r = 0;

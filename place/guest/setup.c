@@ -45,10 +45,24 @@ static bool in_home(const struct guest *g, const char *path)
 	return g->machine && n > 1 && strncmp(path, g->agent.home, n) == 0 && path[n] == '/';
 }
 
+static bool holds(int dir, const char *name, const char *content, size_t len)
+{
+	cleanup_close int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	cleanup_free char *has = xcalloc(1, len + 1);
+	struct stat st;
+	bool same = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && read(fd, has, len + 1) == (ssize_t)len &&
+		    memcmp(has, content, len) == 0;
+
+	explicit_bzero(has, len + 1);
+	return same;
+}
+
+/* 1: it holds something else now; 0: it was so. */
 static int write_file(struct guest *g, int dir, const char *name, const char *content, size_t len,
 	mode_t mode, struct err *e)
 {
 	char tmp[NAME_MAX + 1], random[9];
+	bool same = holds(dir, name, content, len);
 
 	random_id(random, 8);
 	random[8] = '\0';
@@ -62,7 +76,7 @@ static int write_file(struct guest *g, int dir, const char *name, const char *co
 	ok = ok && fchmod(fd, mode) == 0;
 	ok = close(fd) == 0 && ok && renameat(dir, tmp, dir, name) == 0;
 	if (ok)
-		return 0;
+		return same ? 0 : 1;
 	err_set_errno(e, ERR_IO, errno, "cannot write %s", name);
 	unlinkat(dir, tmp, 0);
 	return -1;
@@ -116,8 +130,9 @@ static int setup_file(struct guest *g, const json_t *f, struct err *e)
 	return put_file(g, path, from, rest, f, e);
 }
 
-int setup_files(struct guest *g, const json_t *files, struct err *e)
+int setup_files(struct guest *g, const json_t *files, bool *ret_changed, struct err *e)
 {
+	bool changed = false;
 	const json_t *f;
 	size_t i;
 
@@ -126,9 +141,13 @@ int setup_files(struct guest *g, const json_t *files, struct err *e)
 	if (!json_is_array(files) || json_array_size(files) > SETUP_FILES_MAX)
 		return err_set(e, ERR_PARAMS, "\"files\" is no list, or longer than %d", SETUP_FILES_MAX);
 	json_array_foreach(files, i, f) {
-		if (setup_file(g, f, e) < 0)
+		int r = setup_file(g, f, e);
+		if (r < 0)
 			return -1;
+		changed |= r > 0;
 	}
+	if (ret_changed)
+		*ret_changed = changed;
 	return 0;
 }
 
@@ -198,7 +217,7 @@ void setup_run(struct guest *g, const json_t *what, setup_done_fn *fn, void *arg
 	if (r == 0 && g->machine) /* before files: some go there */
 		r = memory_folders(g, json_object_get(what, "memory"), &e);
 	if (r == 0)
-		r = setup_files(g, json_object_get(what, "files"), &e);
+		r = setup_files(g, json_object_get(what, "files"), NULL, &e);
 	if (r == 0 && g->machine)
 		r = proxy_set(g, jget_bool(what, "proxy", false), PROXY_PORT, json_object_get(what, "loopback"), &e);
 	if (r < 0)

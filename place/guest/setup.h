@@ -14,7 +14,8 @@ typedef void setup_done_fn(void *arg, const struct err *why); /* NULL: all is do
 void setup_run(struct guest *g, const json_t *what, setup_done_fn *fn, void *arg);
 
 /* [{"path","mode","content","if_absent"}], absent or null: none. Parents are made. Files are the
- * agent's; outside a machine they must stand below the place's own folder. */
-int setup_files(struct guest *g, const json_t *files, struct err *e);
+ * agent's; outside a machine they must stand below the place's own folder. *ret_changed (NULL ok): one holds something else
+ * than before. */
+int setup_files(struct guest *g, const json_t *files, bool *ret_changed, struct err *e);
 
 #endif

@@ -46,11 +46,11 @@ def fleet(t, **config):
 class Puppet:
     """One agent, at its prompt."""
 
-    def __init__(self, f, name, *options):
+    def __init__(self, f, name, *options, login=("--env", "ANTHROPIC_AUTH_TOKEN=made-up")):
         self.f, self.name, self.marks = f, name, 0
         self.path = os.path.join(f.work, name)
-        self.id = f.json("spawn", name, "--driver", "host", "--dir", f.work, "--permissions", "ask", "--env",
-                         "ANTHROPIC_AUTH_TOKEN=made-up", "--env", "PUPPET=" + self.path, "--no-wait", *options)["id"]
+        self.id = f.json("spawn", name, "--driver", "host", "--dir", f.work, "--permissions", "ask", *login,
+                         "--env", "PUPPET=" + self.path, "--no-wait", *options)["id"]
         f.wait(name, "text=told")
         self.client = inside.connect(f, self.path)
         row = f.show(name)

@@ -10,6 +10,8 @@ import sys
 import threading
 import time
 
+import faults
+import puppet
 from harness import check, contains, deadline, equal, files_under
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "fake"))
@@ -144,6 +146,28 @@ def test_what_is_gone_is_said_once(t):
     equal(len(h.login.calls), 2, "questions: the one whose answer was lost, and the one that told")
     h.sign_in()
     equal(h.f.json("login", "--show")["gone"], False)
+
+
+@deadline(240)
+def test_a_link_that_comes_back_does_not_end_the_wait_for_a_login(t):
+    h = Held(t, 3600)
+    f = h.f
+    f.configure(log_level="debug", ca_file=h.server.ca, claude_path=puppet.claude_path(f.dir))
+    h.sign_in()
+    one = puppet.Puppet(f, "one", login=())
+    e = f.subscribe()
+    one.report("StopFailure", error="authentication_failed", last_assistant_message="Please run /login")
+    row = f.wait("one", "waiting")
+    faults.kill([row["shim_pid"]])
+    faults.until("another shim", lambda: f.show("one")["shim_pid"] not in (None, row["shim_pid"]))
+    # It is given the token again that it has, and was refused with; what is asked of it next comes behind that.
+    faults.until("its link", lambda: f.popen("exec", "one", "--", "true").wait(60) == 0)
+    one.report("Notification", notification_type="permission_prompt", message="late")
+    equal([f.show("one")[k] for k in ("state", "reason")], ["waiting", "login"])
+    equal([ev["data"] for ev in e.events if ev["type"] == "instance.state" and ev["data"].get("to") == "idle"], [])
+    h.sign_in()
+    equal(f.wait("one", "idle")["reason"], "login_back")
+    equal(h.agent_file(f.show("one"))["accessToken"], h.kept()["value"])
 
 
 @deadline(60)

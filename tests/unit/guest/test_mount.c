@@ -257,7 +257,7 @@ START_TEST(what_would_wait_for_itself_is_refused)
 	r.guest.machine = true;
 	r.guest.run_dir = r.dir;
 	json_t *files = json_pack("[{s:o, s:s}]", "path", json_sprintf("%s/file", r.at), "content", "x");
-	ck_assert_int_eq(setup_files(&r.guest, files, &e), -1);
+	ck_assert_int_eq(setup_files(&r.guest, files, NULL, &e), -1);
 	ck_assert_int_eq(e.code, ERR_STATE);
 	json_decref(files);
 	/* Neither by its name nor from above. */

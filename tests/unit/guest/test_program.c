@@ -466,6 +466,12 @@ START_TEST(on_a_host_setup_writes_below_its_own_folder_only)
 	ck_assert_ptr_nonnull(json_object_get(r, "ok"));
 	ck_assert_int_eq(stat(inside, &st), 0);
 	ck_assert_int_eq(st.st_size, 6);
+	/* Of one that is written anew it is said whether it was so. */
+	for (int i = 0; i < 4; i++) {
+		r = control_ask(e, &control, json_pack("{s:s, s:[{s:s, s:s}]}", "op", "files", "files", "path", inside, "content",
+			i < 2 ? "another" : "more"));
+		ck_assert_int_eq(json_is_true(json_object_get(json_object_get(r, "ok"), "changed")), i % 2 == 0);
+	}
 	const char *bad[] = { outside, through, "/tmp/tc-guest-escaped", "relative", p.dir };
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		r = control_ask(e, &control, json_pack("{s:s, s:[{s:s, s:s}]}", "op", "setup", "files", "path", bad[i],
