@@ -170,6 +170,47 @@ def test_a_link_that_comes_back_does_not_end_the_wait_for_a_login(t):
     equal(h.agent_file(f.show("one"))["accessToken"], h.kept()["value"])
 
 
+SIGN_IN = """#!/bin/sh
+echo taken >"$CLAUDE_CONFIG_DIR/.credentials.json"
+echo begun $$
+exec sleep 100
+"""
+
+
+@deadline(120)
+def test_a_sign_in_that_is_ended_leaves_nothing(t):
+    f = t.fleet()
+    program = os.path.join(f.dir, "claude")
+    with open(program, "w", encoding="utf-8") as out:
+        out.write(SIGN_IN)
+    os.chmod(program, 0o755)
+    f.configure(claude_path=program)
+
+    def sign_in():
+        ran = f.popen("login", "--subscription", stdout=-1, stderr=-1)
+        word, pid = ran.stdout.readline().split()
+        equal(word, b"begun")
+        return ran, int(pid)
+
+    def left():
+        return [name for name in os.listdir(f.home) if name.startswith("sign-in-")]
+
+    (killed, sleeper), (ended, _) = sign_in(), sign_in()
+    equal(len(left()), 2, "folders of sign-ins under way")
+    faults.kill([killed.pid, sleeper])
+    killed.communicate(timeout=60)
+    ended.terminate()
+    contains(ended.communicate(timeout=60)[1].decode(), "nothing was changed")
+    equal(ended.returncode, 1)
+    equal(len(left()), 1, "what the killed one left")
+    last, _ = sign_in()
+    equal(len(left()), 1, "its own")
+    last.terminate()
+    last.communicate(timeout=60)
+    equal(left(), [])
+    check(not os.path.exists(os.path.join(f.home, "credentials")), "a login was kept")
+
+
 @deadline(60)
 def test_what_the_user_lives_by_is_refused(t):
     h = Held(t, 3600)
