@@ -2,8 +2,8 @@
 """What the real Claude Code asks for, answered from outside (host driver, its API a stub)."""
 import json
 import os
-import signal
 
+import faults
 from harness import check, contains, deadline, equal
 from test_host_claude import claude_fleet, spawn
 
@@ -197,7 +197,7 @@ def test_shim_killed_while_asked(t):
     f.cli("send", "one", "bash: touch shim1")
     a = asked(f, e, one)
     # The hook tells it again through the next shim, under the same mark.
-    os.kill(f.show("one")["shim_pid"], signal.SIGKILL)
+    faults.kill([f.show("one")["shim_pid"]])
     f.cli("approvals", "approve", a["id"])
     idle(f, e, one)
     check(made(f, "shim1"), "it did not run what was approved")

@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import faults
 from harness import Skip, check, contains, deadline, equal
 
 
@@ -81,7 +82,7 @@ def test_marks_outlive_daemon_and_shim(t):
     f.kill_daemon()
     f.up()
     equal(f.show("one")["last_exit"], 5)
-    os.kill(f.show("one")["shim_pid"], 9)
+    faults.kill([f.show("one")["shim_pid"]])
     f.cli("send", "--raw", "one", "x\n")
     f.wait("one", "idle")
     equal(f.json("send", "one", "(exit 6)")["status"], "delivered")

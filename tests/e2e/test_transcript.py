@@ -4,7 +4,6 @@ going on with it after a failed resume, in a branch, and from one begun by hand.
 import glob
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 import uuid
@@ -113,7 +112,7 @@ def test_whatever_dies(t):
     f.wait("one", "idle")
     shims = [p for p in f.processes() if faults.kind(p) == "shim"]
     equal(len(shims), 1)
-    os.kill(shims[0], signal.SIGKILL)
+    faults.kill(shims)
     f.cli("send", "one", "say: behind the shim")
     f.wait("one", "idle")
     # /clear begins another conversation.
