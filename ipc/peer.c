@@ -113,6 +113,12 @@ int peer_notify(struct peer *p, const char *method, json_t *params)
 	return peer_send_line(p);
 }
 
+void peer_cork(struct peer *p, bool corked)
+{
+	if (p->conn)
+		conn_cork(p->conn, corked);
+}
+
 void peer_finish(struct peer *p, int ms)
 {
 	p->finish_ms = ms;

@@ -50,6 +50,8 @@ void peer_accept_fds(struct peer *p);
 int peer_take_fd(struct peer *p); /* the oldest, now the caller's; -1: none */
 /* -1 when the peer's queue is full: it is too slow, and is being disconnected (on_close comes). params
  * stolen. */
+/* What is sent until it is let go goes out in one piece. */
+void peer_cork(struct peer *p, bool corked);
 int peer_notify(struct peer *p, const char *method, json_t *params);
 /* Its last words were said: what waits is still written, for ms at most, then the connection ends (on_close comes at
  * once). */

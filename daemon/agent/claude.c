@@ -71,9 +71,15 @@ static int claude_check(const struct instance *in, const struct agent_place *pl,
 
 /* ---- settings ---- */
 
+/* In a turn these follow each other, and what follows one means the same: such a report may wait for company. */
+static bool is_step(const char *event)
+{
+	return !strcmp(event, "PreToolUse") || !strcmp(event, "PostToolUse") || !strcmp(event, "PostToolUseFailure");
+}
+
 static void add_hook(json_t *all, const char *name, const char *quoted, const char *event)
 {
-	cleanup_free char *command = xasprintf("%s hook %s", quoted, event);
+	cleanup_free char *command = xasprintf("%s hook %s%s", quoted, event, is_step(event) ? " step" : "");
 	json_object_set_new(all, name, json_pack("[{s:[{s:s, s:i, s:s}]}]", "hooks", "type", "command",
 					       "timeout", strcmp(name, ASK_EVENT) ? HOOK_TIMEOUT_S : ASK_TIMEOUT_S, "command", command));
 }

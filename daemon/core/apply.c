@@ -68,8 +68,13 @@ int64_t state_ms(const struct instance *in)
 
 void unit_save(struct unit *u)
 {
+	struct site *s = site_of(u);
+
 	tally_unit(u);
+	stuck_write(u);
 	P(u->f)->instance_put(CTX(u->f), u->in);
+	if (s && s->seq_ahead)
+		site_save(s); /* what its shim told before this is not heard again after it */
 }
 
 void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const char *detail)
@@ -116,6 +121,7 @@ void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const c
 
 void site_save(struct site *s)
 {
+	s->seq_ahead = false;
 	if (!s->rowless)
 		P(s->f)->place_put(CTX(s->f), s->pl);
 }

@@ -2,6 +2,7 @@
 /* The fleet's tables: finding instances and places, and how an instance is shown. */
 #include "daemon/core/transcript.h"
 #include "base/alarm.h"
+#include "daemon/core/ack.h"
 #include "daemon/core/admit.h"
 #include "daemon/core/usage.h"
 
@@ -37,6 +38,7 @@ void fleet_destroy(struct fleet *f)
 	json_decref(f->own_roles);
 	alarm_destroy(f->limit_alarm);
 	loop_timer_free(f->stuck_timer);
+	loop_timer_free(f->owed_timer);
 	free(f->order);
 	strv_free(f->unknown);
 	free(f);
@@ -95,6 +97,7 @@ void unit_drop(struct unit *u)
 		free(w);
 	}
 	loop_timer_free(u->deadline);
+	free(u->pace);
 	loop_timer_free(u->prompt_timer);
 	loop_timer_free(u->broken);
 	loop_timer_free(u->quiet);
@@ -144,6 +147,7 @@ struct site *site_add(struct fleet *f, struct place *p)
 
 void site_drop(struct site *s)
 {
+	ack_drop(s);
 	*s->at = s->next;
 	if (s->next)
 		s->next->at = s->at;

@@ -118,6 +118,7 @@ struct unit {
 	int64_t ignored_ms; /* when that was */
 	struct loop_timer *quiet;
 	struct loop_timer *settle;
+	struct pace *pace;  /* its own, ahead of its row's; NULL: not asked for yet */
 	int64_t moved_ms;   /* monotonic: when something of it moved last; 0: not yet */
 	bool moved_working; /* and it worked then */
 	int64_t resumed_ms; /* monotonic: it was told to go on after a limit, and showed nothing yet; 0: not */
@@ -169,6 +170,9 @@ struct site {
 	bool holder_over; /* the shim told so */
 	bool retry;     /* start it again once it is down */
 	bool rowless;   /* a folder that nothing owns: it never gets a row, its id may have been another's */
+	bool seq_ahead; /* shim_seq is more than its row says (ack.c) */
+	struct site *owed_next, **owed_at; /* its shim waits for an acknowledgement; owed_at NULL: it does not */
+	int64_t owed_ms;                   /* since then */
 	int lost;       /* shims lost in a row */
 	int unheard;    /* of them, since the last hello */
 	int64_t lost_ms;
@@ -200,6 +204,8 @@ struct fleet {
 	json_t *own_roles;
 	char **unknown; /* places left alone */
 	struct reading *reading; /* of conversations */
+	struct site *owed, **owed_last; /* shims that wait for an acknowledgement (ack.c) */
+	struct loop_timer *owed_timer;
 	struct loop_timer *stuck_timer;
 	int64_t stuck_at; /* it stands at; 0: nowhere */
 	struct alarm *limit_alarm;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What shims tell of running instances, turned into facts. Everything in an event is untrusted. */
-#include "daemon/core/fleet_int.h"
+#include "daemon/core/ack.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "daemon/core/transcript.h"
@@ -181,52 +181,11 @@ static void on_link_up(struct site *s, const json_t *ev)
 		start_linked(s, u);
 }
 
-static void ack_committed(void *arg, const struct err *error);
-
-struct ack_tick {
-	struct fleet *f;
-	char place[ID_SIZE];
-	uint64_t seq;
-};
-
-static void ack_committed(void *arg, const struct err *error)
+/* What it tells of; s may be gone afterwards. */
+static void take_event(struct site *s, const char *place, const char *type, const json_t *ev)
 {
-	struct ack_tick *t = arg;
+	struct unit *u = unit_named(s, ev);
 
-	if (!error)
-		P(t->f)->shim_ack(CTX(t->f), t->place, t->seq);
-	free(t);
-}
-
-static void ack_later(struct site *s, uint64_t seq)
-{
-	struct ack_tick *t = xcalloc(1, sizeof(*t));
-
-	t->f = s->f;
-	t->seq = seq;
-	memcpy(t->place, s->pl->id, ID_SIZE);
-	P(s->f)->after_commit(CTX(s->f), ack_committed, t);
-}
-
-bool fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const char *type,
-	json_t *ev)
-{
-	struct site *s = site_find(f, place);
-	struct unit *u;
-
-	if (!s)
-		return true;
-	if (seq && seq <= s->pl->shim_seq) { /* told twice, after a reconnect */
-		ack_later(s, seq);
-		return false;
-	}
-	if (seq) {
-		s->pl->shim_seq = seq;
-		site_save(s);
-		ack_later(s, seq);
-	}
-	u = unit_named(s, ev);
-	FAULT_POINT("shim.event");
 	if (!strcmp(type, "link_up"))
 		on_link_up(s, ev);
 	else if (!strcmp(type, "adopted"))
@@ -251,6 +210,32 @@ bool fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const
 	} else if (!strcmp(type, "stage")) {
 		start_stage(u, text_of(ev, "stage") ?: "", text_of(ev, "text") ?: "");
 	}
+}
+
+bool fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const char *type,
+	json_t *ev)
+{
+	struct site *s = site_find(f, place);
+	/* Of these an agent makes many. */
+	bool many = !strcmp(type, "report") || !strcmp(type, "transcript");
+	uint64_t mark = many ? ack_mark(f) : ACK_NOW;
+	char id[ID_SIZE];
+
+	if (!s)
+		return true;
+	memcpy(id, s->pl->id, ID_SIZE);
+	if (seq && seq <= s->pl->shim_seq) { /* told twice, after a reconnect */
+		ack_later(s, seq);
+		return false;
+	}
+	if (seq) {
+		s->pl->shim_seq = seq;
+		s->seq_ahead = true;
+	}
+	FAULT_POINT("shim.event");
+	take_event(s, place, type, ev);
+	if (seq)
+		ack_event(f, id, seq, mark);
 	return true;
 }
 

@@ -94,6 +94,8 @@ struct core_port {
 	void (*event_add)(void *ctx, enum event_id type, const char *instance, const char *place,
 		json_t *data /* stolen */);
 	bool (*id_used)(void *ctx, const char *id);
+	/* How often something was written so far; NULL: nobody counts, and every event counts as one that wrote. */
+	uint64_t (*writes)(void *ctx);
 	/* Between true and false writes may be made durable a little later, with others. */
 	void (*lazily)(void *ctx, bool lazy);
 	/* Runs fn once this turn's writes are on disk. error is set when they could not be. */

@@ -64,11 +64,27 @@ static bool counts(const struct unit *u)
 	       !(u->in->reason && !strcmp(u->in->reason, "background"));
 }
 
-static int64_t due_ms(const struct unit *u)
+/* Of its row until it moves, its own from then on: a row's JSON for each report would be what a report costs. */
+static struct pace *pace_of(struct unit *u)
 {
-	struct pace p = pace_from_json(u->in->pace);
+	if (!u->pace) {
+		u->pace = xcalloc(1, sizeof(*u->pace));
+		*u->pace = pace_from_json(u->in->pace);
+	}
+	return u->pace;
+}
 
-	return u->moved_ms + pace_limit_ms(&p, u->f->set->stuck_after_ms);
+void stuck_write(struct unit *u)
+{
+	if (!u->pace)
+		return;
+	json_decref(u->in->pace);
+	u->in->pace = pace_to_json(u->pace);
+}
+
+static int64_t due_ms(struct unit *u)
+{
+	return u->moved_ms + pace_limit_ms(pace_of(u), u->f->set->stuck_after_ms);
 }
 
 static void timer_before(struct fleet *f, int64_t at);
@@ -131,12 +147,8 @@ static void moved(struct unit *u)
 	int64_t now = clock_mono_ms();
 
 	unsay(u);
-	if (u->moved_ms && u->moved_working) {
-		struct pace p = pace_from_json(u->in->pace);
-		pace_note(&p, now - u->moved_ms);
-		json_decref(u->in->pace); /* on disk with the next change of its row */
-		u->in->pace = pace_to_json(&p);
-	}
+	if (u->moved_ms && u->moved_working)
+		pace_note(pace_of(u), now - u->moved_ms); /* on disk with the next change of its row */
 	u->moved_ms = now;
 	if (counts(u))
 		timer_before(u->f, due_ms(u));

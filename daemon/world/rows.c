@@ -225,6 +225,11 @@ static void w_after_commit(void *ctx, port_done_fn *fn, void *arg)
 	turn_after(((struct world *)ctx)->turn, fn, arg);
 }
 
+static uint64_t w_writes(void *ctx)
+{
+	return turn_writes(((struct world *)ctx)->turn);
+}
+
 static void w_lazily(void *ctx, bool lazy)
 {
 	turn_lazily(((struct world *)ctx)->turn, lazy);
@@ -254,6 +259,7 @@ void rows_port(struct core_port *p)
 	p->intent_done = w_intent_done;
 	p->event_add = w_event_add;
 	p->id_used = w_id_used;
+	p->writes = w_writes;
 	p->lazily = w_lazily;
 	p->after_commit = w_after_commit;
 }

@@ -26,6 +26,7 @@ struct turn {
 	struct loop_timer *lazy_timer;
 	int64_t held_since; /* 0: nothing is held back */
 	bool lazy;
+	uint64_t writes;
 	struct after *first, **last;
 	json_t *events;
 	struct err failed;
@@ -82,8 +83,14 @@ void turn_failed(struct turn *t, const struct err *e)
 	turn_touch(t);
 }
 
+uint64_t turn_writes(const struct turn *t)
+{
+	return t->writes;
+}
+
 void turn_touch(struct turn *t)
 {
+	t->writes++;
 	if (!t->lazy || t->failed.code)
 		loop_defer_schedule(t->defer);
 	else if (!loop_timer_active(t->lazy_timer))

@@ -27,6 +27,7 @@ void turn_event(struct turn *t, enum event_id type, const char *instance, const 
 void turn_keep(struct turn *t, const struct events_keep *keep);
 /* Something was written: commit at the turn's end. */
 void turn_touch(struct turn *t);
+uint64_t turn_writes(const struct turn *t); /* how often so far */
 /* Between true and false, what is written may wait for company: it is committed with the next thing that
  * may not, or after TURN_LAZY_MS. For what the world will tell again (an agent's screen moves), so that a
  * thousand agents do not mean a thousand commits a second. turn_after never waits. */

@@ -166,6 +166,7 @@ static json_t *read_body(json_t *params, int64_t deadline)
 	if (json_is_object(body)) {
 		if (params)
 			describe_ask(body, params);
+		json_object_del(body, "tool_response"); /* whole files, which nobody reads here: the transcript has them */
 		report_shrink(body, HOOK_BODY_MAX);
 		return body;
 	}
@@ -292,7 +293,7 @@ static int wait_decided(const char *path, const char *once, const struct buf *re
 	return r;
 }
 
-int hook_main(const char *event)
+int hook_main(const char *event, bool step)
 {
 	const char *path = getenv("TMUX_CLAUDE_SOCKET");
 	int64_t deadline = clock_mono_ms() + HOOK_MS;
@@ -307,6 +308,8 @@ int hook_main(const char *event)
 	params = json_pack("{s:s, s:s}", "event", event, "once", once);
 	if (!params)
 		return 0; /* an event that is not UTF-8 */
+	if (step)
+		json_object_set_new(params, "step", json_true());
 	json_object_set_new(params, "body", read_body(asks ? params : NULL, deadline));
 	buf_init(&request, RPC_LINE_MAX);
 	buf_init(&reply, RPC_LINE_MAX);

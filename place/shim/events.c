@@ -15,6 +15,9 @@ struct event {
 
 struct events {
 	struct event *head, **tail;
+	struct event *held; /* from here on they wait for company */
+	bool stepped;       /* the last one was a step */
+	struct loop_timer *company;
 	size_t count, bytes;
 	uint64_t seq;
 	uint64_t dropped;
@@ -23,13 +26,21 @@ struct events {
 	void *arg;
 };
 
-struct events *events_create(void (*on_slow)(void *arg), void *arg)
+static void send_held(struct events *ev);
+
+static void on_company(void *arg)
+{
+	send_held(arg);
+}
+
+struct events *events_create(struct loop *l, void (*on_slow)(void *arg), void *arg)
 {
 	struct events *ev = xcalloc(1, sizeof(*ev));
 
 	ev->tail = &ev->head;
 	ev->on_slow = on_slow;
 	ev->arg = arg;
+	ev->company = loop_timer_create(l, on_company, ev);
 	return ev;
 }
 
@@ -38,6 +49,8 @@ static void unlink_event(struct events *ev, struct event **at)
 	struct event *x = *at;
 
 	*at = x->next;
+	if (ev->held == x)
+		ev->held = x->next;
 	if (ev->tail == &x->next)
 		ev->tail = at;
 	ev->count--;
@@ -52,6 +65,7 @@ void events_destroy(struct events *ev)
 		return;
 	while (ev->head)
 		unlink_event(ev, &ev->head);
+	loop_timer_free(ev->company);
 	free(ev);
 }
 
@@ -63,15 +77,33 @@ static void send_event(struct events *ev, json_t *msg)
 	ev->on_slow(ev->arg);
 }
 
+static void send_from(struct events *ev, struct event *x)
+{
+	struct peer *to = ev->daemon;
+
+	if (to)
+		peer_cork(to, true);
+	for (; x && ev->daemon; x = x->next)
+		send_event(ev, x->msg);
+	if (ev->daemon)
+		peer_cork(to, false);
+}
+
+static void send_held(struct events *ev)
+{
+	loop_timer_stop(ev->company);
+	send_from(ev, take_ptr(ev->held));
+}
+
 void events_attach(struct events *ev, struct peer *daemon)
 {
-	struct event *x;
-
 	ev->daemon = daemon;
 	if (!daemon)
 		return;
-	for (x = ev->head; x && ev->daemon; x = x->next)
-		send_event(ev, x->msg);
+	ev->held = NULL;
+	ev->stepped = false; /* this one may know less than the one before */
+	loop_timer_stop(ev->company);
+	send_from(ev, ev->head);
 }
 
 static json_t *message(uint64_t seq, const char *type, json_t *fields)
@@ -99,6 +131,16 @@ static void make_room(struct events *ev)
 	}
 }
 
+/* The daemon's own answer to a step that waits is the same whether it comes now or a little later. */
+static bool may_wait(struct events *ev, const struct event *x)
+{
+	const json_t *body = json_object_get(x->msg, "body");
+	bool step = x->report && json_is_true(json_object_get(body, "step")), again = step && ev->stepped;
+
+	ev->stepped = step;
+	return again;
+}
+
 void events_tell(struct events *ev, const char *type, json_t *fields)
 {
 	struct event *x = xcalloc(1, sizeof(*x));
@@ -116,7 +158,12 @@ void events_tell(struct events *ev, const char *type, json_t *fields)
 	ev->count++;
 	ev->bytes += x->bytes;
 	FAULT_POINT("event");
-	send_event(ev, x->msg);
+	if (!ev->held)
+		ev->held = x;
+	if (!may_wait(ev, x))
+		send_held(ev);
+	else if (!loop_timer_active(ev->company))
+		loop_timer_start(ev->company, EVENTS_STEP_MS);
 	FAULT_POINT("event.sent");
 	make_room(ev);
 }

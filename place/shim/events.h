@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "base/loop.h"
 #include "ipc/peer.h"
 
 #define EVENTS_MAX 4096
@@ -14,10 +15,13 @@
 struct events;
 
 /* on_slow: the daemon does not read; drop its connection, it will hear the rest on its next one. */
-struct events *events_create(void (*on_slow)(void *arg), void *arg);
+struct events *events_create(struct loop *l, void (*on_slow)(void *arg), void *arg);
 void events_destroy(struct events *ev); /* NULL ok */
 /* The daemon's connection, or NULL. What is kept is sent to a new one, oldest first. */
 void events_attach(struct events *ev, struct peer *daemon);
+/* A report that says "step" (in a turn one tool follows the other, and a step behind a step changes nothing) may wait
+ * so long for company. Whatever else is told takes it along, so their order stays. */
+#define EVENTS_STEP_MS 3000
 /* Tells type with the members of fields (stolen, may be NULL), keeping it until acknowledged. When too
  * many are kept the oldest report is dropped and counted in the next event's "dropped". */
 void events_tell(struct events *ev, const char *type, json_t *fields);

@@ -39,7 +39,10 @@ struct inst {
 	bool canonical, foreground, busy;
 	struct loop_timer *quiet, *titles;
 	char title_told[MODES_TITLE_MAX + 1]; /* the title in the last event */
+	char title_before[MODES_TITLE_MAX + 1]; /* the one told before it */
 	bool title_due;                       /* it has changed since */
+	int title_turns;    /* how often in a row it went back to the one before: a spinner */
+	bool title_turning; /* so it is not told again, unless it stays */
 	bool marks_due;                       /* the marks have, in the bytes that are being read */
 	int64_t flags_ms; /* since when flags_told are counted */
 	int flags_told;

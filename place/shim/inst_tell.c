@@ -11,13 +11,21 @@
 #define BELL_MS 200
 #define FLAGS_PER_SECOND 20
 #define TITLE_MS 100 /* titles are told of no more often; the last one is */
+/* A title that goes to and fro between two texts says that its program works, which was told when it began. It is told
+ * again once it stays so long, or becomes a third. Claude Code's turns every 960 ms. */
+#define TITLE_TURNS 2
+#define TITLE_STAYS_MS 2500
 
 void inst_tell_activity(struct inst *i)
 {
 	json_t *o, *marks = marks_json(screen_marks(i->screen));
+	const char *title = screen_modes(i->screen)->title;
 
-	memcpy(i->title_told, screen_modes(i->screen)->title, sizeof(i->title_told));
-	i->title_due = i->marks_due = false;
+	if (strcmp(title, i->title_told) != 0) {
+		memcpy(i->title_before, i->title_told, sizeof(i->title_before));
+		memcpy(i->title_told, title, sizeof(i->title_told));
+	}
+	i->title_due = i->title_turning = i->marks_due = false;
 	o = json_pack("{s:s, s:b, s:b, s:I, s:s, s:b}", "instance", i->id, "busy", i->busy, "foreground",
 		i->foreground, "offset", (json_int_t)i->offset, "title", screen_modes(i->screen)->title, "canonical",
 		i->canonical);
@@ -62,13 +70,24 @@ static void on_bell(void *arg)
 	events_mention(i->shim->events, "bell", json_pack("{s:s}", "instance", i->id));
 }
 
+static bool title_turns(struct inst *i)
+{
+	i->title_turns = strcmp(screen_modes(i->screen)->title, i->title_before) == 0 ? i->title_turns + 1 : 0;
+	return i->title_turns > TITLE_TURNS;
+}
+
 static void on_title(void *arg)
 {
 	struct inst *i = arg;
 
 	if (i->restoring || strcmp(screen_modes(i->screen)->title, i->title_told) == 0)
 		return;
-	if (loop_timer_active(i->titles)) {
+	if (title_turns(i)) {
+		i->title_due = i->title_turning = true;
+		loop_timer_start(i->titles, TITLE_STAYS_MS);
+		return;
+	}
+	if (loop_timer_active(i->titles) && !i->title_turning) {
 		i->title_due = true;
 		return;
 	}
@@ -100,8 +119,9 @@ void inst_tell_flags(struct inst *i)
 		return;
 	}
 	i->title_due = true;
-	if (!loop_timer_active(i->titles))
+	if (!loop_timer_active(i->titles) || i->title_turning)
 		loop_timer_start(i->titles, TITLE_MS);
+	i->title_turning = false;
 }
 
 static void on_mark(void *arg)

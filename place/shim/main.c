@@ -107,7 +107,7 @@ static int start(struct shim *s, bool adopt_only, struct err *e)
 	s->loop = loop_create(e);
 	if (!s->loop)
 		return -1;
-	s->events = events_create(server_control_slow, s);
+	s->events = events_create(s->loop, server_control_slow, s);
 	/* The socket is also the lock: a second shim of the same place ends here. */
 	FAULT_POINT("begin");
 	if (server_create(s, &s->server, e) < 0)

@@ -89,14 +89,15 @@ class Rig:
         self.pid = self.fleet.up()
         return self.fleet.client()
 
-    def spawn(self, client, count, *argv):
-        """Starts agents, pipelined; the seconds until all of their programs ran."""
-        argv = list(argv) or [self.drive, "agent", self.heard]
+    def spawn(self, client, count, *argv, **call):
+        """Starts agents, pipelined; the seconds until all of their programs ran. call: what else is asked for."""
+        if "agent" not in call:
+            call = {"agent": "shell", "argv": list(argv) or [self.drive, "agent", self.heard], **call}
         sent, begun, done = 0, {}, 0
         start = time.monotonic()
         while done < count:
             while sent < count and len(begun) < SPAWN_WINDOW:
-                begun[client.start("spawn", dir=self.fleet.work, driver="host", agent="shell", argv=argv)] = True
+                begun[client.start("spawn", dir=self.fleet.work, driver="host", **call)] = True
                 sent += 1
             message = client.next_message(harness.CLI_SECONDS)
             if message.get("id") not in begun:

@@ -22,6 +22,7 @@
 #define OUTPUT_MAX (1024 * 1024)
 #define BODY_PIPE (1024 * 1024)
 #define WAITING_EVENT "PermissionRequest"
+#define HOOK_WORD " hook " /* GUEST hook EVENT [step] */
 #define ONCE_LEN 16
 #define RETRY_MS 200
 #define TRIES_MAX 25 /* while the shim is being replaced */
@@ -258,10 +259,10 @@ static void on_answer(void *arg, int fd, unsigned events)
 
 static void start_socket(struct run *r)
 {
-	const char *path = getenv("TMUX_CLAUDE_SOCKET"), *word = strrchr(r->command, ' ');
-	json_t *body = json_loads(r->body, 0, NULL);
+	const char *path = getenv("TMUX_CLAUDE_SOCKET"), *words = strstr(r->command, HOOK_WORD);
+	json_t *body = json_loads(r->body, 0, NULL), *params;
 
-	if (!path || !word) {
+	if (!path || !words) {
 		json_decref(body);
 		ended(r, "");
 		return;
@@ -273,7 +274,11 @@ static void start_socket(struct run *r)
 		return;
 	}
 	r->io = loop_io_add(r->hooks->fake->loop, r->fd, LOOP_READ, on_answer, r);
-	if (send_call(r, "report", json_pack("{s:s, s:s, s:o}", "event", word + 1, "once", r->once, "body", body)) < 0)
+	words += strlen(HOOK_WORD);
+	params = json_pack("{s:s%, s:s, s:o}", "event", words, strcspn(words, " "), "once", r->once, "body", body);
+	if (strstr(words, " step"))
+		json_object_set_new(params, "step", json_true());
+	if (send_call(r, "report", params) < 0)
 		try_again(r);
 }
 

@@ -8,8 +8,8 @@
 
 static void instance_put(void *ctx, const struct instance *i)
 {
-	(void)ctx;
 	(void)i;
+	((struct fake_world *)ctx)->writes++;
 }
 static void instance_delete(void *ctx, const char *id)
 {
@@ -18,8 +18,14 @@ static void instance_delete(void *ctx, const char *id)
 }
 static void place_put(void *ctx, const struct place *p)
 {
-	(void)ctx;
-	(void)p;
+	struct fake_world *w = ctx;
+
+	w->writes++;
+	w->seq_kept = p->shim_seq;
+}
+static uint64_t writes(void *ctx)
+{
+	return ((struct fake_world *)ctx)->writes;
 }
 static void place_delete(void *ctx, const char *id)
 {
@@ -104,6 +110,7 @@ static void intent(void *ctx, const char *kind, const char *key)
 static void event_add(void *ctx, enum event_id type, const char *instance, const char *place, json_t *data)
 {
 	struct fake_world *w = ctx;
+	w->writes++;
 	json_array_append_new(w->events, json_pack("{s:s, s:s?, s:s?, s:o}", "type", event_name(type),
 						 "instance", instance, "place", place, "data",
 						 data ? data : json_object()));
@@ -313,7 +320,7 @@ void fake_init(struct fake_world *w)
 		.spawn_key_put = spawn_key_put, .spawn_key_get = spawn_key_get,
 		.spawn_time_add = spawn_time_add, .spawn_times_other = spawn_times_other, .meta_put = meta_put,
 		.intent_add = intent, .intent_done = intent, .event_add = event_add, .id_used = id_used,
-		.lazily = lazily, .after_commit = after_commit, .agent = agent, .check = check, .isolated = isolated,
+		.writes = writes, .lazily = lazily, .after_commit = after_commit, .agent = agent, .check = check, .isolated = isolated,
 		.place_make = place_make, .shim_start = shim_start, .shim_adopt = shim_adopt,
 		.shim_call = shim_call, .shim_ack = shim_ack, .shim_forget = name_only,
 		.place_kill = place_kill, .place_clear = place_clear, .setup_params = setup_params,

@@ -29,7 +29,7 @@ struct fake_world {
 	size_t ncalls;
 	json_t *events;
 	int makes, starts, adopts, kills, clears, disks_kept, pane_open, pane_close, deleted, place_deleted;
-	uint64_t acked;
+	uint64_t acked, writes, seq_kept; /* seq_kept: of the row of the place that was written last */
 	bool fail_make;
 	char **folders;
 	char last_prompt[64];

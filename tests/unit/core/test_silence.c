@@ -7,6 +7,7 @@
 #include "tests/unit/run.h"
 
 #define FLOOR_MS 60000
+#define ACK_MOST_MS 5000 /* of core/ack.c */
 #define AGENTS 6
 #define AT_ONCE 4            /* of core/limit.c */
 #define AFTER_MS 20000       /* likewise: behind the moment that was said */
@@ -236,5 +237,30 @@ START_TEST(the_limited_go_on_one_after_the_other)
 }
 END_TEST
 
+START_TEST(what_changes_nothing_is_not_written_and_acknowledged_with_others)
+{
+	struct instance *in = start();
+
+	report(in, "prompt");
+	ck_assert_uint_eq(w.acked, seq);
+	uint64_t told = seq, writes = w.writes;
+	for (int i = 0; i < 3; i++)
+		report(in, "prompt");
+	ck_assert_uint_eq(w.writes, writes);
+	ck_assert_uint_eq(w.acked, told);
+	passes(ACK_MOST_MS);
+	ck_assert_uint_eq(w.acked, seq);
+	ck_assert_uint_eq(w.writes, writes);
+	/* What changes something takes the number of what did not along: it is not heard again behind it. */
+	report(in, "prompt");
+	report(in, "stop");
+	ck_assert_uint_eq(w.seq_kept, seq);
+	ck_assert_uint_eq(w.acked, seq);
+	passes(ACK_MOST_MS);
+	ck_assert_uint_eq(w.acked, seq);
+}
+END_TEST
+
 TEST_MAIN_FIXTURE("core/silence", setup, teardown, it_is_said_once_and_taken_back_when_something_moves, what_is_usual_is_its_own,
-	who_does_not_work_is_not_stuck, nobody_is_stuck_by_the_silence_between_turns, the_limited_go_on_one_after_the_other)
+	who_does_not_work_is_not_stuck, nobody_is_stuck_by_the_silence_between_turns, the_limited_go_on_one_after_the_other,
+	what_changes_nothing_is_not_written_and_acknowledged_with_others)
