@@ -226,6 +226,19 @@ static size_t one(struct term *t, const char *p, size_t len)
 	return n; /* others (focus, answers to queries) are nothing to us */
 }
 
+/* Reports of the terminal alone (that it lost the focus), which are no keys. */
+static bool no_text(const char *p, size_t len)
+{
+	size_t n = 0;
+
+	for (; len > 0; p += n, len -= n) {
+		n = *p == '\x1b' ? sequence(p, len) : 0;
+		if (n < 3 || (n == strlen(PASTE_ON) && !memcmp(p, PASTE_ON, n)))
+			return false;
+	}
+	return true;
+}
+
 static void on_input(void *arg, int fd, unsigned events)
 {
 	char bytes[65536];
@@ -240,11 +253,10 @@ static void on_input(void *arg, int fd, unsigned events)
 		return;
 	}
 	loop_timer_stop(t->escape);
-	if (got == 1 && *bytes == '\r' && !t->pasting && !t->tail.len && !t->dialog) {
+	bool alone = *bytes == '\r' && !t->pasting && !t->tail.len && !t->dialog && no_text(bytes + 1, (size_t)got - 1);
+	if (alone)
 		enter(t);
-		return;
-	}
-	buf_append(&t->tail, bytes, (size_t)got);
+	buf_append(&t->tail, bytes + alone, (size_t)got - alone);
 	while (t->tail.len && (n = one(t, (const char *)buf_data(&t->tail), t->tail.len)) > 0)
 		buf_consume(&t->tail, n);
 	if (t->tail.len == 1)
