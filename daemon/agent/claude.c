@@ -71,15 +71,17 @@ static int claude_check(const struct instance *in, const struct agent_place *pl,
 
 /* ---- settings ---- */
 
-/* In a turn these follow each other, and what follows one means the same: such a report may wait for company. */
-static bool is_step(const char *event)
+/* In a turn these follow each other: place/shim/events.h. Not where the tool is a question. */
+static const char *step_words(const char *event)
 {
-	return !strcmp(event, "PreToolUse") || !strcmp(event, "PostToolUse") || !strcmp(event, "PostToolUseFailure");
+	if (!strcmp(event, "PreToolUse"))
+		return " step " CLAUDE_TOOL_QUESTION " " CLAUDE_TOOL_PLAN;
+	return !strcmp(event, "PostToolUse") || !strcmp(event, "PostToolUseFailure") ? " step" : "";
 }
 
 static void add_hook(json_t *all, const char *name, const char *quoted, const char *event)
 {
-	cleanup_free char *command = xasprintf("%s hook %s%s", quoted, event, is_step(event) ? " step" : "");
+	cleanup_free char *command = xasprintf("%s hook %s%s", quoted, event, step_words(event));
 	json_object_set_new(all, name, json_pack("[{s:[{s:s, s:i, s:s}]}]", "hooks", "type", "command",
 					       "timeout", strcmp(name, ASK_EVENT) ? HOOK_TIMEOUT_S : ASK_TIMEOUT_S, "command", command));
 }

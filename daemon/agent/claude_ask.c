@@ -21,7 +21,7 @@ static bool is(const char *a, const char *b)
 
 static enum approval_kind kind_of(const char *tool)
 {
-	return is(tool, "AskUserQuestion") ? AK_QUESTION : is(tool, "ExitPlanMode") ? AK_PLAN : AK_PERMISSION;
+	return is(tool, CLAUDE_TOOL_QUESTION) ? AK_QUESTION : is(tool, CLAUDE_TOOL_PLAN) ? AK_PLAN : AK_PERMISSION;
 }
 
 static void digest_of(json_t *o /* stolen */, char out[SHA256_HEX])

@@ -22,7 +22,7 @@ static bool is(const char *a, const char *b)
 
 static bool asks_user(const char *tool)
 {
-	return is(tool, "AskUserQuestion") || is(tool, "ExitPlanMode");
+	return is(tool, CLAUDE_TOOL_QUESTION) || is(tool, CLAUDE_TOOL_PLAN);
 }
 
 /* The part of a tool's input that says what it is about. */

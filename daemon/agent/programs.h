@@ -55,5 +55,8 @@ void claude_session(const struct instance *in, struct agent_fact *ret);
 #define CLAUDE_START_COMMAND "SessionStartCommand" /* one follows that is never reported (/x, !x) */
 bool claude_login_idle(const struct instance *in);
 #define CLAUDE_START_LOGIN "SessionStartNoLogin"   /* no login: its login menu was asked for */
+/* Its tools that ask a person something. */
+#define CLAUDE_TOOL_QUESTION "AskUserQuestion"
+#define CLAUDE_TOOL_PLAN "ExitPlanMode"
 
 #endif

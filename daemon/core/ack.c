@@ -2,30 +2,55 @@
 /*
  * An event that changed something is acknowledged when that is on disk, with its number in the place's row. Most
  * reports change nothing: an agent that works uses one tool after the other. A row, a commit and an answer for each
- * would be what a fleet of a thousand costs. So these are not written at all, and acknowledged together after
- * ACK_WAIT_MS. What a shim tells again after a crash of ours is then what changed nothing since its instance's row was
- * last written (unit_save writes the number, too): it changes nothing again.
+ * would be what a fleet of a thousand costs. So a report that calls itself a step and wrote nothing is not written at
+ * all, and acknowledged with others after ACK_WAIT_MS. What a shim tells again after a crash of ours is then what
+ * changed nothing since its instance's row was last written (unit_save writes the number, too): it changes nothing again.
+ *
+ * For the same reason steps may wait in the shim for company, while each acknowledgement says so: only here is known
+ * whether one would change something. The shim takes back what it was allowed by itself when it tells anything but a
+ * step, and is told so when the instance changed otherwise.
  */
 #include "daemon/core/ack.h"
+#include "daemon/core/asks_int.h"
 
 #include "base/clock.h"
 #include "base/util.h"
 
-#define ACK_WAIT_MS 4000 /* the shim keeps them so long; they may be large */
+#define ACK_WAIT_MS 4000 /* the shim keeps them so long, and asks for an answer (`now`) when they become too many */
 #define ACK_STEP_MS 250
 
 struct ack_tick {
 	struct fleet *f;
 	char place[ID_SIZE];
-	uint64_t seq;
 };
+
+static bool runs(const struct loop_timer *t)
+{
+	return t && loop_timer_active(t);
+}
+
+/* Whatever a tool's report could change, and what only its moment settles, is not there. */
+static bool steps_wait(const struct unit *u)
+{
+	const struct instance *in = u ? u->in : NULL;
+
+	return u && u->step == STEP_LIVE && in->state == ST_WORKING && !in->reason && !in->detail && !in->stuck_ms &&
+	       !u->interrupted && !u->resumed_ms && !(u->asks && (u->asks->open || u->asks->unused)) &&
+	       !runs(u->settle) && !runs(u->broken);
+}
 
 static void ack_committed(void *arg, const struct err *error)
 {
 	struct ack_tick *t = arg;
+	struct site *s = site_find(t->f, t->place);
 
-	if (!error)
-		P(t->f)->shim_ack(CTX(t->f), t->place, t->seq);
+	/* Of a shim that was replaced meanwhile it is nothing. */
+	if (s && !error && s->ack_seq && s->ack_seq <= s->pl->shim_seq) {
+		s->steps_wait = steps_wait(s->u);
+		P(t->f)->shim_ack(CTX(t->f), t->place, s->ack_seq, s->steps_wait);
+	}
+	if (s)
+		s->ack_seq = 0;
 	free(t);
 }
 
@@ -42,15 +67,25 @@ void ack_drop(struct site *s)
 	s->owed_next = NULL;
 }
 
-void ack_later(struct site *s, uint64_t seq)
+void ack_later(struct site *s)
 {
-	struct ack_tick *t = xcalloc(1, sizeof(*t));
+	bool due = s->ack_seq;
+	struct ack_tick *t;
 
 	ack_drop(s);
+	s->ack_seq = s->pl->shim_seq;
+	if (due || !s->ack_seq)
+		return;
+	t = xcalloc(1, sizeof(*t));
 	t->f = s->f;
-	t->seq = seq;
 	memcpy(t->place, s->pl->id, ID_SIZE);
 	P(s->f)->after_commit(CTX(s->f), ack_committed, t);
+}
+
+void ack_look(struct site *s)
+{
+	if (s->steps_wait)
+		ack_later(s);
 }
 
 static void on_timer(void *arg)
@@ -59,7 +94,7 @@ static void on_timer(void *arg)
 	int64_t now = clock_mono_ms();
 
 	while (f->owed && now - f->owed->owed_ms >= ACK_WAIT_MS)
-		ack_later(f->owed, f->owed->pl->shim_seq);
+		ack_later(f->owed);
 	if (f->owed)
 		loop_timer_start(f->owed_timer, ACK_STEP_MS);
 }
@@ -83,22 +118,24 @@ static void owe(struct site *s)
 	f->owed_last = &s->owed_next;
 }
 
-uint64_t ack_mark(const struct fleet *f)
+uint64_t ack_mark(const struct fleet *f, const json_t *ev)
 {
-	return P(f)->writes ? P(f)->writes(CTX(f)) : 0;
+	bool step = json_is_true(json_object_get(json_object_get(ev, "body"), "step"));
+
+	return P(f)->writes && step && !json_is_true(json_object_get(ev, "now")) ? P(f)->writes(CTX(f)) : ACK_NOW;
 }
 
-void ack_event(struct fleet *f, const char *place, uint64_t seq, uint64_t mark)
+void ack_event(struct fleet *f, const char *place, uint64_t mark)
 {
 	struct site *s = site_find(f, place);
 
 	if (!s)
 		return;
-	if (P(f)->writes && P(f)->writes(CTX(f)) == mark) {
+	if (mark != ACK_NOW && P(f)->writes(CTX(f)) == mark) {
 		owe(s);
 		return;
 	}
 	if (s->seq_ahead)
 		site_save(s);
-	ack_later(s, seq);
+	ack_later(s);
 }

@@ -3,6 +3,7 @@
  * The one function that changes an instance's state. It holds the table of legal moves, keeps the
  * time spent in each state, and writes row and event into the same transaction.
  */
+#include "daemon/core/ack.h"
 #include "daemon/core/admit.h"
 #include "daemon/core/budget.h"
 #include "daemon/core/limit.h"
@@ -75,6 +76,8 @@ void unit_save(struct unit *u)
 	P(u->f)->instance_put(CTX(u->f), u->in);
 	if (s && s->seq_ahead)
 		site_save(s); /* what its shim told before this is not heard again after it */
+	if (s)
+		ack_look(s);
 }
 
 void fleet_apply(struct unit *u, enum inst_state to, const char *reason, const char *detail)

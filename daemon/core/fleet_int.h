@@ -171,6 +171,8 @@ struct site {
 	bool retry;     /* start it again once it is down */
 	bool rowless;   /* a folder that nothing owns: it never gets a row, its id may have been another's */
 	bool seq_ahead; /* shim_seq is more than its row says (ack.c) */
+	bool steps_wait; /* its shim may believe that they may */
+	uint64_t ack_seq; /* acknowledged at the end of this turn; 0: nothing is */
 	struct site *owed_next, **owed_at; /* its shim waits for an acknowledgement; owed_at NULL: it does not */
 	int64_t owed_ms;                   /* since then */
 	int lost;       /* shims lost in a row */

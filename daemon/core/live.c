@@ -216,16 +216,14 @@ bool fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const
 	json_t *ev)
 {
 	struct site *s = site_find(f, place);
-	/* Of these an agent makes many. */
-	bool many = !strcmp(type, "report") || !strcmp(type, "transcript");
-	uint64_t mark = many ? ack_mark(f) : ACK_NOW;
+	uint64_t mark = ack_mark(f, ev);
 	char id[ID_SIZE];
 
 	if (!s)
 		return true;
 	memcpy(id, s->pl->id, ID_SIZE);
 	if (seq && seq <= s->pl->shim_seq) { /* told twice, after a reconnect */
-		ack_later(s, seq);
+		ack_later(s);
 		return false;
 	}
 	if (seq) {
@@ -235,7 +233,7 @@ bool fleet_on_shim_event(struct fleet *f, const char *place, uint64_t seq, const
 	FAULT_POINT("shim.event");
 	take_event(s, place, type, ev);
 	if (seq)
-		ack_event(f, id, seq, mark);
+		ack_event(f, id, mark);
 	return true;
 }
 
@@ -318,6 +316,8 @@ int fleet_interrupt(struct fleet *f, struct instance *in, fleet_done_fn *done, v
 	for (const char *const *k = prog->interrupt_keys; *k; k++)
 		json_array_append_new(keys, json_string(*k));
 	u->interrupted = true;
+	if (site_of(u))
+		ack_look(site_of(u));
 	u->left_lines = u->last_lines;
 	answers_interrupted(u);
 	if (fleet_shim_call(f, in, "key", json_pack("{s:s, s:o, s:I}", "instance", in->id, "keys", keys, "quiet_ms",

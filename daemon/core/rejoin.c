@@ -169,6 +169,7 @@ void fleet_on_hello(struct fleet *f, const char *place, json_t *hello)
 	if (!s)
 		return;
 	s->connected = true;
+	s->steps_wait = false; /* it begins anew with each connection */
 	s->starting = false;
 	s->unheard = 0;
 	s->lost_ms = clock_mono_ms();

@@ -100,7 +100,7 @@ void report_came(struct unit *u, const json_t *ev)
 			report_fact(u, &fact);
 	}
 	settle_look(u);
-	stuck_moved(u);
+	stuck_moved(u, json_integer_value(json_object_get(ev, "waited_ms")));
 }
 
 void report_activity(struct unit *u, bool quiet, const char *screen)
@@ -144,7 +144,7 @@ void activity_came(struct unit *u, const json_t *ev)
 	report_activity(u, false, NULL);
 	look_at(u);
 	if (!prog->reports)
-		stuck_moved(u);
+		stuck_moved(u, 0);
 	if (!prog->quiet_ms)
 		return;
 	if (!u->quiet)

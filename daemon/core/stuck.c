@@ -142,27 +142,29 @@ static void unsay(struct unit *u)
 	attention_look(u);
 }
 
-static void moved(struct unit *u)
+static void moved(struct unit *u, int64_t ago_ms)
 {
-	int64_t now = clock_mono_ms();
+	int64_t at = clock_mono_ms() - (ago_ms > 0 ? ago_ms : 0);
 
+	if (at < u->moved_ms)
+		at = u->moved_ms;
 	unsay(u);
 	if (u->moved_ms && u->moved_working)
-		pace_note(pace_of(u), now - u->moved_ms); /* on disk with the next change of its row */
-	u->moved_ms = now;
+		pace_note(pace_of(u), at - u->moved_ms); /* on disk with the next change of its row */
+	u->moved_ms = at;
 	if (counts(u))
 		timer_before(u->f, due_ms(u));
 }
 
-void stuck_moved(struct unit *u)
+void stuck_moved(struct unit *u, int64_t ago_ms)
 {
-	moved(u);
+	moved(u, ago_ms);
 	u->moved_working = counts(u);
 }
 
 void stuck_turned(struct unit *u)
 {
-	moved(u);
+	moved(u, 0);
 	u->moved_working = false; /* what was reported of it may follow in this turn, and is no silence */
 }
 

@@ -26,7 +26,7 @@ struct pace pace_from_json(const json_t *o); /* what cannot be is nothing */
 #define PACE_UNKNOWN_MS (30 * 60000)
 #define PACE_CEILING_MS (6 * 3600000)
 
-void stuck_moved(struct unit *u); /* something of it was reported, or it entered a state */
+void stuck_moved(struct unit *u, int64_t ago_ms); /* something of it was reported, so long ago, or printed */
 void stuck_turned(struct unit *u); /* it began to work, or ended it, whoever told */
 void stuck_write(struct unit *u); /* into its row, which is about to be written */
 void stuck_look(struct unit *u);  /* it was found again by a new daemon */

@@ -389,11 +389,11 @@ void shimctl_call(struct shimctl *c, const char *method, json_t *params, int64_t
 	loop_defer_schedule(c->defer);
 }
 
-void shimctl_ack(struct shimctl *c, uint64_t seq)
+void shimctl_ack(struct shimctl *c, uint64_t seq, bool steps_wait)
 {
 	FAULT_POINT("shim.ack");
 	if (c->state == UP && seq)
-		peer_notify(c->peer, "ack", json_pack("{s:I}", "seq", (json_int_t)seq));
+		peer_notify(c->peer, "ack", json_pack("{s:I, s:b}", "seq", (json_int_t)seq, "steps_wait", steps_wait));
 	FAULT_POINT("shim.acked");
 }
 

@@ -293,7 +293,19 @@ static int wait_decided(const char *path, const char *once, const struct buf *re
 	return r;
 }
 
-int hook_main(const char *event, bool step)
+/* A tool begins or ends, and it is none of those that mean more. */
+static bool is_step(const json_t *body, char *const *unless)
+{
+	const char *tool = json_string_value(json_object_get(body, "tool_name"));
+
+	if (!unless || !tool)
+		return false;
+	while (*unless && strcmp(*unless, tool) != 0)
+		unless++;
+	return !*unless;
+}
+
+int hook_main(const char *event, char *const *step)
 {
 	const char *path = getenv("TMUX_CLAUDE_SOCKET");
 	int64_t deadline = clock_mono_ms() + HOOK_MS;
@@ -308,9 +320,9 @@ int hook_main(const char *event, bool step)
 	params = json_pack("{s:s, s:s}", "event", event, "once", once);
 	if (!params)
 		return 0; /* an event that is not UTF-8 */
-	if (step)
-		json_object_set_new(params, "step", json_true());
 	json_object_set_new(params, "body", read_body(asks ? params : NULL, deadline));
+	if (is_step(json_object_get(params, "body"), step))
+		json_object_set_new(params, "step", json_true());
 	buf_init(&request, RPC_LINE_MAX);
 	buf_init(&reply, RPC_LINE_MAX);
 	int r = write_call(&request, 1, "report", params) < 0 ? -1 : 0;

@@ -88,7 +88,7 @@ int main(int argc, char **argv)
 	}
 	/* Never a usage error: an exit status of 2 would stop the agent. */
 	if (argc >= 2 && strcmp(argv[1], "hook") == 0)
-		return hook_main(argv[2], argc > 3 && strcmp(argv[3], "step") == 0);
+		return hook_main(argv[2], argc > 3 && strcmp(argv[3], "step") == 0 ? argv + 4 : NULL);
 	if ((argc == 3 || argc == 4) && strcmp(argv[1], "call") == 0)
 		return call_main(argv[2], argv[3]);
 	if (argc >= 2 && strcmp(argv[1], "enter") == 0)

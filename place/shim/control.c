@@ -352,7 +352,8 @@ void control_on_request(struct shim *s, struct peer_request *req, const char *me
 void control_on_notification(struct shim *s, const char *method, json_t *params)
 {
 	if (strcmp(method, "ack") == 0)
-		events_ack(s->events, (uint64_t)json_get_int(params, "seq", 0));
+		events_ack(s->events, (uint64_t)json_get_int(params, "seq", 0),
+			json_is_true(json_object_get(params, "steps_wait")));
 	else if (strcmp(method, "api_reply") == 0)
 		api_reply(s->api, json_get_int(params, "conn", -1), json_object_get(params, "msg"));
 }

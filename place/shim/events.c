@@ -2,13 +2,17 @@
 /* What the daemon is told: numbered, kept until it says that it is durable, bounded. */
 #include "place/shim/events.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/util.h"
+
+#define EVENTS_WAITED_MS 100 /* not worth to be told */
 
 struct event {
 	struct event *next;
 	uint64_t seq;
-	bool report;
+	bool report, step;
+	int64_t ms; /* when it was told */
 	size_t bytes;
 	json_t *msg;
 };
@@ -16,7 +20,8 @@ struct event {
 struct events {
 	struct event *head, **tail;
 	struct event *held; /* from here on they wait for company */
-	bool stepped;       /* the last one was a step */
+	bool steps_wait;    /* the daemon says that steps may */
+	uint64_t other;     /* the last one that was no step */
 	struct loop_timer *company;
 	size_t count, bytes;
 	uint64_t seq;
@@ -77,6 +82,15 @@ static void send_event(struct events *ev, json_t *msg)
 	ev->on_slow(ev->arg);
 }
 
+static void send_kept(struct events *ev, struct event *x)
+{
+	int64_t waited = clock_mono_ms() - x->ms;
+
+	if (waited >= EVENTS_WAITED_MS)
+		json_object_set_new(x->msg, "waited_ms", json_integer((json_int_t)waited));
+	send_event(ev, x->msg);
+}
+
 static void send_from(struct events *ev, struct event *x)
 {
 	struct peer *to = ev->daemon;
@@ -84,13 +98,15 @@ static void send_from(struct events *ev, struct event *x)
 	if (to)
 		peer_cork(to, true);
 	for (; x && ev->daemon; x = x->next)
-		send_event(ev, x->msg);
+		send_kept(ev, x);
 	if (ev->daemon)
 		peer_cork(to, false);
 }
 
 static void send_held(struct events *ev)
 {
+	if (!ev->held)
+		return;
 	loop_timer_stop(ev->company);
 	send_from(ev, take_ptr(ev->held));
 }
@@ -101,7 +117,7 @@ void events_attach(struct events *ev, struct peer *daemon)
 	if (!daemon)
 		return;
 	ev->held = NULL;
-	ev->stepped = false; /* this one may know less than the one before */
+	ev->steps_wait = false; /* this one may know less than the one before */
 	loop_timer_stop(ev->company);
 	send_from(ev, ev->head);
 }
@@ -131,23 +147,26 @@ static void make_room(struct events *ev)
 	}
 }
 
-/* The daemon's own answer to a step that waits is the same whether it comes now or a little later. */
-static bool may_wait(struct events *ev, const struct event *x)
+static bool is_step(const struct event *x)
 {
-	const json_t *body = json_object_get(x->msg, "body");
-	bool step = x->report && json_is_true(json_object_get(body, "step")), again = step && ev->stepped;
-
-	ev->stepped = step;
-	return again;
+	return x->report && json_is_true(json_object_get(json_object_get(x->msg, "body"), "step"));
 }
 
-void events_tell(struct events *ev, const char *type, json_t *fields)
+/* Kept only until they are acknowledged: long before anything has to go the daemon is asked to do so at once. */
+static bool crowded(const struct events *ev)
+{
+	return ev->count > EVENTS_MAX / 4 || ev->bytes > EVENTS_BYTES_MAX / 4;
+}
+
+static struct event *keep(struct events *ev, const char *type, json_t *fields)
 {
 	struct event *x = xcalloc(1, sizeof(*x));
 
 	x->seq = ++ev->seq;
+	x->ms = clock_mono_ms();
 	x->report = strcmp(type, "report") == 0;
 	x->msg = message(x->seq, type, fields);
+	x->step = is_step(x);
 	if (ev->dropped) {
 		json_object_set_new(x->msg, "dropped", json_integer((json_int_t)ev->dropped));
 		ev->dropped = 0;
@@ -157,10 +176,24 @@ void events_tell(struct events *ev, const char *type, json_t *fields)
 	ev->tail = &x->next;
 	ev->count++;
 	ev->bytes += x->bytes;
+	return x;
+}
+
+void events_tell(struct events *ev, const char *type, json_t *fields)
+{
+	struct event *x = keep(ev, type, fields);
+	bool now = crowded(ev);
+
+	if (now)
+		json_object_set_new(x->msg, "now", json_true());
+	if (!x->step) {
+		ev->other = x->seq;
+		ev->steps_wait = false;
+	}
 	FAULT_POINT("event");
 	if (!ev->held)
 		ev->held = x;
-	if (!may_wait(ev, x))
+	if (now || !ev->steps_wait)
 		send_held(ev);
 	else if (!loop_timer_active(ev->company))
 		loop_timer_start(ev->company, EVENTS_STEP_MS);
@@ -176,15 +209,20 @@ void events_mention(struct events *ev, const char *type, json_t *fields)
 		json_decref(fields);
 		return;
 	}
+	send_held(ev);
 	msg = message(0, type, fields);
 	send_event(ev, msg);
 	json_decref(msg);
 }
 
-void events_ack(struct events *ev, uint64_t seq)
+void events_ack(struct events *ev, uint64_t seq, bool steps_wait)
 {
 	while (ev->head && ev->head->seq <= seq)
 		unlink_event(ev, &ev->head);
+	/* What was told meanwhile it did not know yet. */
+	ev->steps_wait = steps_wait && seq >= ev->other;
+	if (!ev->steps_wait)
+		send_held(ev);
 }
 
 uint64_t events_last(const struct events *ev)

@@ -41,6 +41,7 @@ struct inst {
 	char title_told[MODES_TITLE_MAX + 1]; /* the title in the last event */
 	char title_before[MODES_TITLE_MAX + 1]; /* the one told before it */
 	bool title_due;                       /* it has changed since */
+	int64_t title_ms;   /* when it changed last */
 	int title_turns;    /* how often in a row it went back to the one before: a spinner */
 	bool title_turning; /* so it is not told again, unless it stays */
 	bool marks_due;                       /* the marks have, in the bytes that are being read */

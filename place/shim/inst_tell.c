@@ -14,6 +14,7 @@
 /* A title that goes to and fro between two texts says that its program works, which was told when it began. It is told
  * again once it stays so long, or becomes a third. Claude Code's turns every 960 ms. */
 #define TITLE_TURNS 2
+#define TITLE_TURN_MS 1500 /* slower is no spinner: each change says something */
 #define TITLE_STAYS_MS 2500
 
 void inst_tell_activity(struct inst *i)
@@ -72,7 +73,11 @@ static void on_bell(void *arg)
 
 static bool title_turns(struct inst *i)
 {
-	i->title_turns = strcmp(screen_modes(i->screen)->title, i->title_before) == 0 ? i->title_turns + 1 : 0;
+	bool back = strcmp(screen_modes(i->screen)->title, i->title_before) == 0;
+	int64_t now = clock_mono_ms(), since = now - i->title_ms;
+
+	i->title_ms = now;
+	i->title_turns = back && since < TITLE_TURN_MS ? i->title_turns + 1 : 0;
 	return i->title_turns > TITLE_TURNS;
 }
 
@@ -80,8 +85,12 @@ static void on_title(void *arg)
 {
 	struct inst *i = arg;
 
-	if (i->restoring || strcmp(screen_modes(i->screen)->title, i->title_told) == 0)
+	if (i->restoring)
 		return;
+	if (strcmp(screen_modes(i->screen)->title, i->title_told) == 0) {
+		i->title_ms = clock_mono_ms();
+		return;
+	}
 	if (title_turns(i)) {
 		i->title_due = i->title_turning = true;
 		loop_timer_start(i->titles, TITLE_STAYS_MS);

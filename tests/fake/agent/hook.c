@@ -22,7 +22,7 @@
 #define OUTPUT_MAX (1024 * 1024)
 #define BODY_PIPE (1024 * 1024)
 #define WAITING_EVENT "PermissionRequest"
-#define HOOK_WORD " hook " /* GUEST hook EVENT [step] */
+#define HOOK_WORD " hook " /* GUEST hook EVENT [step [TOOL...]] */
 #define ONCE_LEN 16
 #define RETRY_MS 200
 #define TRIES_MAX 25 /* while the shim is being replaced */
@@ -259,7 +259,7 @@ static void on_answer(void *arg, int fd, unsigned events)
 
 static void start_socket(struct run *r)
 {
-	const char *path = getenv("TMUX_CLAUDE_SOCKET"), *words = strstr(r->command, HOOK_WORD);
+	const char *path = getenv("TMUX_CLAUDE_SOCKET"), *words = strstr(r->command, HOOK_WORD), *tool;
 	json_t *body = json_loads(r->body, 0, NULL), *params;
 
 	if (!path || !words) {
@@ -276,7 +276,8 @@ static void start_socket(struct run *r)
 	r->io = loop_io_add(r->hooks->fake->loop, r->fd, LOOP_READ, on_answer, r);
 	words += strlen(HOOK_WORD);
 	params = json_pack("{s:s%, s:s, s:o}", "event", words, strcspn(words, " "), "once", r->once, "body", body);
-	if (strstr(words, " step"))
+	tool = json_string_value(json_object_get(body, "tool_name"));
+	if (tool && strstr(words, " step") && !strstr(words, tool))
 		json_object_set_new(params, "step", json_true());
 	if (send_call(r, "report", params) < 0)
 		try_again(r);

@@ -336,8 +336,9 @@ START_TEST(test_hooks_survive_any_path_of_the_guest_program)
 	for (size_t i = 0; i < ARRAY_LEN(events); i++) {
 		cleanup_free char *command = hook_command(events[i]);
 		cleanup_free char *said = run_sh(command, base);
-		bool step = strstr(events[i], "ToolUse") != NULL;
-		cleanup_free char *want = xasprintf("hook %s%s\n", events[i], step ? " step" : "");
+		const char *step = !strcmp(events[i], "PreToolUse") ? " step AskUserQuestion ExitPlanMode"
+				   : strstr(events[i], "ToolUse") ? " step" : "";
+		cleanup_free char *want = xasprintf("hook %s%s\n", events[i], step);
 		ck_assert_str_eq(said, want);
 	}
 	json_t *o = settings();

@@ -243,10 +243,13 @@ static void shim_call(void *ctx, const char *place, const char *method, json_t *
 	c->arg = arg;
 	c->answered = false;
 }
-static void shim_ack(void *ctx, const char *place, uint64_t seq)
+static void shim_ack(void *ctx, const char *place, uint64_t seq, bool steps_wait)
 {
+	struct fake_world *w = ctx;
+
 	(void)place;
-	((struct fake_world *)ctx)->acked = seq;
+	w->acked = seq;
+	w->steps_wait = steps_wait;
 }
 static void name_only(void *ctx, const char *place)
 {
@@ -336,6 +339,61 @@ void fake_turn(struct fake_world *w)
 		struct after a = w->after[w->done++ % ARRAY_LEN(w->after)];
 		a.fn(a.arg, NULL);
 	}
+}
+
+void fake_tell(struct fake_world *w, const struct instance *in, const char *type, json_t *ev)
+{
+	json_object_set_new(ev, "instance", json_string(in->id));
+	fleet_on_shim_event(w->f, in->place, ++w->seq, type, ev);
+	json_decref(ev);
+	fake_turn(w);
+}
+
+void fake_report(struct fake_world *w, const struct instance *in, const char *event, bool step, json_t *body)
+{
+	fake_tell(w, in, "report", json_pack("{s:{s:s, s:b, s:o}}", "body", "event", event, "step", step, "body",
+		body ? body : json_object()));
+}
+
+static void nobody_asks(void *arg, const struct instance *in, const struct err *e)
+{
+	(void)arg;
+	(void)in;
+	(void)e;
+}
+
+struct instance *fake_start(struct fake_world *w, const char *event)
+{
+	struct instance *in = instance_new();
+	struct caller who = {NULL};
+	struct spawn_args a = {.in = in, .wait = true, .done = nobody_asks};
+	char id[ID_SIZE];
+
+	in->driver = xstrdup("vm");
+	in->agent = xstrdup("teller");
+	in->dir = xstrdup("/p");
+	in->cap = w->set.default_cap;
+	ck_assert_int_eq(fleet_spawn(w->f, &who, &a, id, NULL), 0);
+	fake_turn(w);
+	in = fleet_get(w->f, id);
+	w->seq = 0;
+	fake_hello(w, in, 100);
+	fake_tell(w, in, "link_up", json_object());
+	fake_answer(w, "setup", json_object());
+	fake_answer(w, "run", json_pack("{s:i}", "pid", 7));
+	fake_report(w, in, event, false, NULL);
+	ck_assert_int_eq(in->state, ST_IDLE);
+	return in;
+}
+
+void fake_hello(struct fake_world *w, const struct instance *in, int shim_pid)
+{
+	json_t *hello = json_pack("{s:i, s:{s:i, s:b}, s:b, s:[]}", "shim_pid", shim_pid, "holder", "pid", 101, "running", 1,
+		"link", 0, "instances");
+
+	fleet_on_hello(w->f, in->place, hello);
+	json_decref(hello);
+	fake_turn(w);
 }
 
 struct fake_call *fake_find(struct fake_world *w, const char *method)

@@ -29,7 +29,9 @@ struct fake_world {
 	size_t ncalls;
 	json_t *events;
 	int makes, starts, adopts, kills, clears, disks_kept, pane_open, pane_close, deleted, place_deleted;
+	uint64_t seq; /* of the last event told with fake_tell */
 	uint64_t acked, writes, seq_kept; /* seq_kept: of the row of the place that was written last */
+	bool steps_wait; /* as it was told with the last acknowledgement */
 	bool fail_make;
 	char **folders;
 	char last_prompt[64];
@@ -45,6 +47,12 @@ void fake_init(struct fake_world *w);
 void fake_finish(struct fake_world *w);
 /* Ends the turn: runs what waits for the commit, until nothing does. */
 void fake_turn(struct fake_world *w);
+/* The next event of its shim, with its turn; ev is stolen. */
+void fake_tell(struct fake_world *w, const struct instance *in, const char *type, json_t *ev);
+void fake_report(struct fake_world *w, const struct instance *in, const char *event, bool step, json_t *body /* stolen, or NULL */);
+/* One that is idle since it reported that event. */
+struct instance *fake_start(struct fake_world *w, const char *event);
+void fake_hello(struct fake_world *w, const struct instance *in, int shim_pid);
 /* The newest unanswered call of that method, or NULL. */
 struct fake_call *fake_find(struct fake_world *w, const char *method);
 void fake_answer(struct fake_world *w, const char *method, json_t *result);

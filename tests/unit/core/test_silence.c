@@ -7,7 +7,6 @@
 #include "tests/unit/run.h"
 
 #define FLOOR_MS 60000
-#define ACK_MOST_MS 5000 /* of core/ack.c */
 #define AGENTS 6
 #define AT_ONCE 4            /* of core/limit.c */
 #define AFTER_MS 20000       /* likewise: behind the moment that was said */
@@ -16,54 +15,15 @@
 #define SLOT_MS 60000        /* one that shows nothing holds the slot no longer */
 
 static struct fake_world w;
-static uint64_t seq;
-
-static void ended(void *arg, const struct instance *in, const struct err *e)
-{
-	(void)arg;
-	(void)in;
-	(void)e;
-}
-
-static void tell(const struct instance *in, const char *type, json_t *ev)
-{
-	json_object_set_new(ev, "instance", json_string(in->id));
-	fleet_on_shim_event(w.f, in->place, ++seq, type, ev);
-	json_decref(ev);
-	fake_turn(&w);
-}
 
 static void report(const struct instance *in, const char *event)
 {
-	tell(in, "report", json_pack("{s:{s:s, s:{}}}", "body", "event", event, "body"));
+	fake_report(&w, in, event, false, NULL);
 }
 
 static struct instance *start(void)
 {
-	struct instance *in = instance_new();
-	struct caller who = {NULL};
-	struct spawn_args a = {.in = in, .wait = true, .done = ended};
-	char id[ID_SIZE];
-	json_t *hello = json_pack("{s:i, s:{s:i, s:b}, s:b, s:[]}", "shim_pid", 100, "holder", "pid", 101, "running", 1, "link", 0,
-		"instances");
-
-	in->driver = xstrdup("vm");
-	in->agent = xstrdup("teller");
-	in->dir = xstrdup("/p");
-	in->cap = w.set.default_cap;
-	ck_assert_int_eq(fleet_spawn(w.f, &who, &a, id, NULL), 0);
-	fake_turn(&w);
-	in = fleet_get(w.f, id);
-	fleet_on_hello(w.f, in->place, hello);
-	json_decref(hello);
-	fake_turn(&w);
-	seq = 0;
-	tell(in, "link_up", json_object());
-	fake_answer(&w, "setup", json_object());
-	fake_answer(&w, "run", json_pack("{s:i}", "pid", 7));
-	report(in, "ready");
-	ck_assert_int_eq(in->state, ST_IDLE);
-	return in;
+	return fake_start(&w, "ready");
 }
 
 static void passes(int64_t ms)
@@ -91,7 +51,6 @@ static void setup(void)
 	time_begin(1);
 	fake_init(&w);
 	w.set.stuck_after_ms = FLOOR_MS;
-	seq = 0;
 }
 
 static void teardown(void)
@@ -219,7 +178,7 @@ START_TEST(the_limited_go_on_one_after_the_other)
 		all[i] = start();
 	for (int i = 0; i < AGENTS; i++) {
 		report(all[i], "prompt");
-		tell(all[i], "report", json_pack("{s:{s:s, s:{s:I, s:s}}}", "body", "event", "limit", "body", "until",
+		fake_tell(&w, all[i], "report", json_pack("{s:{s:s, s:{s:I, s:s}}}", "body", "event", "limit", "body", "until",
 					  (json_int_t)until, "reason", "rate_limit"));
 	}
 	passes(3600000 + AFTER_MS - 1);
@@ -237,30 +196,5 @@ START_TEST(the_limited_go_on_one_after_the_other)
 }
 END_TEST
 
-START_TEST(what_changes_nothing_is_not_written_and_acknowledged_with_others)
-{
-	struct instance *in = start();
-
-	report(in, "prompt");
-	ck_assert_uint_eq(w.acked, seq);
-	uint64_t told = seq, writes = w.writes;
-	for (int i = 0; i < 3; i++)
-		report(in, "prompt");
-	ck_assert_uint_eq(w.writes, writes);
-	ck_assert_uint_eq(w.acked, told);
-	passes(ACK_MOST_MS);
-	ck_assert_uint_eq(w.acked, seq);
-	ck_assert_uint_eq(w.writes, writes);
-	/* What changes something takes the number of what did not along: it is not heard again behind it. */
-	report(in, "prompt");
-	report(in, "stop");
-	ck_assert_uint_eq(w.seq_kept, seq);
-	ck_assert_uint_eq(w.acked, seq);
-	passes(ACK_MOST_MS);
-	ck_assert_uint_eq(w.acked, seq);
-}
-END_TEST
-
 TEST_MAIN_FIXTURE("core/silence", setup, teardown, it_is_said_once_and_taken_back_when_something_moves, what_is_usual_is_its_own,
-	who_does_not_work_is_not_stuck, nobody_is_stuck_by_the_silence_between_turns, the_limited_go_on_one_after_the_other,
-	what_changes_nothing_is_not_written_and_acknowledged_with_others)
+	who_does_not_work_is_not_stuck, nobody_is_stuck_by_the_silence_between_turns, the_limited_go_on_one_after_the_other)
