@@ -183,6 +183,19 @@ def numbers(f, ident):
     return len(got), re.findall(r"\{([^{}]*)\}", said)
 
 
+def all_events(f, last):
+    """All events up to that number, as a new subscriber hears them."""
+    c = f.subscribe(since=0)
+    end = time.monotonic() + 60
+    while not c.events or c.events[-1]["seq"] < last:
+        c.take(end)
+    return c.events
+
+
+def last_event(f):
+    return f.json("status")["last_event"]
+
+
 def events_hold(f, since=0):
     """One event for each change: every instance's states chain, every pane's changes alternate."""
     state, then, pane, seq = {}, {}, {}, since

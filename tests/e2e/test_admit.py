@@ -3,9 +3,8 @@
 import os
 import re
 import signal
-import time
 
-from faults import until
+from faults import all_events, last_event, until
 from harness import RpcError, check, contains, deadline, equal
 
 UNDER_WAY = ("provisioning", "starting")
@@ -28,19 +27,6 @@ def most_under_way(events):
             now.discard(event["instance"])
         most = max(most, len(now))
     return most
-
-
-def all_events(f, last):
-    """All events up to that number, as a new subscriber hears them."""
-    c = f.subscribe(since=0)
-    end = time.monotonic() + 60
-    while not c.events or c.events[-1]["seq"] < last:
-        c.take(end)
-    return c.events
-
-
-def last_event(f):
-    return f.json("status")["last_event"]
 
 
 class HostTree:

@@ -93,7 +93,6 @@ def test_a_view_killed_again_and_again_comes_back(t):
 def test_a_stopped_shim_is_replaced_and_others_are_quick(t):
     f, one, two_ = two(t)
     client = f.client()
-    e = f.subscribe()
     shim = of_place(f, "shim", one)
     with Stopped([shim]):
         asked = f.client()
@@ -113,7 +112,8 @@ def test_a_stopped_shim_is_replaced_and_others_are_quick(t):
         faults.numbers(f, made["id"])
     faults.panes_stand(f, [one["id"], two_["id"]])
     faults.until("its pane to go on", lambda n=faults.shown(f, one["id"]): faults.shown(f, one["id"]) > n)
-    equal([x for x in e.events if x["type"] == "instance.state" and x["data"]["to"] in ("lost", "failed")], [])
+    equal([x for x in faults.all_events(f, faults.last_event(f))
+           if x["type"] == "instance.state" and x["data"]["to"] in ("lost", "failed")], [])
     faults.events_hold(f)
 
 
