@@ -13,14 +13,23 @@ enum by { BY_INSTANCE, BY_TREE, BY_TURN, BY_DAY, BY_MODEL };
 
 static const char *const by_names[] = {"instance", "tree", "turn", "day", "model"};
 
+struct keyed {
+	char key[KEY_MAX];
+	struct usage_sum sum;
+};
+
 struct report {
 	struct call *c;
 	enum by by;
 	int64_t since_ms; /* 0: all */
-	struct instance **set; /* NULL: all that the caller may see */
+	struct instance **set;
 	size_t n;
+	bool whole;          /* all that there is: with what nobody is left of */
 	struct idmap chosen; /* ids of set */
-	json_t *rows, *by_key;
+	json_t *rows;
+	struct idmap by_key; /* of keyed */
+	struct keyed **keyed;
+	size_t nkeyed;
 	struct usage_sum total;
 	const struct instance *in; /* of turns: whose they are */
 };
@@ -71,6 +80,7 @@ static int whose(struct report *r)
 		r->set = call_targets(c, FROM_ANY, &r->n);
 		return r->set ? 0 : -1;
 	}
+	r->whole = !c->who.instance;
 	r->set = xcalloc(fleet_count(f) + 1, sizeof(struct instance *));
 	for (size_t i = 0; i < fleet_count(f); i++)
 		if (!c->who.instance || fleet_is_within(f, c->who.instance, fleet_at(f, i)->id))
@@ -137,25 +147,18 @@ static void by_instance(struct report *r)
 
 /* ---- by what the store has ---- */
 
-static json_t *key_row(struct report *r, const char *key)
-{
-	json_t *o = json_object_get(r->by_key, key);
-
-	if (!o) {
-		o = json_object();
-		json_object_set_new(r->by_key, key, o);
-	}
-	return o;
-}
-
-/* Rows of one key are added up as they come; the sums stand beside. */
 static void key_add(struct report *r, const char *key, const struct usage_sum *s)
 {
-	json_t *o = key_row(r, key);
-	struct usage_sum all = sum_of(o);
+	struct keyed *k = idmap_get(&r->by_key, key);
 
-	usage_add(&all, s, 1);
-	usage_to_json(&all, o);
+	if (!k) {
+		k = xcalloc(1, sizeof(*k));
+		str_fmt(k->key, sizeof(k->key), "%s", key);
+		idmap_put(&r->by_key, k->key, k);
+		r->keyed = xrealloc(r->keyed, (r->nkeyed + 1) * sizeof(struct keyed *));
+		r->keyed[r->nkeyed++] = k;
+	}
+	usage_add(&k->sum, s, 1);
 	usage_add(&r->total, s, 1);
 }
 
@@ -164,10 +167,6 @@ static void day_row(void *arg, const struct usage_row *row)
 	struct report *r = arg;
 	char key[KEY_MAX];
 
-	/* Of those that were removed without a parent there is nobody left: they are the operator's to see. */
-	if (*row->instance ? !idmap_get(&r->chosen, row->instance)
-			   : r->c->who.instance || json_array_size(json_object_get(r->c->params, "ids")))
-		return;
 	if (r->by == BY_DAY)
 		str_fmt(key, sizeof(key), "%04d-%02d-%02d", (int)(row->day / 10000), (int)(row->day / 100 % 100), (int)(row->day % 100));
 	else if (r->by == BY_MODEL)
@@ -179,29 +178,40 @@ static void day_row(void *arg, const struct usage_row *row)
 
 static int by_text(const void *a, const void *b)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
+	return strcmp((*(struct keyed *const *)a)->key, (*(struct keyed *const *)b)->key);
 }
 
 /* Sums by key, in the order of the keys. */
 static void keys_out(struct report *r)
 {
-	size_t n = json_object_size(r->by_key), i = 0;
-	cleanup_free const char **keys = xcalloc(n + 1, sizeof(*keys));
-	const char *key;
-	json_t *o;
-
-	json_object_foreach(r->by_key, key, o)
-		keys[i++] = key;
-	qsort(keys, n, sizeof(*keys), by_text);
-	for (i = 0; i < n; i++) {
-		const struct instance *in = r->by == BY_INSTANCE ? fleet_get(r->c->w->fleet, keys[i]) : NULL;
-		o = json_incref(json_object_get(r->by_key, keys[i]));
+	if (r->nkeyed)
+		qsort(r->keyed, r->nkeyed, sizeof(struct keyed *), by_text);
+	for (size_t i = 0; i < r->nkeyed; i++) {
+		const char *key = r->keyed[i]->key;
+		const struct instance *in = r->by == BY_INSTANCE ? fleet_get(r->c->w->fleet, key) : NULL;
+		json_t *o = json_object();
+		usage_to_json(&r->keyed[i]->sum, o);
 		if (in)
 			who(o, in);
 		else
-			json_object_set_new(o, r->by == BY_INSTANCE ? "id" : by_names[r->by], json_string(keys[i]));
+			json_object_set_new(o, r->by == BY_INSTANCE ? "id" : by_names[r->by], json_string(key));
 		row_add(r, o, NULL);
 	}
+}
+
+/* One by one: of few only theirs is read, however much there is. */
+static int read_days(struct report *r, struct err *e)
+{
+	struct store *s = r->c->w->store;
+	int64_t since = r->since_ms ? usage_day(r->since_ms) : 0;
+
+	for (size_t i = 0; i < r->n; i++)
+		if (store_usage_days(s, r->set[i]->id, since, day_row, r, e) < 0)
+			return -1;
+	if (r->whole && store_usage_days(s, "", since, day_row, r, e) < 0)
+		return -1;
+	keys_out(r);
+	return 0;
 }
 
 static void turn_row(void *arg, const struct usage_row *row)
@@ -219,12 +229,8 @@ static int read_rows(struct report *r, struct err *e)
 {
 	struct store *s = r->c->w->store;
 
-	if (r->by != BY_TURN) {
-		if (store_usage_days(s, r->since_ms ? usage_day(r->since_ms) : 0, day_row, r, e) < 0)
-			return -1;
-		keys_out(r);
-		return 0;
-	}
+	if (r->by != BY_TURN)
+		return read_days(r, e);
 	for (size_t i = 0; i < r->n && json_array_size(r->rows) < ROWS_MOST; i++) {
 		r->in = r->set[i];
 		if (store_usage_turns(s, r->in->id, r->since_ms, turn_row, r, e) < 0)
@@ -265,7 +271,6 @@ void api_USAGE(struct call *c)
 	if (whose(&r) < 0)
 		return;
 	r.rows = json_array();
-	r.by_key = json_object();
 	for (size_t i = 0; i < r.n; i++)
 		idmap_put(&r.chosen, r.set[i]->id, r.set[i]);
 	if (r.by == BY_TREE || (r.by == BY_INSTANCE && !r.since_ms))
@@ -287,5 +292,8 @@ out:
 	idmap_finish(&r.chosen);
 	free(r.set);
 	json_decref(r.rows);
-	json_decref(r.by_key);
+	idmap_finish(&r.by_key);
+	for (size_t i = 0; i < r.nkeyed; i++)
+		free(r.keyed[i]);
+	free(r.keyed);
 }

@@ -129,8 +129,8 @@ int store_usage_state_put(struct store *s, const struct usage_state *u, struct e
 /* All messages of a conversation but that one; false: not all of them are kept, or can be read now. */
 bool store_usage_conversation(struct store *s, const char *instance, const char *conversation, const char *but,
 	struct usage_sum *ret);
-/* Sums by instance, kind (own and gone), day and model, of the days from that one on. */
-int store_usage_days(struct store *s, int64_t since_day, void (*fn)(void *arg, const struct usage_row *r), void *arg,
+/* Sums of an instance ("": of nobody any more) by kind (own and gone), day and model, of the days from that one on. */
+int store_usage_days(struct store *s, const char *instance, int64_t since_day, void (*fn)(void *arg, const struct usage_row *r), void *arg,
 	struct err *e);
 /* The newest USAGE_TURNS_SHOWN turns of an instance, the newest first. */
 int store_usage_turns(struct store *s, const char *instance, int64_t since_ms, void (*fn)(void *arg, const struct usage_row *r),

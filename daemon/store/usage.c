@@ -181,20 +181,21 @@ bool store_usage_conversation(struct store *s, const char *instance, const char 
 
 /* ---- reading ---- */
 
-int store_usage_days(struct store *s, int64_t since_day, void (*fn)(void *arg, const struct usage_row *r), void *arg,
+int store_usage_days(struct store *s, const char *instance, int64_t since_day, void (*fn)(void *arg, const struct usage_row *r), void *arg,
 	struct err *e)
 {
-	static const char sql[] = "SELECT instance, kind, day, model, " SUMS " FROM usage_days WHERE day>=? AND kind IN (0, 1)";
+	static const char sql[] = "SELECT kind, day, model, " SUMS " FROM usage_days WHERE instance=? AND kind IN (0, 1) AND day>=?";
 	sqlite3_stmt *st = store_stmt(s, sql, e);
 	int rc;
 
 	if (!st)
 		return -1;
-	sqlite3_bind_int64(st, 1, since_day);
+	bind_text(st, 1, instance);
+	sqlite3_bind_int64(st, 2, since_day);
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		struct usage_row r = {.instance = text_at(st, 0), .kind = (enum usage_kind)sqlite3_column_int(st, 1),
-			.day = sqlite3_column_int64(st, 2), .model = text_at(st, 3), .effort = ""};
-		column_sum(st, 4, &r.sum);
+		struct usage_row r = {.instance = instance, .kind = (enum usage_kind)sqlite3_column_int(st, 0),
+			.day = sqlite3_column_int64(st, 1), .model = text_at(st, 2), .effort = ""};
+		column_sum(st, 3, &r.sum);
 		fn(arg, &r);
 	}
 	sqlite3_reset(st);

@@ -114,6 +114,9 @@ START_TEST(test_what_was_spent_outlives_who_spent_it)
 	spend(s, "aaaaaa", "one", 20260101, 1);
 	spend(s, "bbbbbb", "two", 20260101, 10);
 	spend(s, "bbbbbb", "three", 20260102, 100);
+	must(store_usage_days(s, "aaaaaa", 0, sum_days, &all, &e), &e);
+	ck_assert_int_eq(all.n[US_INPUT], 1); /* and nothing of the other's */
+	all = (struct usage_sum){0};
 	must(store_usage_removed(s, "bbbbbb", "aaaaaa", &e), &e);
 	must(store_instance_delete(s, "bbbbbb", &e), &e);
 	must_commit(s);
@@ -123,9 +126,11 @@ START_TEST(test_what_was_spent_outlives_who_spent_it)
 	ck_assert_int_eq(f.kind[USAGE_GONE].n[US_INPUT], 110);
 	must(store_usage_removed(s, "aaaaaa", "", &e), &e);
 	must(store_instance_delete(s, "aaaaaa", &e), &e);
-	must(store_usage_days(s, 20260102, sum_days, &all, &e), &e);
+	must(store_usage_days(s, "", 20260102, sum_days, &all, &e), &e);
 	ck_assert_int_eq(all.n[US_INPUT], 100);
-	must(store_usage_days(s, 0, sum_days, &all, &e), &e);
+	must(store_usage_days(s, "", 0, sum_days, &all, &e), &e);
+	ck_assert_int_eq(all.n[US_INPUT], 211);
+	must(store_usage_days(s, "aaaaaa", 0, sum_days, &all, &e), &e);
 	ck_assert_int_eq(all.n[US_INPUT], 211);
 	store_close(s);
 }
