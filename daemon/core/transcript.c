@@ -32,13 +32,6 @@ static struct track *track_find(const struct unit *u, const char *conversation)
 	return t;
 }
 
-const struct transcript *transcript_of(const struct unit *u, const char *conversation)
-{
-	const struct track *t = conversation ? track_find(u, conversation) : u->tracks;
-
-	return t ? &t->row : NULL;
-}
-
 static void followed(void *arg, json_t *result, const struct err *error)
 {
 	struct tick *tick = arg;

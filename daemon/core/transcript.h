@@ -26,9 +26,6 @@ enum transcript_saw transcript_saw_prompt(struct unit *u, const struct prompt *p
 typedef void transcript_read_fn(void *arg, struct unit *u /* NULL: it was removed */, bool read);
 void transcript_when_read(struct unit *u, int64_t ms, transcript_read_fn *fn, void *arg);
 
-/* The instance's conversation with that id, or its newest (NULL); NULL: none. */
-const struct transcript *transcript_of(const struct unit *u, const char *conversation);
-
 /* For core's other files: */
 transcript_consumer_fn seen_prompt_line;
 const struct transcript_format *transcript_format_of(const struct unit *u); /* NULL: its program writes none */

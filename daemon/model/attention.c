@@ -38,11 +38,6 @@ enum attention_urgency attention_urgency(enum attention_why w)
 	return whys[w].urgency;
 }
 
-const char *attention_urgency_name(enum attention_urgency u)
-{
-	return urgencies[u];
-}
-
 /* Ten digits of base 36 of a digest: 51 bits, so that of a million things no two are likely to meet. */
 void attention_name(struct attention *a)
 {

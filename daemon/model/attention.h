@@ -33,7 +33,6 @@ struct attention {
 const char *attention_why_name(enum attention_why w);
 int attention_why_from_name(const char *s, enum attention_why *ret); /* -1 when unknown */
 enum attention_urgency attention_urgency(enum attention_why w);
-const char *attention_urgency_name(enum attention_urgency u);
 /* Sets the key from the rest. */
 void attention_name(struct attention *a);
 /* For qsort over pointers: what is more urgent first, then what is older. */

@@ -38,6 +38,8 @@ void said_add(struct said *s, const struct attention *a, const char *name);
 char *said_body(struct said *s, const char *id, const char *channel, int64_t now_ms, bool test); /* ends s */
 /* The one line of a body, without what a terminal would take for more than text; NULL ok. */
 void said_text(const char *body, char out[NOTICE_TEXT_SIZE]);
+/* How a notice stands, for people and programs: {id, channel, status, attempts, text, error, created, changed, next?}. New. */
+json_t *said_notice(const struct notice *n);
 /* What a terminal is written: the words bell, osc9 and osc777 of ways. */
 size_t said_ring(const char *ways, const char *text, char out[RING_MAX]);
 /* Text for notify-send, whose body is markup. */

@@ -470,28 +470,9 @@ static json_t *channel_json(const struct channel *ch, const struct config *c)
 	return o;
 }
 
-static void set_time(json_t *o, const char *key, int64_t ms)
-{
-	char iso[CLOCK_ISO_MAX];
-
-	json_object_set_new(o, key, json_string(clock_iso(ms, iso)));
-}
-
 static void notice_add(void *arg, struct notice *no)
 {
-	char text[NOTICE_TEXT_SIZE];
-	json_t *o;
-
-	said_text(no->body, text);
-	o = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s?}", "id", no->id, "channel", no->channel, "status",
-		notice_status_name(no->status), "attempts", (json_int_t)no->attempts, "text", text, "error", no->error);
-	if (!o) /* an error that is not text */
-		o = json_pack("{s:s, s:s, s:s}", "id", no->id, "channel", no->channel, "status", notice_status_name(no->status));
-	set_time(o, "created", no->created_ms);
-	set_time(o, "changed", no->changed_ms);
-	if (no->status == NO_PENDING && no->next_ms)
-		set_time(o, "next", no->next_ms);
-	json_array_append_new(arg, o);
+	json_array_append_new(arg, said_notice(no));
 	notice_free(no);
 }
 

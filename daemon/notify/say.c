@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/util.h"
 
-
 void said_init(struct said *s)
 {
 	memset(s, 0, sizeof(*s));
@@ -80,6 +79,30 @@ void said_text(const char *body, char out[NOTICE_TEXT_SIZE])
 		out[n++] = out[i];
 	}
 	out[n] = '\0';
+}
+
+static void set_time(json_t *o, const char *key, int64_t ms)
+{
+	char iso[CLOCK_ISO_MAX];
+
+	json_object_set_new(o, key, json_string(clock_iso(ms, iso)));
+}
+
+json_t *said_notice(const struct notice *n)
+{
+	char text[NOTICE_TEXT_SIZE];
+	json_t *o;
+
+	said_text(n->body, text);
+	o = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s?}", "id", n->id, "channel", n->channel, "status",
+		notice_status_name(n->status), "attempts", (json_int_t)n->attempts, "text", text, "error", n->error);
+	if (!o) /* an error that is not text */
+		o = json_pack("{s:s, s:s, s:s}", "id", n->id, "channel", n->channel, "status", notice_status_name(n->status));
+	set_time(o, "created", n->created_ms);
+	set_time(o, "changed", n->changed_ms);
+	if (n->status == NO_PENDING && n->next_ms)
+		set_time(o, "next", n->next_ms);
+	return o;
 }
 
 static bool has_word(const char *words, const char *word)
