@@ -185,6 +185,10 @@ static void add_machine(char ***argv, json_t *files, const struct instance *in, 
 	cleanup_free char *dir = quoted(in->dir), *trust = xasprintf("projects={%s={trust_level=\"trusted\"}}", dir);
 
 	add_config(argv, trust);
+	/* They ask hosts for things that nobody there waits for, and a prompt is held until they have. */
+	add_config(argv, "features.plugins=false");
+	add_config(argv, "features.apps=false");
+	add_config(argv, "analytics.enabled=false");
 	if (url) {
 		cleanup_free char *text = quoted(url), *word = xasprintf("openai_base_url=%s", text);
 		add_config(argv, word);
@@ -225,14 +229,14 @@ static int codex_launch(const struct instance *in, const struct agent_place *pl,
 	add_hooks(&l.argv, pl);
 	add_config(&l.argv, "check_for_update_on_startup=false");
 	add_permissions(&l.argv, in->permissions);
+	if (pl->isolated)
+		add_machine(&l.argv, l.files, in, pl);
 	if (in->model) {
 		strv_push(&l.argv, "--model");
 		strv_push(&l.argv, in->model);
 	}
 	for (char *const *a = in->argv; a && *a; a++)
 		strv_push(&l.argv, *a);
-	if (pl->isolated)
-		add_machine(&l.argv, l.files, in, pl);
 	if (branch)
 		add_conversation(&l.argv, "fork", in->branch_of);
 	if (resume) {

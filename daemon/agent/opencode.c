@@ -156,6 +156,18 @@ static void add_installed(json_t *files, const struct agent_place *pl)
 	add_file(files, modules, "", true);
 }
 
+/* In a machine no host but the API's is asked for anything, and its database stands beside our lines, on the disk:
+ * where a login would be kept is memory. */
+static void add_machine_env(char ***env)
+{
+	static const char *const off[] = {"OPENCODE_DISABLE_MODELS_FETCH", "OPENCODE_DISABLE_LSP_DOWNLOAD",
+		"OPENCODE_DISABLE_DEFAULT_PLUGINS"};
+
+	for (size_t i = 0; i < ARRAY_LEN(off); i++)
+		strv_env_set(env, off[i], "1");
+	strv_env_set(env, "OPENCODE_DB", "tmux-claude/opencode.db");
+}
+
 static void add_words(char ***argv, const struct instance *in, const struct agent_place *pl, const char *session, bool branch)
 {
 	strv_push(argv, pl->program_path);
@@ -197,6 +209,8 @@ static int opencode_launch(const struct instance *in, const struct agent_place *
 		return err_hint(e, "put the text into a file of the folder and name it in the prompt");
 	}
 	l.env = agent_env(pl);
+	if (pl->isolated)
+		add_machine_env(&l.env);
 	agent_env_user(&l.env, in);
 	cleanup_free char *config = config_text(in, pl, l.env, file, resumed, e);
 	if (!config) {
@@ -220,6 +234,7 @@ static int opencode_launch(const struct instance *in, const struct agent_place *
 
 /* It wants to be told twice, and takes two Escapes in one read for one key with Alt: so it gets a key of ours. */
 static const char *const interrupt_keys[] = {"F12", "F12", NULL};
+static const char *const kept[] = {"tmux-claude", "storage", "snapshot", "log", NULL};
 
 const struct agent_program agent_opencode = {
 	.name = "opencode",
@@ -228,6 +243,8 @@ const struct agent_program agent_opencode = {
 	.interrupt_keys = interrupt_keys,
 	.asks_brackets = true,
 	.dialog_quiet_ms = DIALOG_QUIET_MS,
+	.private_dir = ".local/share/opencode",
+	.private_keep = kept,
 	.quiet_ms = QUIET_MS,
 	.prompt_reported = agent_prompt_reported,
 	.check = opencode_check,

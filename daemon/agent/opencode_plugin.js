@@ -45,6 +45,7 @@ function chosen(question, answer) {
 
 // One report; `done` has what the hook printed.
 function run(guest, event, body) {
+	const text = JSON.stringify(body)
 	const child = spawn(guest, ["hook", event], { stdio: ["pipe", "pipe", "ignore"] })
 	const done = new Promise((resolve) => {
 		let out = ""
@@ -53,7 +54,7 @@ function run(guest, event, body) {
 		child.on("close", () => resolve(out))
 	})
 	child.stdin.on("error", () => {})
-	child.stdin.end(JSON.stringify(body))
+	child.stdin.end(text)
 	return { child, done }
 }
 
@@ -70,7 +71,6 @@ class Lines {
 	constructor(folder) {
 		this.folder = folder
 		this.have = new Map()
-		mkdirSync(folder, { recursive: true, mode: 0o700 })
 	}
 	path(session) { return `${this.folder}/${session}.jsonl` }
 	ids(session) {
@@ -82,14 +82,22 @@ class Lines {
 				try { ids.add(JSON.parse(line).id) } catch { /* cut off by a crash */ }
 		} catch { /* none yet */ }
 		// A line that was cut off must not swallow the next one.
-		if (ids.size) appendFileSync(this.path(session), "\n", { mode: 0o600 })
+		if (ids.size) this.append(session, "\n")
 		return ids
+	}
+	// A full disk must not stand in the agent's way: what is missing here is added at the next start.
+	append(session, text) {
+		try {
+			mkdirSync(this.folder, { recursive: true, mode: 0o700 })
+			appendFileSync(this.path(session), text, { mode: 0o600 })
+			return true
+		} catch {
+			return false
+		}
 	}
 	put(session, line) {
 		const ids = this.ids(session)
-		if (ids.has(line.id)) return
-		ids.add(line.id)
-		appendFileSync(this.path(session), JSON.stringify(line) + "\n", { mode: 0o600 })
+		if (!ids.has(line.id) && this.append(session, JSON.stringify(line) + "\n")) ids.add(line.id)
 	}
 	user(session, message, parts, side) {
 		const said = (parts ?? []).filter((p) => p.type === "text")
@@ -126,7 +134,9 @@ export const TmuxClaude = async ({ client, directory }, options) => {
 	const root = (id) => { while (parents.has(id)) id = parents.get(id); return id }
 	const body = (id, more) => ({ session_id: root(id), transcript_path: lines.path(root(id)), cwd: directory,
 		agent_id: parents.has(id) ? id : "", ...more })
-	const report = (event, id, more) => { chain = chain.then(() => run(guest, event, body(id, more)).done) }
+	// One that cannot be told (no process can be made) must not end all that follow.
+	const next = (fn) => { chain = chain.then(fn).catch(() => {}) }
+	const report = (event, id, more) => next(() => run(guest, event, body(id, more)).done)
 
 	// What of a conversation is older than this program, or was missed.
 	const sync = (id) => {
@@ -146,7 +156,7 @@ export const TmuxClaude = async ({ client, directory }, options) => {
 	// One request; answer(decision) tells OpenCode.
 	const ask = (request, id, tool, input, answer) => {
 		waiting.set(request, null)
-		chain = chain.then(() => {
+		next(() => {
 			if (!waiting.has(request)) return
 			const hook = run(guest, "PermissionRequest", body(id, { tool_name: tool, tool_input: input }))
 			waiting.set(request, hook)

@@ -150,6 +150,32 @@ START_TEST(test_launch)
 }
 END_TEST
 
+/* In a machine its database is on the disk, what it logs in with is not. */
+START_TEST(test_in_a_machine)
+{
+	struct agent_launch l;
+	bool keeps = false;
+
+	pl.isolated = true;
+	pl.home = "/home/agent";
+	pl.login_kind = "api_key";
+	pl.login_value = "of-another-program";
+	l = launched();
+	ck_assert_str_eq(strv_env_get(l.env, "OPENCODE_DB"), "tmux-claude/opencode.db");
+	for (char **v = l.env; *v; v++)
+		ck_assert_msg(!strstr(*v, "of-another"), "%s", *v);
+	for (const char *const *k = opencode->private_keep; *k; k++)
+		keeps |= str_starts("tmux-claude/opencode.db", *k);
+	ck_assert(keeps);
+	ck_assert_str_eq(opencode->private_dir, ".local/share/opencode");
+	agent_launch_finish(&l);
+	in->env = json_pack("{s:s}", "OPENCODE_DB", "/else");
+	l = launched();
+	ck_assert_str_eq(strv_env_get(l.env, "OPENCODE_DB"), "/else");
+	agent_launch_finish(&l);
+}
+END_TEST
+
 START_TEST(test_refused)
 {
 	static const char *const bad[] = {"--port=1", "--session", "--fork", "--auto", "run", "--pure"};
@@ -267,5 +293,5 @@ START_TEST(test_where_codex_lines_are)
 }
 END_TEST
 
-TEST_MAIN_FIXTURE("agent/opencode", setup, teardown, test_a_turn, test_bad_reports, test_its_prompt_is_seen, test_launch, test_refused, test_lines,
+TEST_MAIN_FIXTURE("agent/opencode", setup, teardown, test_a_turn, test_bad_reports, test_its_prompt_is_seen, test_launch, test_in_a_machine, test_refused, test_lines,
 	test_where_lines_are, test_codex_lines, test_where_codex_lines_are)
