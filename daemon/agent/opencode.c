@@ -53,6 +53,11 @@ static json_t *given_config(const char *text, struct err *e)
 
 static int opencode_check(const struct instance *in, const struct agent_place *pl, struct err *e)
 {
+	/* All is made for it (add_machine_env and its like), but nobody has seen it reach its prompt there. */
+	if (pl->isolated) {
+		err_set(e, ERR_MISSING, "OpenCode does not run in a machine yet: it was not seen to reach its prompt in one");
+		return err_hint(e, "use --driver host --agent opencode, or --agent codex --template agents in a machine");
+	}
 	if (json_object_get(in->env, TUI_CONFIG)) {
 		err_set(e, ERR_PARAMS, "the variable " TUI_CONFIG " is ours here");
 		return err_hint(e, "put it into ~/.config/opencode/tui.json");

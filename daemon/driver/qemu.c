@@ -145,7 +145,7 @@ static int qemu_check(const struct driver_env *env, const struct instance *in, s
 	if (has)
 		return 0;
 	err_set(e, ERR_MISSING, "the template '%s' has no %s in it", name, in->agent);
-	return err_hint(e, "use --template agents (tmux-claude template build agents: with codex and opencode), or add it to "
+	return err_hint(e, "use --template agents (tmux-claude template build agents: with codex), or add it to "
 			   "the recipe of '%s' and build that again", name);
 }
 

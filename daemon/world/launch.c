@@ -126,13 +126,14 @@ int launch_check(void *ctx, struct instance *in, struct err *e)
 		in->rows = (int)w->settings.rows;
 	if (!in->cols)
 		in->cols = (int)w->settings.cols;
-	if (check_allow(in, d, e) < 0 || d->check(&w->env, in, e) < 0)
-		return -1;
+	/* The program's word first: where it does not run at all no template helps. */
 	fill_agent_place(w, in, NULL, d, NULL, 0, &pl);
+	if ((prog->check && prog->check(in, &pl, e) < 0) || check_allow(in, d, e) < 0 || d->check(&w->env, in, e) < 0)
+		return -1;
 	in->vm_memory_mib = d->flags & DRIVER_SYSTEM ? in->memory_mib : 0;
 	if (!in->vm_disk_mib) /* started again, it keeps its disk, whatever the template became */
 		in->vm_disk_mib = d->disk_mib ? d->disk_mib(&w->env, in) : 0;
-	return prog->check ? prog->check(in, &pl, e) : 0;
+	return 0;
 }
 
 /* ---- setup: a whole system becomes this instance's ---- */

@@ -102,6 +102,11 @@ def test_turns_approvals_interrupt_resume_and_fork(t):
     equal(f.show("one")["conversation"], conversation)
 
 
+def test_refused_in_a_machine(t):
+    f = t.fleet()
+    f.refused("spawn", "--driver", "qemu", "--agent", "opencode", "--dir", f.work, says=["does not run in a machine", "--driver host"])
+
+
 def listens(f):
     """The TCP ports on which a process of the fleet listens."""
     inodes = set()

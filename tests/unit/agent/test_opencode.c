@@ -160,6 +160,8 @@ START_TEST(test_in_a_machine)
 	pl.home = "/home/agent";
 	pl.login_kind = "api_key";
 	pl.login_value = "of-another-program";
+	struct err e = {0};
+	ck_assert(opencode->check(in, &pl, &e) < 0 && e.code == ERR_MISSING && *e.hint);
 	l = launched();
 	ck_assert_str_eq(strv_env_get(l.env, "OPENCODE_DB"), "tmux-claude/opencode.db");
 	for (char **v = l.env; *v; v++)
