@@ -18,6 +18,7 @@
 
 #define ACK_WAIT_MS 4000 /* the shim keeps them so long, and asks for an answer (`now`) when they become too many */
 #define ACK_STEP_MS 250
+#define ACK_STEPS_MS 10000 /* a step may wait so long */
 
 struct ack_tick {
 	struct fleet *f;
@@ -30,13 +31,23 @@ static bool runs(const struct loop_timer *t)
 }
 
 /* Whatever a tool's report could change, and what only its moment settles, is not there. */
-static bool steps_wait(const struct unit *u)
+static bool nothing_to_change(const struct unit *u)
 {
 	const struct instance *in = u ? u->in : NULL;
 
 	return u && u->step == STEP_LIVE && in->state == ST_WORKING && !in->reason && !in->detail && !in->stuck_ms &&
 	       !u->interrupted && !u->resumed_ms && !(u->asks && (u->asks->open || u->asks->unused)) &&
 	       !runs(u->settle) && !runs(u->broken);
+}
+
+/* Never so long that its silence could be called unusual. */
+static int64_t steps_wait_ms(const struct unit *u)
+{
+	int64_t floor = u ? u->f->set->stuck_after_ms : 0;
+
+	if (!nothing_to_change(u))
+		return 0;
+	return floor > 0 && floor / 4 < ACK_STEPS_MS ? floor / 4 : ACK_STEPS_MS;
 }
 
 static void ack_committed(void *arg, const struct err *error)
@@ -46,8 +57,9 @@ static void ack_committed(void *arg, const struct err *error)
 
 	/* Of a shim that was replaced meanwhile it is nothing. */
 	if (s && !error && s->ack_seq && s->ack_seq <= s->pl->shim_seq) {
-		s->steps_wait = steps_wait(s->u);
-		P(t->f)->shim_ack(CTX(t->f), t->place, s->ack_seq, s->steps_wait);
+		int64_t ms = steps_wait_ms(s->u);
+		s->steps_wait = ms > 0;
+		P(t->f)->shim_ack(CTX(t->f), t->place, s->ack_seq, ms);
 	}
 	if (s)
 		s->ack_seq = 0;

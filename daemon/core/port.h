@@ -121,8 +121,8 @@ struct core_port {
 	void (*shim_adopt)(void *ctx, const char *place);
 	void (*shim_call)(void *ctx, const char *place, const char *method, json_t *params /* stolen */,
 		int64_t ms, port_reply_fn *fn, void *arg);
-	/* steps_wait: from here on reports of steps may wait a little for company (core/ack.c). */
-	void (*shim_ack)(void *ctx, const char *place, uint64_t seq, bool steps_wait);
+	/* steps_wait_ms: from here on reports of steps may wait so long for company (core/ack.c). */
+	void (*shim_ack)(void *ctx, const char *place, uint64_t seq, int64_t steps_wait_ms);
 	/* Drops the connection; calls that were not answered fail with ERR_UNREACHABLE, on the spot. */
 	void (*shim_forget)(void *ctx, const char *place);
 	/* The shim and holder by pid, when they do not answer: kill, checked by start time, and what they left. done

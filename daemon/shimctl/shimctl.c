@@ -389,11 +389,12 @@ void shimctl_call(struct shimctl *c, const char *method, json_t *params, int64_t
 	loop_defer_schedule(c->defer);
 }
 
-void shimctl_ack(struct shimctl *c, uint64_t seq, bool steps_wait)
+void shimctl_ack(struct shimctl *c, uint64_t seq, int64_t steps_wait_ms)
 {
 	FAULT_POINT("shim.ack");
 	if (c->state == UP && seq)
-		peer_notify(c->peer, "ack", json_pack("{s:I, s:b}", "seq", (json_int_t)seq, "steps_wait", steps_wait));
+		peer_notify(c->peer, "ack", json_pack("{s:I, s:I}", "seq", (json_int_t)seq, "steps_wait_ms",
+			(json_int_t)steps_wait_ms));
 	FAULT_POINT("shim.acked");
 }
 

@@ -43,9 +43,9 @@ bool shimctl_connected(const struct shimctl *c);
 /* As peer_call: params stolen, fn called once (ERR_UNREACHABLE when not connected). */
 void shimctl_call(struct shimctl *c, const char *method, json_t *params, int64_t ms,
 	peer_reply_fn *fn, void *arg);
-/* Both are dropped when not connected: the shim sends again what was not acknowledged. steps_wait: see events_ack
+/* Both are dropped when not connected: the shim sends again what was not acknowledged. steps_wait_ms: see events_ack
  * (place/shim/events.h). */
-void shimctl_ack(struct shimctl *c, uint64_t seq, bool steps_wait);
+void shimctl_ack(struct shimctl *c, uint64_t seq, int64_t steps_wait_ms);
 /* Answers an `api` event: msg (stolen) is a whole JSON-RPC message. */
 void shimctl_api_reply(struct shimctl *c, json_int_t conn, json_t *msg);
 size_t shimctl_out_pending(const struct shimctl *c); /* bytes that it has not taken yet */

@@ -207,12 +207,12 @@ static void w_shim_call(void *ctx, const char *place, const char *method, json_t
 		fn(arg, NULL, &err);
 }
 
-static void w_shim_ack(void *ctx, const char *place, uint64_t seq, bool steps_wait)
+static void w_shim_ack(void *ctx, const char *place, uint64_t seq, int64_t steps_wait_ms)
 {
 	struct world_site *s = site_get(ctx, place);
 
 	if (s)
-		shimctl_ack(s->shim, seq, steps_wait);
+		shimctl_ack(s->shim, seq, steps_wait_ms);
 }
 
 static struct world_site *site_take(struct world *w, const char *place)

@@ -353,7 +353,7 @@ void control_on_notification(struct shim *s, const char *method, json_t *params)
 {
 	if (strcmp(method, "ack") == 0)
 		events_ack(s->events, (uint64_t)json_get_int(params, "seq", 0),
-			json_is_true(json_object_get(params, "steps_wait")));
+			json_get_int(params, "steps_wait_ms", 0));
 	else if (strcmp(method, "api_reply") == 0)
 		api_reply(s->api, json_get_int(params, "conn", -1), json_object_get(params, "msg"));
 }

@@ -20,7 +20,7 @@ struct event {
 struct events {
 	struct event *head, **tail;
 	struct event *held; /* from here on they wait for company */
-	bool steps_wait;    /* the daemon says that steps may */
+	int64_t steps_ms;   /* the daemon says that steps may wait so long */
 	uint64_t other;     /* the last one that was no step */
 	struct loop_timer *company;
 	size_t count, bytes;
@@ -79,6 +79,7 @@ static void send_event(struct events *ev, json_t *msg)
 	if (!ev->daemon || peer_notify(ev->daemon, "event", json_incref(msg)) == 0)
 		return;
 	ev->daemon = NULL;
+	ev->steps_ms = 0;
 	ev->on_slow(ev->arg);
 }
 
@@ -114,10 +115,8 @@ static void send_held(struct events *ev)
 void events_attach(struct events *ev, struct peer *daemon)
 {
 	ev->daemon = daemon;
-	if (!daemon)
-		return;
 	ev->held = NULL;
-	ev->steps_wait = false; /* this one may know less than the one before */
+	ev->steps_ms = 0; /* the next one may know less than the one before */
 	loop_timer_stop(ev->company);
 	send_from(ev, ev->head);
 }
@@ -179,6 +178,20 @@ static struct event *keep(struct events *ev, const char *type, json_t *fields)
 	return x;
 }
 
+/* The newest of those that wait stands for all: they would change nothing. */
+static void hold(struct events *ev, struct event *x)
+{
+	struct event **at = &ev->head;
+
+	if (!loop_timer_active(ev->company))
+		loop_timer_start(ev->company, ev->steps_ms);
+	if (ev->held->next != x || !json_equal(json_object_get(ev->held->msg, "instance"), json_object_get(x->msg, "instance")))
+		return;
+	while (*at != ev->held)
+		at = &(*at)->next;
+	unlink_event(ev, at);
+}
+
 void events_tell(struct events *ev, const char *type, json_t *fields)
 {
 	struct event *x = keep(ev, type, fields);
@@ -188,15 +201,15 @@ void events_tell(struct events *ev, const char *type, json_t *fields)
 		json_object_set_new(x->msg, "now", json_true());
 	if (!x->step) {
 		ev->other = x->seq;
-		ev->steps_wait = false;
+		ev->steps_ms = 0;
 	}
 	FAULT_POINT("event");
 	if (!ev->held)
 		ev->held = x;
-	if (now || !ev->steps_wait)
+	if (now || !ev->steps_ms)
 		send_held(ev);
-	else if (!loop_timer_active(ev->company))
-		loop_timer_start(ev->company, EVENTS_STEP_MS);
+	else
+		hold(ev, x);
 	FAULT_POINT("event.sent");
 	make_room(ev);
 }
@@ -215,13 +228,15 @@ void events_mention(struct events *ev, const char *type, json_t *fields)
 	json_decref(msg);
 }
 
-void events_ack(struct events *ev, uint64_t seq, bool steps_wait)
+void events_ack(struct events *ev, uint64_t seq, int64_t steps_wait_ms)
 {
 	while (ev->head && ev->head->seq <= seq)
 		unlink_event(ev, &ev->head);
 	/* What was told meanwhile it did not know yet. */
-	ev->steps_wait = steps_wait && seq >= ev->other;
-	if (!ev->steps_wait)
+	ev->steps_ms = steps_wait_ms <= 0 || seq < ev->other ? 0
+		       : steps_wait_ms < EVENTS_STEP_MS	     ? steps_wait_ms
+							     : EVENTS_STEP_MS;
+	if (!ev->steps_ms)
 		send_held(ev);
 }
 

@@ -23,8 +23,8 @@ CPU_SECONDS = 20
 SETTLE_SECONDS = 5
 LOAD_SECONDS = 100000
 FAKE = os.path.join("tests", "fake", "agent", "fake-claude")
-# Painted once a second: what spinners cost shims and tmux is another row (bench fleet, "at 1 Hz").
-KNOBS = {"FAKE_CLAUDE_SPINNER_MS": "1000"}
+# Titles turn; nothing else is painted: what spinners cost shims and tmux is another row (bench fleet, "at 1 Hz").
+KNOBS = {"FAKE_CLAUDE_SPINNER_MS": "0"}
 
 
 def fake_rig(builddir, **config):
@@ -76,6 +76,8 @@ def parts(values, count):
 
 
 def timed_rows(b, timed, what):
+    if not b.wanted("hook report to event, " + what, "prompt to delivered, fake, " + what):
+        return
     for t in timed:
         told, delivered = t.take(STAMPS)
         by = "the reporter's program" if t.how == "program" else "a connection of its own"

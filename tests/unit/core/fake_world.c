@@ -243,13 +243,13 @@ static void shim_call(void *ctx, const char *place, const char *method, json_t *
 	c->arg = arg;
 	c->answered = false;
 }
-static void shim_ack(void *ctx, const char *place, uint64_t seq, bool steps_wait)
+static void shim_ack(void *ctx, const char *place, uint64_t seq, int64_t steps_wait_ms)
 {
 	struct fake_world *w = ctx;
 
 	(void)place;
 	w->acked = seq;
-	w->steps_wait = steps_wait;
+	w->steps_wait = steps_wait_ms;
 }
 static void name_only(void *ctx, const char *place)
 {

@@ -31,7 +31,7 @@ struct fake_world {
 	int makes, starts, adopts, kills, clears, disks_kept, pane_open, pane_close, deleted, place_deleted;
 	uint64_t seq; /* of the last event told with fake_tell */
 	uint64_t acked, writes, seq_kept; /* seq_kept: of the row of the place that was written last */
-	bool steps_wait; /* as it was told with the last acknowledgement */
+	int64_t steps_wait; /* ms, as it was told with the last acknowledgement */
 	bool fail_make;
 	char **folders;
 	char last_prompt[64];

@@ -290,13 +290,13 @@ START_TEST(test_acks_and_api_replies_reach_the_shim)
 {
 	must_start();
 	until_events(2);
-	shimctl_ack(ctl, 7, true);
+	shimctl_ack(ctl, 7, 3000);
 	until_events(3);
 	json_t *heard = json_array_get(events, 2);
 	ck_assert_str_eq(json_string_value(json_object_get(heard, "method")), "ack");
 	json_t *params = json_object_get(heard, "params");
 	ck_assert_int_eq(json_integer_value(json_object_get(params, "seq")), 7);
-	ck_assert(json_is_true(json_object_get(params, "steps_wait")));
+	ck_assert_int_eq(json_integer_value(json_object_get(params, "steps_wait_ms")), 3000);
 	shimctl_api_reply(ctl, 4, json_pack("{s:s}", "jsonrpc", "2.0"));
 	until_events(4);
 	heard = json_array_get(events, 3);

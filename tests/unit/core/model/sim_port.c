@@ -167,13 +167,13 @@ static void shim_call(void *ctx, const char *place, const char *method, json_t *
 	s->to_shim.m[s->to_shim.n++] = m;
 }
 
-static void shim_ack(void *ctx, const char *place, uint64_t seq, bool steps_wait)
+static void shim_ack(void *ctx, const char *place, uint64_t seq, int64_t steps_wait_ms)
 {
 	struct sim_place *s = sim_place(place);
 	size_t kept = 0;
 
 	(void)ctx;
-	(void)steps_wait;
+	(void)steps_wait_ms;
 	if (!s || !s->conn)
 		return;
 	for (size_t i = 0; i < s->nkept; i++) {
