@@ -47,7 +47,7 @@ static int64_t steps_wait_ms(const struct unit *u)
 
 	if (!nothing_to_change(u))
 		return 0;
-	return floor > 0 && floor / 4 < ACK_STEPS_MS ? floor / 4 : ACK_STEPS_MS;
+	return floor > 0 && floor / 8 < ACK_STEPS_MS ? floor / 8 : ACK_STEPS_MS;
 }
 
 static void ack_committed(void *arg, const struct err *error)

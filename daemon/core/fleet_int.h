@@ -112,6 +112,7 @@ struct unit {
 	int last_lines;   /* of the prompt that was typed last */
 	bool half_typed;  /* the last one's shim died over it: its beginning may stand in the input line */
 	bool interrupted; /* our interrupt is the last it was told; no report since */
+	int64_t interrupted_ms; /* monotonic: when that was */
 	uint64_t reports[REPORTS_KNOWN]; /* a ring of the newest reports' marks */
 	unsigned nreports;
 	unsigned ignored;   /* reports, since the last of which it was told */

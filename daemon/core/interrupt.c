@@ -2,6 +2,9 @@
 /* Stopping the turn of an instance for something that is kept on disk, and holding back what waits for it. */
 #include "daemon/core/prompts.h"
 
+#include "base/clock.h"
+#include "daemon/core/ack.h"
+
 bool prompt_interruptible(const struct unit *u)
 {
 	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
@@ -27,6 +30,16 @@ void prompt_interrupt(struct unit *u)
 	free(text);
 	json_decref(keys);
 	prompt_queue(u, prompt_pending_new(u, p, NULL, SHIM_CALL_MS));
+}
+
+void prompt_interrupted(struct unit *u)
+{
+	u->interrupted = true;
+	u->interrupted_ms = clock_mono_ms();
+	u->left_lines = u->last_lines;
+	answers_interrupted(u);
+	if (site_of(u))
+		ack_look(site_of(u));
 }
 
 void prompts_hold(struct unit *u)

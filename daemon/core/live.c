@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What shims tell of running instances, turned into facts. Everything in an event is untrusted. */
-#include "daemon/core/ack.h"
+#include "daemon/core/prompts.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "daemon/core/transcript.h"
@@ -315,11 +315,7 @@ int fleet_interrupt(struct fleet *f, struct instance *in, fleet_done_fn *done, v
 	memcpy(w->id, in->id, ID_SIZE);
 	for (const char *const *k = prog->interrupt_keys; *k; k++)
 		json_array_append_new(keys, json_string(*k));
-	u->interrupted = true;
-	if (site_of(u))
-		ack_look(site_of(u));
-	u->left_lines = u->last_lines;
-	answers_interrupted(u);
+	prompt_interrupted(u);
 	if (fleet_shim_call(f, in, "key", json_pack("{s:s, s:o, s:I}", "instance", in->id, "keys", keys, "quiet_ms",
 								(json_int_t)type_quiet_ms(u)),
 		    SHIM_CALL_MS, interrupted, w, e) < 0) {

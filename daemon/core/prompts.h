@@ -48,6 +48,8 @@ bool prompt_at(const struct instance *in);
 bool prompt_interruptible(const struct unit *u);
 /* Queues the keys that do, as a row of their own: no crash forgets or repeats them. The caller goes on with prompts_next. */
 void prompt_interrupt(struct unit *u);
+/* Such keys are pressed now: what its program told before does not say that it goes on, even when it is heard later. */
+void prompt_interrupted(struct unit *u);
 /* What waits in the queue stays there as long as it takes; its callers hear that it is queued. */
 void prompts_hold(struct unit *u);
 

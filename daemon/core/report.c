@@ -72,8 +72,16 @@ static void ignored(struct unit *u, const char *why)
 	u->ignored = 0;
 }
 
+/* A step may have waited in the shim since before an interrupt. */
+static void goes_on(struct unit *u, int64_t waited_ms)
+{
+	if (!u->interrupted || clock_mono_ms() - waited_ms >= u->interrupted_ms)
+		u->interrupted = u->title_moved = false;
+}
+
 void report_came(struct unit *u, const json_t *ev)
 {
+	int64_t waited_ms = json_integer_value(json_object_get(ev, "waited_ms"));
 	const json_t *report = json_object_get(ev, "body");
 	const char *name = json_string_value(json_object_get(report, "event"));
 	const struct agent_program *prog = P(u->f)->agent(CTX(u->f), u->in->agent);
@@ -95,12 +103,12 @@ void report_came(struct unit *u, const json_t *ev)
 	if (fact.session[0]) {
 		settle_word(u, fact.session);
 	} else {
-		u->interrupted = u->title_moved = false;
+		goes_on(u, waited_ms);
 		if (!asks_report(u, name, report))
 			report_fact(u, &fact);
 	}
 	settle_look(u);
-	stuck_moved(u, json_integer_value(json_object_get(ev, "waited_ms")));
+	stuck_moved(u, waited_ms);
 }
 
 void report_activity(struct unit *u, bool quiet, const char *screen)

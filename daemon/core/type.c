@@ -302,9 +302,7 @@ static void type_go(void *arg, const struct err *error)
 		if (pp->u->last_lines > CLEAR_LINES_MAX)
 			pp->u->last_lines = CLEAR_LINES_MAX;
 	} else if (type_interrupts(pp)) {
-		pp->u->interrupted = true;
-		answers_interrupted(pp->u);
-		pp->u->left_lines = pp->u->last_lines;
+		prompt_interrupted(pp->u);
 	}
 	hand_over(pp, keep);
 	json_decref(keep);

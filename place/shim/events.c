@@ -6,7 +6,6 @@
 #include "base/fault.h"
 #include "base/util.h"
 
-#define EVENTS_WAITED_MS 100 /* not worth to be told */
 
 struct event {
 	struct event *next;
@@ -87,7 +86,7 @@ static void send_kept(struct events *ev, struct event *x)
 {
 	int64_t waited = clock_mono_ms() - x->ms;
 
-	if (waited >= EVENTS_WAITED_MS)
+	if (waited > 0)
 		json_object_set_new(x->msg, "waited_ms", json_integer((json_int_t)waited));
 	send_event(ev, x->msg);
 }

@@ -40,6 +40,7 @@ struct inst {
 	struct loop_timer *quiet, *titles;
 	char title_told[MODES_TITLE_MAX + 1]; /* the title in the last event */
 	char title_before[MODES_TITLE_MAX + 1]; /* the one told before it */
+	int64_t told_ms;    /* when that was */
 	bool title_due;                       /* it has changed since */
 	int64_t title_ms;   /* when it changed last */
 	int title_turns;    /* how often in a row it went back to the one before: a spinner */

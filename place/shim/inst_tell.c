@@ -16,6 +16,7 @@
 #define TITLE_TURNS 2
 #define TITLE_TURN_MS 1500 /* slower is no spinner: each change says something */
 #define TITLE_STAYS_MS 2500
+#define TITLE_ALIVE_MS 30000 /* one that turns on is told so often: of a program that reports nothing it is all there is */
 
 void inst_tell_activity(struct inst *i)
 {
@@ -26,7 +27,10 @@ void inst_tell_activity(struct inst *i)
 		memcpy(i->title_before, i->title_told, sizeof(i->title_before));
 		memcpy(i->title_told, title, sizeof(i->title_told));
 	}
+	if (i->title_turning)
+		loop_timer_stop(i->titles);
 	i->title_due = i->title_turning = i->marks_due = false;
+	i->told_ms = clock_mono_ms();
 	o = json_pack("{s:s, s:b, s:b, s:I, s:s, s:b}", "instance", i->id, "busy", i->busy, "foreground",
 		i->foreground, "offset", (json_int_t)i->offset, "title", screen_modes(i->screen)->title, "canonical",
 		i->canonical);
@@ -91,7 +95,7 @@ static void on_title(void *arg)
 		i->title_ms = clock_mono_ms();
 		return;
 	}
-	if (title_turns(i)) {
+	if (title_turns(i) && i->title_ms - i->told_ms < TITLE_ALIVE_MS) {
 		i->title_due = i->title_turning = true;
 		loop_timer_start(i->titles, TITLE_STAYS_MS);
 		return;

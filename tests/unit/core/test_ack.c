@@ -140,6 +140,43 @@ START_TEST(they_wait_no_more_when_it_is_interrupted)
 }
 END_TEST
 
+static void step_that_waited(int ms)
+{
+	fake_tell(&w, in, "report", json_pack("{s:i, s:{s:s, s:b, s:{s:s}}}", "waited_ms", ms, "body", "event", "PostToolUse",
+		"step", 1, "body", "tool_name", "Bash"));
+}
+
+/* Its session file is believed at once, for the step was told before the interrupt. */
+START_TEST(a_step_from_before_an_interrupt_does_not_say_that_it_goes_on)
+{
+	works();
+	passes(3000);
+	ck_assert_int_eq(fleet_interrupt(w.f, in, interrupted, NULL, NULL), 0);
+	fake_turn(&w);
+	fake_answer(&w, "key", json_object());
+	passes(500);
+	step_that_waited(1000);
+	fake_report(&w, in, "SessionFile", false, json_pack("{s:s}", "status", "idle"));
+	passes(1);
+	ck_assert_int_eq(in->state, ST_IDLE);
+}
+END_TEST
+
+START_TEST(a_step_from_after_an_interrupt_says_that_it_goes_on)
+{
+	works();
+	passes(3000);
+	ck_assert_int_eq(fleet_interrupt(w.f, in, interrupted, NULL, NULL), 0);
+	fake_turn(&w);
+	fake_answer(&w, "key", json_object());
+	passes(500);
+	step_that_waited(400);
+	fake_report(&w, in, "SessionFile", false, json_pack("{s:s}", "status", "idle"));
+	passes(1);
+	ck_assert_int_eq(in->state, ST_WORKING);
+}
+END_TEST
+
 START_TEST(they_wait_no_more_when_it_is_said_to_be_stuck)
 {
 	works();
@@ -178,8 +215,7 @@ START_TEST(a_step_that_waited_happened_when_it_happened)
 		step("PreToolUse");
 	}
 	passes(3000);
-	fake_tell(&w, in, "report", json_pack("{s:i, s:{s:s, s:b, s:{s:s}}}", "waited_ms", 2000, "body", "event", "PostToolUse",
-		"step", 1, "body", "tool_name", "Bash"));
+	step_that_waited(2000);
 	passes(FLOOR_MS - 2000 - 1);
 	ck_assert_int_eq(in->stuck_ms, 0);
 	passes(1);
@@ -204,7 +240,8 @@ END_TEST
 
 TEST_MAIN_FIXTURE("core/ack", setup, teardown, steps_are_not_written_and_acknowledged_with_others,
 	what_calls_itself_no_step_is_written_though_it_changes_nothing, a_crowded_shim_is_answered_at_once,
-	steps_wait_while_it_works_and_nothing_is_asked, they_wait_no_more_when_it_is_interrupted,
+	steps_wait_while_it_works_and_nothing_is_asked,
+	a_step_from_before_an_interrupt_does_not_say_that_it_goes_on, a_step_from_after_an_interrupt_says_that_it_goes_on, they_wait_no_more_when_it_is_interrupted,
 	they_wait_no_more_when_it_is_said_to_be_stuck, they_wait_no_more_when_its_session_file_contradicts,
 	a_step_that_waited_happened_when_it_happened,
 	a_shim_that_was_replaced_is_not_told_of_the_numbers_of_the_one_before)
