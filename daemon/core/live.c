@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What shims tell of running instances, turned into facts. Everything in an event is untrusted. */
+#include "daemon/core/ack.h"
 #include "daemon/core/prompts.h"
 #include "base/fault.h"
 #include "base/log.h"

@@ -6,11 +6,13 @@
 #include "base/fault.h"
 #include "base/util.h"
 
+#define EVENTS_WAITED_MS 100 /* of what went at once: not worth to be told */
 
 struct event {
 	struct event *next;
 	uint64_t seq;
 	bool report, step;
+	bool waits; /* for company */
 	int64_t ms; /* when it was told */
 	size_t bytes;
 	json_t *msg;
@@ -86,7 +88,7 @@ static void send_kept(struct events *ev, struct event *x)
 {
 	int64_t waited = clock_mono_ms() - x->ms;
 
-	if (waited > 0)
+	if (x->waits || waited >= EVENTS_WAITED_MS)
 		json_object_set_new(x->msg, "waited_ms", json_integer((json_int_t)waited));
 	send_event(ev, x->msg);
 }
@@ -182,6 +184,7 @@ static void hold(struct events *ev, struct event *x)
 {
 	struct event **at = &ev->head;
 
+	x->waits = true;
 	if (!loop_timer_active(ev->company))
 		loop_timer_start(ev->company, ev->steps_ms);
 	if (ev->held->next != x || !json_equal(json_object_get(ev->held->msg, "instance"), json_object_get(x->msg, "instance")))
