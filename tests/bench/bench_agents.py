@@ -15,7 +15,7 @@ import time
 import rows
 from fleetrig import Rig, agents_for, ends_on_signals, harness, private_kib, rss_kib, sample
 
-SIZES = (100, 300, 1000)
+SIZES = (300, 1000)
 TIMED = 4
 STAMPS = 60
 PROMPTS = 20
