@@ -10,21 +10,35 @@
 #include "base/util.h"
 #include "daemon/agent/lines.h"
 
+#define BELOW "/sessions/"
+
 static bool is(const char *a, const char *b)
 {
 	return !strcmp(a, b);
 }
 
+/* What follows the root. A resumed one is named by where its links lead (in a machine `sessions` is one, to its disk); it
+ * is opened below the root all the same. */
+static const char *below_root(const char *file, const char *root)
+{
+	size_t n = strlen(root);
+	const char *at;
+
+	if (!strncmp(file, root, n) && file[n] == '/')
+		return file + n + 1;
+	at = strstr(file, BELOW);
+	return at ? at + strlen(BELOW) : NULL;
+}
+
 static bool codex_named(const json_t *body, const char *root, char conversation[TRANSCRIPT_ID_MAX],
 	char path[TRANSCRIPT_PATH_MAX])
 {
-	const char *id = body_text(body, "session_id"), *file = body_text(body, "transcript_path"), *rest;
+	const char *id = body_text(body, "session_id"), *rest = below_root(body_text(body, "transcript_path"), root);
 	char ending[UUID_LEN + 16];
-	size_t n = strlen(root), len;
+	size_t len;
 
-	if (!uuid_like(id) || strncmp(file, root, n) != 0 || file[n] != '/')
+	if (!uuid_like(id) || !rest)
 		return false;
-	rest = file + n + 1;
 	len = strlen(rest);
 	str_fmt(ending, sizeof(ending), "-%s.jsonl", id);
 	/* Folders of digits, one file; no way out. */

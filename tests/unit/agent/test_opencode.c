@@ -280,12 +280,16 @@ END_TEST
 START_TEST(test_where_codex_lines_are)
 {
 	static const char *const bad[] = {"/s/../rollout-2026-" UUID ".jsonl", "/s/2026/../x-" UUID ".jsonl", "/t/2026/r-" UUID ".jsonl",
-		"/s/2026/11/21/rollout.jsonl"};
+		"/s/2026/11/21/rollout.jsonl", "/x/sessions/../../2026/r-" UUID ".jsonl"};
 	char id[TRANSCRIPT_ID_MAX], path[TRANSCRIPT_PATH_MAX];
 	json_t *o = json_pack("{s:s, s:s}", "session_id", UUID, "transcript_path", "/s/2026/11/21/rollout-2026-11-21T20-36-23-" UUID ".jsonl");
 
 	ck_assert(codex_transcript.named(o, "/s", id, path));
 	ck_assert_str_eq(path, "2026/11/21/rollout-2026-11-21T20-36-23-" UUID ".jsonl");
+	/* In a machine, resumed. */
+	json_object_set_new(o, "transcript_path", json_string("/run/tmux-claude.disk-0/sessions/2026/11/21/rollout-x-" UUID ".jsonl"));
+	ck_assert(codex_transcript.named(o, "/home/agent/.codex/sessions", id, path));
+	ck_assert_str_eq(path, "2026/11/21/rollout-x-" UUID ".jsonl");
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		json_object_set_new(o, "transcript_path", json_string(bad[i]));
 		ck_assert_msg(!codex_transcript.named(o, "/s", id, path), "%s", bad[i]);
