@@ -101,15 +101,33 @@ def children():
     return found
 
 
+def command(pid):
+    try:
+        with open("/proc/%d/comm" % pid, encoding="utf-8", errors="replace") as text:
+            return text.read().strip()
+    except OSError:
+        return "one that is gone"
+
+
+def reap():
+    """Those that ended by themselves: with them nothing was left."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
 def end_orphans(name):
     """Ends what is left, and what that leaves in turn."""
     told = False
     while True:
+        reap()
         left = children()
         if not left:
             return
         if not told:
-            print("*** %s left %d processes behind: ended" % (name, len(left)), flush=True)
+            print("*** %s left %d processes behind: ended (%s)" % (name, len(left), ", ".join(map(command, left))), flush=True)
             told = True
         for pid in left:
             try:
