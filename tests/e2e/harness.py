@@ -60,6 +60,12 @@ def check(what, text, *args):
         raise Failure(text % args if args else text)
 
 
+def promised(what, text, *args):
+    """check() of what the program promises."""
+    if not what:
+        raise Broken(text % args if args else text)
+
+
 def equal(got, wanted, what="value"):
     if got != wanted:
         raise Failure("%s is %r, not %r" % (what, got, wanted))

@@ -10,17 +10,12 @@ import sqlite3
 import subprocess
 
 import faults
-from harness import Broken, Client, Failure
+from harness import Broken, Client, Failure, promised
 
 LIVING = ("idle", "working", "waiting", "limited", "paused", "asleep")
 MOVING = ("queued", "provisioning", "starting", "stopping")
 ENDED = ("exited", "failed")
 EXTRA_SECONDS = int(os.environ.get("TC_HOLD_SECONDS", "60"))
-
-
-def check(what, text, *args):
-    if not what:
-        raise Broken(text % args)
 
 
 def rows(f):
@@ -34,7 +29,7 @@ def rows_at(f):
         page = client.call("list", all=True, limit=1000)
     finally:
         client.close()
-    check(not page["next"], "more than a page of instances")
+    promised(not page["next"], "more than a page of instances")
     return {row["id"]: row for row in page["instances"]}, page["seq"]
 
 
@@ -195,7 +190,7 @@ class Follower:
 
     def take(self):
         for event in self.client.events:
-            check(event["seq"] == self.seq + 1, "after event %d came %d", self.seq, event["seq"])
+            promised(event["seq"] == self.seq + 1, "after event %d came %d", self.seq, event["seq"])
             self.seq = event["seq"]
             self.events.append(event)
         self.client.events = []
@@ -232,21 +227,22 @@ class Follower:
                 break
             who, data = event["instance"], event["data"]
             if event["type"] == "instance.created":
-                check(who not in state, "created twice: %s", event)
+                promised(who not in state, "created twice: %s", event)
                 state[who], names[who] = "queued", data["name"]
             elif event["type"] == "instance.state":
-                check(state.get(who, data["from"]) == data["from"], "%s was %s: %s", who, state.get(who), event)
+                promised(state.get(who, data["from"]) == data["from"], "%s was %s: %s", who, state.get(who), event)
                 state[who] = data["to"]
             elif event["type"] == "instance.renamed":
                 names[who] = data["name"]
             elif event["type"] == "instance.removed":
-                check(who in state or who not in listed, "removed before it was made: %s", event)
+                promised(who in state or who not in listed, "removed before it was made: %s", event)
                 state[who] = None
         for who, told in state.items():
             row = listed.get(who)
-            check((row["state"] if row else None) == told, "%s is %s by its events, and %s in the list", who, told,
-                  row and row["state"])
+            promised((row["state"] if row else None) == told, "%s is %s by its events, and %s in the list", who, told,
+                     row and row["state"])
             if row and who in names:
-                check(row["name"] == names[who], "%s is called %s by its events: %s", who, names[who], json.dumps(row))
+                promised(row["name"] == names[who], "%s is called %s by its events: %s", who, names[who],
+                         json.dumps(row))
         for who in listed:
-            check(self.events[:1] and (who in state or self.events[0]["seq"] > 1), "%s was never told of", who)
+            promised(self.events[:1] and (who in state or self.events[0]["seq"] > 1), "%s was never told of", who)
